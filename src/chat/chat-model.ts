@@ -1,0 +1,49 @@
+/** One message of a chat, in the roles that every chat API shares. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+  /**
+   * The token ids that were sampled for this assistant message. A policy feeds these back verbatim, so that what it is trained on
+   * is what it sampled; other models ignore them.
+   */
+  readonly tokens?: readonly number[];
+}
+
+export interface ChatRequest {
+  readonly messages: readonly ChatMessage[];
+  readonly temperature?: number;
+  readonly topP?: number;
+  /** Most tokens to generate. */
+  readonly maxTokens?: number;
+  readonly stop?: readonly string[];
+  readonly seed?: number;
+  /** Ask for JSON by a JSON Schema; only models whose `structuredOutput` is true honour it. */
+  readonly jsonSchema?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
+  readonly signal?: AbortSignal;
+  /** Deadline for the whole call, in milliseconds, retries included. */
+  readonly timeoutMs?: number;
+}
+
+export interface ChatUsage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+export interface ChatResult {
+  readonly text: string;
+  readonly usage: ChatUsage;
+  readonly finishReason: 'stop' | 'length' | 'content-filter' | 'other';
+}
+
+export type ChatPart = { readonly type: 'text'; readonly text: string } | ({ readonly type: 'finish' } & ChatResult);
+
+/**
+ * A language model. `generate` and `stream` throw an `RlpaError` with code `model-failed`, `model-rate-limited`,
+ * `model-unreachable`, `budget-exceeded`, `timeout` or `aborted`, and nothing else.
+ */
+export interface ChatModel {
+  readonly name: string;
+  readonly structuredOutput: boolean;
+  generate(request: ChatRequest): Promise<ChatResult>;
+  stream(request: ChatRequest): AsyncIterable<ChatPart>;
+}

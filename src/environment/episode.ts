@@ -1,0 +1,37 @@
+import type { PolicyAction, PolicyState } from '../policy/policy';
+import type { Profile, ProfileItem } from '../profile/index';
+import type { TurnReward } from '../reward/index';
+
+/** One step of the decision process: what the policy saw, did, and earned. */
+export interface EpisodeTurn {
+  /** 1-based. */
+  readonly turn: number;
+  readonly state: PolicyState;
+  readonly action: PolicyAction;
+  /** The user's message that this turn answers. */
+  readonly userMessage: string;
+  /** What the user disclosed in that message. */
+  readonly disclosed: readonly ProfileItem[];
+  /** The profile in force after this turn: the parsed one, or the last valid one when the output was malformed. */
+  readonly profile: Profile;
+  /** The golden profile in force at this turn. */
+  readonly golden: Profile;
+  /** What the user got to read. */
+  readonly reply: string;
+  /** Absent when the output kept the form. */
+  readonly problem?: { readonly code: string; readonly message: string };
+  readonly reward: TurnReward;
+}
+
+/** A dialogue with one simulated user. */
+export interface Episode {
+  readonly id: string;
+  readonly personaId: string;
+  readonly seed: number;
+  readonly turns: readonly EpisodeTurn[];
+  /** `terminated`: the user ended it. `truncated`: the turn limit did, and the value of the next state is still worth something. `failed`: the user could not be had; the turns before stand. */
+  readonly end: 'terminated' | 'truncated' | 'failed';
+  /** For `truncated`: the state that the next turn would have had, whose value is the bootstrap. */
+  readonly nextState?: PolicyState;
+  readonly failure?: string;
+}

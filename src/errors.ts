@@ -1,0 +1,60 @@
+const marker = Symbol.for('rlpa.error');
+
+/** Every code an {@link RlpaError} can carry. Codes are stable; messages are for people and may change. */
+export type ErrorCode =
+  | 'invalid-schema'
+  | 'invalid-profile'
+  | 'invalid-option'
+  | 'invalid-persona'
+  | 'invalid-file'
+  | 'invalid-model'
+  | 'invalid-graph'
+  | 'invalid-checkpoint'
+  | 'missing-dependency'
+  | 'model-failed'
+  | 'model-rate-limited'
+  | 'model-unreachable'
+  | 'budget-exceeded'
+  | 'timeout'
+  | 'aborted'
+  | 'device-failed'
+  | 'training-failed';
+
+/**
+ * The one error class that the library throws on purpose.
+ *
+ * @example
+ * try { … } catch (error) {
+ *   if (RlpaError.isInstance(error) && error.code === 'invalid-file') console.error(error.message);
+ * }
+ */
+export class RlpaError extends Error {
+  override readonly name = 'RlpaError';
+  /** Identifies the class across duplicate installs, where `instanceof` fails. */
+  readonly [marker] = true;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    /** What a program may want to read: the file, slot, tensor or option that was refused. */
+    readonly details: Readonly<Record<string, unknown>> = {},
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+
+  static isInstance(value: unknown): value is RlpaError {
+    return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[marker] === true;
+  }
+}
+
+/** Throws the signal's reason as an `aborted` error if it has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortedError(signal);
+}
+
+/** The error that a wait ends with when its signal fires. */
+export function abortedError(signal: AbortSignal): RlpaError {
+  if (RlpaError.isInstance(signal.reason)) return signal.reason;
+  return new RlpaError('aborted', 'The operation was aborted by its signal.', {}, { cause: signal.reason });
+}
