@@ -1,0 +1,1 @@
+export type { ChatMessage, ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';

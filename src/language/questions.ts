@@ -1,0 +1,88 @@
+import { isFreeForm, type NamedSlot, topicOf } from './topics';
+import { contentWords, sentences, words } from './words';
+
+/** Whether a sentence asks: by its question mark, or by beginning as questions do where people leave the mark out. */
+export function isQuestion(sentence: string): boolean {
+  if (/\?\s*["')]?\s*[!?]*$/.test(sentence.trim())) return true;
+  return /^\s*(?:(?:so|and|but|well|ok|okay)[, ]+)?(?:tell me|(?:what|where|who|how|which|why|when)(?:'s| is| are| do| does| did| old| about| kind)\b)/i.test(
+    sentence,
+  );
+}
+
+/** The sentences of a text that ask something. */
+export function questions(text: string): string[] {
+  return sentences(text).filter(isQuestion);
+}
+
+/** The sentences of a text that state something. */
+export function statements(text: string): string[] {
+  return sentences(text).filter((sentence) => !isQuestion(sentence));
+}
+
+const smallTalk =
+  /^(?:(?:so|and|hi|hello|hey|well) )*(?:how (?:are|r) (?:you|u|things)(?: doing)?(?: today)?|how is it going|what is up|how do you do|(?:and |what about |how about )?you(?:rself)?)$/;
+
+/** Asks what the user makes of a fact that is known, rather than for the fact. */
+const followUps = [
+  /\b(?:do|did) you (?:really |still |also )?(?:like|enjoy|love|hate|miss|find|mind) (?:your|that|the|this|it|being|working|living|having)\b/,
+  /\bwhat (?:do|did) you (?:really )?(?:like|love|enjoy|think|hate|feel|prefer)(?: the)?(?: most| best| least)? (?:about|of)\b/,
+  /\bhow (?:is|was|are|were|do you (?:like|feel|find)|did you (?:like|feel|find|get|become|meet)) /,
+  /\bhow long\b/,
+  /\bwhy\b/,
+];
+
+/** A question in the form that the topics' patterns read: words only, contractions written out. */
+function spelledOut(question: string): string {
+  return words(question)
+    .join(' ')
+    .replace(/\b(what|where|who|how|when|that|it|there)'s\b/g, '$1 is')
+    .replace(/\b(whats|wheres|whos|hows)\b/g, (word) => `${word.slice(0, -1)} is`)
+    .replace(/'re\b/g, ' are')
+    .replace(/\b(what|where|who) (?:are|r) u\b/g, '$1 are you');
+}
+
+/** "How are you?" and its like: polite, and about nothing. */
+export function isSmallTalk(question: string): boolean {
+  return smallTalk.test(spelledOut(question));
+}
+
+/**
+ * The slots whose values the questions in `text` ask for, in the order of `slots`. A question about what is known already ("Do you
+ * like your job?") asks for no slot. Where all slots take free-form facts, any personal question asks for them.
+ *
+ * @example
+ * asksAbout('Nice. What do you do for a living?', schema.slots).map((slot) => slot.name); // ['occupation']
+ */
+export function asksAbout<Slot extends NamedSlot>(text: string, slots: readonly Slot[]): Slot[] {
+  const asked = new Set<Slot>();
+  const freeFormOnly = slots.every(isFreeForm);
+  for (const question of questions(text)) {
+    const form = spelledOut(question);
+    if (smallTalk.test(form) || followUps.some((pattern) => pattern.test(form))) continue;
+    for (const slot of slots) if (topicOf(slot).asks.some((pattern) => pattern.test(form))) asked.add(slot);
+    if (freeFormOnly && /\b(?:you|your|u)\b/.test(form) && contentWords(form).size > 0) for (const slot of slots) asked.add(slot);
+  }
+  return slots.filter((slot) => asked.has(slot));
+}
+
+/** The slots that a text speaks of by the words usual for them, asking or not. */
+export function speaksOf<Slot extends NamedSlot>(text: string, slots: readonly Slot[]): Slot[] {
+  const content = contentWords(text);
+  const spoken = new Set(words(text));
+  return slots.filter((slot) =>
+    topicOf(slot).vocabulary.some((word) => spoken.has(word) || [...contentWords(word)].some((stem) => content.has(stem))),
+  );
+}
+
+/**
+ * Whether a question was asked before: in the same words, or with the same subject words.
+ */
+export function wasAsked(question: string, earlier: readonly string[]): boolean {
+  const form = spelledOut(question);
+  const subject = [...contentWords(question)].sort().join(' ');
+  return earlier.some((text) =>
+    questions(text).some(
+      (other) => spelledOut(other) === form || (subject !== '' && [...contentWords(other)].sort().join(' ') === subject),
+    ),
+  );
+}
