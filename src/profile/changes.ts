@@ -1,0 +1,50 @@
+import { valueText } from './item';
+import type { Profile } from './profile';
+
+/**
+ * One step from a profile to the next. What no change mentions stays as it is.
+ * - `set`: the value of a `one` slot, or the whole list of a `many` slot.
+ * - `add`: one more value of a `many` slot.
+ * - `remove`: that value; everything in the slot when no value is given.
+ */
+export interface ProfileChange {
+  readonly op: 'set' | 'add' | 'remove';
+  readonly slot: string;
+  readonly value?: unknown;
+}
+
+/**
+ * The changes that lead from one profile to another of the same schema. Values are the same if their items' keys are, so a new
+ * spelling of a known value, or another order, is no change.
+ *
+ * @example
+ * diffProfiles(schema.profile({ occupation: 'nurse' }), schema.profile({ occupation: 'teacher' }));
+ * // [{ op: 'set', slot: 'occupation', value: 'teacher' }]
+ */
+export function diffProfiles(before: Profile, after: Profile): ProfileChange[] {
+  const old = new Set(before.items().map((item) => item.key));
+  const current = new Set(after.items().map((item) => item.key));
+  const changes: ProfileChange[] = [];
+  const replaced = new Set<string>();
+  for (const item of after.items()) {
+    if (old.has(item.key)) continue;
+    const single = after.schema.slots[item.slot]?.cardinality === 'one';
+    if (single) replaced.add(item.slot);
+    changes.push({ op: single ? 'set' : 'add', slot: item.slot, value: item.value });
+  }
+  for (const item of before.items()) {
+    if (!current.has(item.key) && !replaced.has(item.slot)) changes.push({ op: 'remove', slot: item.slot, value: item.value });
+  }
+  return changes;
+}
+
+/** A change in words, for logs and terminals: `occupation: set to nurse`. */
+export function changeText(change: ProfileChange): string {
+  const value = Array.isArray(change.value)
+    ? change.value.map(valueText).join('; ')
+    : change.value === undefined
+      ? ''
+      : valueText(change.value);
+  if (change.op === 'set') return `${change.slot}: set to ${value}`;
+  return change.op === 'add' ? `${change.slot}: added ${value}` : `${change.slot}: removed${value && ` ${value}`}`;
+}

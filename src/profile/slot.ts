@@ -1,0 +1,65 @@
+import { z } from 'zod';
+
+export type Cardinality = 'one' | 'many';
+
+export interface SlotOptions {
+  /** The name that people and models read; by default the key made readable: `educationBackground` is "Education Background". */
+  readonly label?: string;
+  /** What belongs in the slot: goes into prompts and JSON schemas. */
+  readonly description?: string;
+  /** How two values are compared when nothing else is asked for. */
+  readonly matching?: 'exact' | 'normalized' | 'fuzzy';
+  /** Most characters in the text of one value. */
+  readonly maxLength?: number;
+  /** Values are neither inferred nor stored without the user's consent. */
+  readonly sensitive?: boolean;
+}
+
+/** One kind of fact about a user, before it has a name in a schema. */
+export interface Slot<Value = unknown, C extends Cardinality = Cardinality> {
+  readonly cardinality: C;
+  /** The type of one value; of each element when the cardinality is `many`. */
+  readonly type: z.ZodType<Value>;
+  /** Free-form facts that fit no other slot. */
+  readonly open: boolean;
+  readonly options: SlotOptions;
+}
+
+/** A slot with its name and every option settled. */
+export interface SlotDefinition<Value = unknown, C extends Cardinality = Cardinality> {
+  readonly key: string;
+  readonly label: string;
+  readonly cardinality: C;
+  readonly type: z.ZodType<Value>;
+  readonly open: boolean;
+  readonly description: string | undefined;
+  readonly matching: 'exact' | 'normalized' | 'fuzzy';
+  readonly maxLength: number;
+  readonly sensitive: boolean;
+}
+
+/**
+ * Makes slots. Values are JSON values: strings, numbers, booleans, or objects of them (so `z.iso.date()` rather than `z.date()`).
+ *
+ * @example
+ * const schema = ProfileSchema.define({
+ *   age: slot.one(z.int()),
+ *   interests: slot.many(z.string(), { description: 'what they like to do' }),
+ *   health: slot.many(z.string(), { sensitive: true }),
+ *   other: slot.open(),
+ * });
+ */
+export const slot = {
+  /** At most one value. */
+  one<Value>(type: z.ZodType<Value>, options: SlotOptions = {}): Slot<Value, 'one'> {
+    return { cardinality: 'one', type, open: false, options };
+  },
+  /** Any number of values, all different. */
+  many<Value>(type: z.ZodType<Value>, options: SlotOptions = {}): Slot<Value, 'many'> {
+    return { cardinality: 'many', type, open: false, options };
+  },
+  /** Any number of free-form strings, for facts that fit no typed slot. */
+  open(options: SlotOptions = {}): Slot<string, 'many'> {
+    return { cardinality: 'many', type: z.string(), open: true, options };
+  },
+};
