@@ -1,5 +1,6 @@
-import { isFreeForm, type NamedSlot, topicOf } from './topics';
-import { contentWords, sentences, words } from './words';
+import type { ProfileSchema, SlotDefinition } from '../profile/index';
+import { isFreeForm, topicOf } from './topics';
+import { contentWords, sentences, stem, words } from './words';
 
 /** Whether a sentence asks: by its question mark, or by beginning as questions do where people leave the mark out. */
 export function isQuestion(sentence: string): boolean {
@@ -47,31 +48,37 @@ export function isSmallTalk(question: string): boolean {
 }
 
 /**
- * The slots whose values the questions in `text` ask for, in the order of `slots`. A question about what is known already ("Do you
- * like your job?") asks for no slot. Where all slots take free-form facts, any personal question asks for them.
+ * The keys of the slots whose values the questions in `text` ask for, in the schema's order. A question about what is known already
+ * ("Do you like your job?") asks for no slot. Where all slots take free-form facts, any personal question asks for them.
  *
  * @example
- * asksAbout('Nice. What do you do for a living?', schema.slots).map((slot) => slot.name); // ['occupation']
+ * asksAbout('Nice. What do you do for a living?', ProfileSchema.standard); // ['occupation']
  */
-export function asksAbout<Slot extends NamedSlot>(text: string, slots: readonly Slot[]): Slot[] {
-  const asked = new Set<Slot>();
-  const freeFormOnly = slots.every(isFreeForm);
-  for (const question of questions(text)) {
-    const form = spelledOut(question);
-    if (smallTalk.test(form) || followUps.some((pattern) => pattern.test(form))) continue;
-    for (const slot of slots) if (topicOf(slot).asks.some((pattern) => pattern.test(form))) asked.add(slot);
-    if (freeFormOnly && /\b(?:you|your|u)\b/.test(form) && contentWords(form).size > 0) for (const slot of slots) asked.add(slot);
-  }
-  return slots.filter((slot) => asked.has(slot));
+export function asksAbout(text: string, schema: ProfileSchema): string[] {
+  const forms = questions(text)
+    .map((question) => spelledOut(question))
+    .filter((form) => !smallTalk.test(form) && !followUps.some((pattern) => pattern.test(form)));
+  if (forms.length === 0) return [];
+  const slots = slotsOf(schema);
+  const asked = slots.filter((slot) => forms.some((form) => topicOf(slot).asks.some((pattern) => pattern.test(form))));
+  if (asked.length === 0 && slots.every(isFreeForm) && forms.some(isPersonal)) return slots.map((slot) => slot.key);
+  return asked.map((slot) => slot.key);
 }
 
-/** The slots that a text speaks of by the words usual for them, asking or not. */
-export function speaksOf<Slot extends NamedSlot>(text: string, slots: readonly Slot[]): Slot[] {
-  const content = contentWords(text);
-  const spoken = new Set(words(text));
-  return slots.filter((slot) =>
-    topicOf(slot).vocabulary.some((word) => spoken.has(word) || [...contentWords(word)].some((stem) => content.has(stem))),
-  );
+function isPersonal(form: string): boolean {
+  return /\b(?:you|your|u|ur)\b/.test(form) && contentWords(form).size > 0;
+}
+
+function slotsOf(schema: ProfileSchema): SlotDefinition[] {
+  return Object.values(schema.slots as Readonly<Record<string, SlotDefinition>>);
+}
+
+/** The keys of the slots that a text speaks of by the words usual for them, asking or not. */
+export function speaksOf(text: string, schema: ProfileSchema): string[] {
+  const spoken = new Set(words(text).map(stem));
+  return slotsOf(schema)
+    .filter((slot) => topicOf(slot).vocabulary.some((word) => spoken.has(stem(word))))
+    .map((slot) => slot.key);
 }
 
 /**

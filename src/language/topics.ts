@@ -1,9 +1,7 @@
-/** A slot as far as its words go: `slot.name`, `slot.label` and `slot.description` of a profile schema. */
-export interface NamedSlot {
-  readonly name: string;
-  readonly label: string;
-  readonly description?: string;
-}
+import type { SlotDefinition } from '../profile/index';
+
+/** A slot as far as its words go. */
+export type NamedSlot = Pick<SlotDefinition, 'key' | 'label' | 'description' | 'open'>;
 
 /** What people say when they ask about, or speak of, one kind of fact. */
 export interface Topic {
@@ -139,14 +137,15 @@ const nothing = new Set([
 ]);
 
 function labelWords(slot: NamedSlot): string[] {
-  return `${slot.label} ${slot.name.replace(/([a-z])([A-Z])/g, '$1 $2')}`
+  return `${slot.label} ${slot.key.replace(/([a-z])([A-Z])/g, '$1 $2')}`
     .toLowerCase()
     .split(/[^\p{L}\p{N}]+/u)
     .filter((word) => word !== '');
 }
 
+/** Whether a slot takes any fact, so that no question is about it alone. */
 export function isFreeForm(slot: NamedSlot): boolean {
-  return labelWords(slot).some((word) => freeForm.has(word));
+  return slot.open || labelWords(slot).some((word) => freeForm.has(word));
 }
 
 const cache = new WeakMap<NamedSlot, Topic>();
