@@ -1,0 +1,10 @@
+export type { AlignmentSummary, AlignmentTable, ImprovementTrend } from './alignment';
+export { improvementTrend, normaliseAlignment, summariseAlignment } from './alignment';
+export type { EvaluationComparison } from './comparison';
+export { compareReports } from './comparison';
+export type { Estimate } from './estimate';
+export { estimate } from './estimate';
+export type { EvaluationReport, TurnMetrics, UserMetrics } from './evaluation-report';
+export { reportEpisodes } from './evaluation-report';
+export type { ReportRow, ReportTable } from './report-table';
+export { beforeAfterTable, reportTable } from './report-table';
