@@ -1,0 +1,150 @@
+import protobuf from 'protobufjs/minimal.js';
+
+/** Element types of ONNX tensors that the CPU device uses (TensorProto.DataType). */
+const elementTypes = { f32: 1, i32: 6, i64: 7, bool: 9 } as const;
+export type ElementType = keyof typeof elementTypes;
+
+export type Attribute = number | { readonly int: number } | { readonly ints: readonly number[] } | string;
+
+/** Names a value inside an ONNX graph. */
+export type Name = string;
+
+const irVersion = 10;
+const opset = 23;
+
+/**
+ * Writes an ONNX ModelProto: inputs, outputs, constants and nodes, in that schema's field numbers
+ * (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
+ */
+export class OnnxModel {
+  readonly #nodes: Uint8Array[] = [];
+  readonly #initializers: Uint8Array[] = [];
+  readonly #constants = new Map<string, Name>();
+  readonly #inputs: Uint8Array[] = [];
+  readonly #outputs: Uint8Array[] = [];
+  #count = 0;
+
+  input(name: Name, type: ElementType, shape: readonly number[]): void {
+    this.#inputs.push(valueInfo(name, type, shape));
+  }
+
+  output(name: Name, type: ElementType, shape: readonly number[]): void {
+    this.#outputs.push(valueInfo(name, type, shape));
+  }
+
+  /** A fresh value name. */
+  name(): Name {
+    return `v${this.#count++}`;
+  }
+
+  /** Adds a node and returns the name of its only output. Attributes: plain numbers are floats, `{ int }` and `{ ints }` integers. */
+  node(op: string, inputs: readonly Name[], attributes: Readonly<Record<string, Attribute>> = {}, domain = ''): Name {
+    return this.nodes(op, inputs, 1, attributes, domain)[0]!;
+  }
+
+  /** Adds a node with several outputs. An output count of `[true, false, true]` leaves out the second. */
+  nodes(
+    op: string,
+    inputs: readonly Name[],
+    outputs: number | readonly boolean[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    domain = '',
+  ): Name[] {
+    const names =
+      typeof outputs === 'number' ? Array.from({ length: outputs }, () => this.name()) : outputs.map((used) => (used ? this.name() : ''));
+    this.bind(op, inputs, names, attributes, domain);
+    return names;
+  }
+
+  /** Adds a node whose outputs have the given names. */
+  bind(
+    op: string,
+    inputs: readonly Name[],
+    outputs: readonly Name[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    domain = '',
+  ): void {
+    const writer = protobuf.Writer.create();
+    for (const input of inputs) writer.uint32(tag(1, 2)).string(input);
+    for (const output of outputs) writer.uint32(tag(2, 2)).string(output);
+    writer.uint32(tag(4, 2)).string(op);
+    for (const [name, value] of Object.entries(attributes)) writer.uint32(tag(5, 2)).bytes(attribute(name, value));
+    if (domain) writer.uint32(tag(7, 2)).string(domain);
+    this.#nodes.push(writer.finish());
+  }
+
+  /** A constant tensor; equal small constants are written once. */
+  constant(type: ElementType, shape: readonly number[], values: ArrayLike<number>): Name {
+    const key = values.length <= 64 ? `${type}[${shape}]${Array.from(values)}` : undefined;
+    const known = key === undefined ? undefined : this.#constants.get(key);
+    if (known) return known;
+    const name = `c${this.#count++}`;
+    const writer = protobuf.Writer.create();
+    for (const size of shape) writer.uint32(tag(1, 0)).int64(size);
+    writer.uint32(tag(2, 0)).int32(elementTypes[type]);
+    writer.uint32(tag(8, 2)).string(name);
+    writer.uint32(tag(9, 2)).bytes(rawBytes(type, values));
+    this.#initializers.push(writer.finish());
+    if (key !== undefined) this.#constants.set(key, name);
+    return name;
+  }
+
+  float(value: number): Name {
+    return this.constant('f32', [], [value]);
+  }
+
+  /** A one-dimensional int64 constant, as shapes and axes are given. */
+  integers(...values: number[]): Name {
+    return this.constant('i64', [values.length], values);
+  }
+
+  finish(): Uint8Array {
+    const graph = protobuf.Writer.create();
+    for (const node of this.#nodes) graph.uint32(tag(1, 2)).bytes(node);
+    graph.uint32(tag(2, 2)).string('rlpa');
+    for (const initializer of this.#initializers) graph.uint32(tag(5, 2)).bytes(initializer);
+    for (const input of this.#inputs) graph.uint32(tag(11, 2)).bytes(input);
+    for (const output of this.#outputs) graph.uint32(tag(12, 2)).bytes(output);
+    const model = protobuf.Writer.create();
+    model.uint32(tag(1, 0)).int64(irVersion);
+    model.uint32(tag(7, 2)).bytes(graph.finish());
+    model.uint32(tag(8, 2)).bytes(operatorSet('', opset));
+    model.uint32(tag(8, 2)).bytes(operatorSet('com.microsoft', 1));
+    return model.finish();
+  }
+}
+
+function tag(field: number, wireType: number): number {
+  return (field << 3) | wireType;
+}
+
+function operatorSet(domain: string, version: number): Uint8Array {
+  return protobuf.Writer.create().uint32(tag(1, 2)).string(domain).uint32(tag(2, 0)).int64(version).finish();
+}
+
+function attribute(name: string, value: Attribute): Uint8Array {
+  const writer = protobuf.Writer.create().uint32(tag(1, 2)).string(name);
+  if (typeof value === 'number') writer.uint32(tag(2, 5)).float(value).uint32(tag(20, 0)).int32(1);
+  else if (typeof value === 'string') writer.uint32(tag(4, 2)).string(value).uint32(tag(20, 0)).int32(3);
+  else if ('int' in value) writer.uint32(tag(3, 0)).int64(value.int).uint32(tag(20, 0)).int32(2);
+  else {
+    for (const item of value.ints) writer.uint32(tag(8, 0)).int64(item);
+    writer.uint32(tag(20, 0)).int32(7);
+  }
+  return writer.finish();
+}
+
+function valueInfo(name: Name, type: ElementType, shape: readonly number[]): Uint8Array {
+  const dimensions = protobuf.Writer.create();
+  for (const size of shape) dimensions.uint32(tag(1, 2)).bytes(protobuf.Writer.create().uint32(tag(1, 0)).int64(size).finish());
+  const tensor = protobuf.Writer.create().uint32(tag(1, 0)).int32(elementTypes[type]).uint32(tag(2, 2)).bytes(dimensions.finish()).finish();
+  const typeProto = protobuf.Writer.create().uint32(tag(1, 2)).bytes(tensor).finish();
+  return protobuf.Writer.create().uint32(tag(1, 2)).string(name).uint32(tag(2, 2)).bytes(typeProto).finish();
+}
+
+function rawBytes(type: ElementType, values: ArrayLike<number>): Uint8Array {
+  if (type === 'f32') return new Uint8Array(Float32Array.from(values).buffer);
+  if (type === 'i32') return new Uint8Array(Int32Array.from(values).buffer);
+  if (type === 'bool') return Uint8Array.from(values);
+  return new Uint8Array(BigInt64Array.from(Array.from(values, (value) => BigInt(value))).buffer);
+}
