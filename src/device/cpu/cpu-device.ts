@@ -1,0 +1,155 @@
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { RlpaError } from '../../errors';
+import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
+import type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from '../device';
+import { lowerGraph } from './lower';
+import type { Reply, Request, WorkerOptions } from './protocol';
+
+type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+
+/**
+ * The CPU device: graphs are lowered to ONNX and run by onnxruntime-node (an optional peer) in a worker thread, so that the caller's event
+ * loop stays free. `threads` defaults to the machine's cores.
+ *
+ * @example
+ * const device = cpuDevice();
+ * const program = await device.compile(graph);
+ * const { y } = await device.run(program, { inputs: { x: Float32Array.of(1, 2) } });
+ * await device.dispose();
+ */
+export function cpuDevice({ threads = availableParallelism() }: { readonly threads?: number } = {}): Device {
+  return new CpuDevice(threads);
+}
+
+class CpuDevice implements Device {
+  readonly kind = 'cpu';
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: unknown) => void }>();
+  #count = 0;
+  /** The first failure of a call that returns nothing; raised by the next call that can. */
+  #failure: RlpaError | undefined;
+
+  constructor(threads: number) {
+    const path = createRequire(import.meta.url).resolve('#cpu-worker');
+    this.#worker = new Worker(pathToFileURL(path), { workerData: { threads } satisfies WorkerOptions });
+    this.#worker.unref();
+    this.#worker.on('message', (reply: Reply) => this.#settle(reply));
+    this.#worker.on('error', (error) =>
+      this.#fail(new RlpaError('device-failed', `The CPU device's thread failed: ${error.message}`, {}, { cause: error })),
+    );
+    this.#worker.on('exit', () => this.#fail(new RlpaError('device-failed', 'The CPU device was disposed of.')));
+  }
+
+  create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer {
+    const buffer = { id: this.#count++, shape, type };
+    if (data && data.length !== sizeOf(shape)) {
+      throw new RlpaError('device-failed', `A buffer of shape [${shape}] needs ${sizeOf(shape)} values, found ${data.length}.`);
+    }
+    this.#tell({ kind: 'create', buffer: buffer.id, type, size: sizeOf(shape), data });
+    return buffer;
+  }
+
+  write(buffer: DeviceBuffer, data: NumberArray): void {
+    if (data.length !== sizeOf(buffer.shape)) {
+      throw new RlpaError(
+        'device-failed',
+        `A buffer of shape [${buffer.shape}] needs ${sizeOf(buffer.shape)} values, found ${data.length}.`,
+      );
+    }
+    this.#tell({ kind: 'write', buffer: buffer.id, data });
+  }
+
+  async read(buffer: DeviceBuffer): Promise<NumberArray> {
+    return (await this.#ask({ kind: 'read', buffer: buffer.id })) as NumberArray;
+  }
+
+  copy(from: DeviceBuffer, to: DeviceBuffer): void {
+    this.#tell({ kind: 'copy', from: from.id, to: to.id });
+  }
+
+  release(buffers: Iterable<DeviceBuffer>): void {
+    this.#tell({ kind: 'release', buffers: [...buffers].map(({ id }) => id) });
+  }
+
+  async compile(graph: Graph): Promise<Program> {
+    const program = { id: this.#count++, graph };
+    await this.#ask({ kind: 'compile', program: program.id, lowered: lowerGraph(graph) });
+    return program;
+  }
+
+  async run(program: Program, { inputs = {}, buffers = {} }: RunOptions): Promise<Record<string, NumberArray>> {
+    for (const [name, tensor] of program.graph.inputs) {
+      const found = inputs[name]?.length;
+      if (found !== sizeOf(tensor.shape)) {
+        throw new RlpaError(
+          'device-failed',
+          `Input ${name} of shape [${tensor.shape}] needs ${sizeOf(tensor.shape)} values, found ${found ?? 'none'}.`,
+          { name },
+        );
+      }
+    }
+    const ids: Record<string, number> = {};
+    const bound = buffers instanceof Map ? buffers : new Map(Object.entries(buffers as Record<string, DeviceBuffer>));
+    for (const [name, tensor] of program.graph.buffers) {
+      const buffer = bound.get(name);
+      if (!buffer || sizeOf(buffer.shape) !== sizeOf(tensor.shape)) {
+        throw new RlpaError(
+          'device-failed',
+          `Buffer ${name} of shape [${tensor.shape}] was given ${buffer ? `[${buffer.shape}]` : 'nothing'}.`,
+          { name },
+        );
+      }
+      ids[name] = buffer.id;
+    }
+    return (await this.#ask({ kind: 'run', program: program.id, inputs, buffers: ids })) as Record<string, NumberArray>;
+  }
+
+  discard(program: Program): void {
+    this.#tell({ kind: 'discard', program: program.id });
+  }
+
+  async dispose(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #ask(request: WithoutId<Request>): Promise<unknown> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const id = this.#count++;
+    return new Promise((resolve, reject) => {
+      // the thread keeps the process alive only while somebody waits for it
+      if (this.#waiting.size === 0) this.#worker.ref();
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ ...request, id });
+    });
+  }
+
+  #tell(request: WithoutId<Request>): void {
+    this.#ask(request).catch((error: RlpaError) => {
+      this.#failure ??= error;
+    });
+  }
+
+  #settle(reply: Reply): void {
+    const waiting = this.#waiting.get(reply.id);
+    this.#waiting.delete(reply.id);
+    if (this.#waiting.size === 0) this.#worker.unref();
+    if ('error' in reply) {
+      waiting?.reject(
+        reply.missingPackage
+          ? new RlpaError('missing-dependency', 'The CPU device needs the package onnxruntime-node: npm install onnxruntime-node', {
+              package: 'onnxruntime-node',
+            })
+          : new RlpaError('device-failed', `onnxruntime: ${reply.error}`),
+      );
+    } else waiting?.resolve(reply.result);
+  }
+
+  #fail(error: RlpaError): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,1 @@
+export { cpuDevice } from './cpu-device';

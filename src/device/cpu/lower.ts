@@ -1,0 +1,99 @@
+import type { Graph, Node, Tensor } from '../../tensor/index';
+import { type Kernel, kernels } from './kernels';
+import { type Name, OnnxModel } from './onnx';
+
+/** An ONNX model and how a run maps onto it. Plain data: it crosses into the worker thread. */
+export interface LoweredGraph {
+  readonly model: Uint8Array;
+  /** ONNX input name of each graph input and buffer that is really read. */
+  readonly inputs: Readonly<Record<string, Name>>;
+  readonly buffers: Readonly<Record<string, Name>>;
+  readonly outputs: Readonly<Record<string, Name>>;
+  readonly assignments: Readonly<Record<string, Name>>;
+  readonly appends: readonly { readonly buffer: string; readonly value: Name; readonly offsets: string; readonly counts: string }[];
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+}
+
+/** Translates a graph to one ONNX model. Nodes that no output, assignment or append depends on are left out. */
+export function lowerGraph(graph: Graph): LoweredGraph {
+  const live = liveTensors(graph);
+  const model = new OnnxModel();
+  const names = new Map<Tensor, Name>();
+  const shapes: Record<string, readonly number[]> = {};
+  const shared = new Map<string, Name>();
+
+  const declare = (tensors: ReadonlyMap<string, Tensor>, prefix: string): Record<string, Name> => {
+    const declared: Record<string, Name> = {};
+    for (const [name, tensor] of tensors) {
+      shapes[name] = tensor.shape;
+      if (!live.has(tensor)) continue;
+      const onnxName = `${prefix}${tensor.id}`;
+      model.input(onnxName, tensor.type, tensor.shape);
+      names.set(tensor, onnxName);
+      declared[name] = onnxName;
+    }
+    return declared;
+  };
+  const inputs = declare(graph.inputs, 'i');
+  const buffers = declare(graph.buffers, 'b');
+  for (const [tensor, data] of graph.constants) if (live.has(tensor)) names.set(tensor, model.constant(tensor.type, tensor.shape, data));
+
+  for (const node of graph.nodes) {
+    if (!node.outputs.some((output) => live.has(output))) continue;
+    const outputs = lowerNode(node, model, names, shared, live);
+    node.outputs.forEach((output, index) => {
+      if (outputs[index]) names.set(output, outputs[index]);
+    });
+  }
+
+  let count = 0;
+  const results = new Map<Tensor, Name>();
+  const result = (tensor: Tensor): Name => {
+    let name = results.get(tensor);
+    if (!name) {
+      name = `o${count++}`;
+      model.bind('Identity', [names.get(tensor)!], [name]);
+      model.output(name, tensor.type, tensor.shape);
+      results.set(tensor, name);
+      shapes[name] = tensor.shape;
+    }
+    return name;
+  };
+  const named = (tensors: ReadonlyMap<string, Tensor>) => Object.fromEntries([...tensors].map(([name, tensor]) => [name, result(tensor)]));
+  const inputName = (tensor: Tensor) => [...graph.inputs].find(([, candidate]) => candidate === tensor)![0];
+  const outputs = named(graph.outputs);
+  const assignments = named(graph.assignments);
+  const appends = graph.appends.map(({ buffer, value, offsets, counts }) => ({
+    buffer,
+    value: result(value),
+    offsets: inputName(offsets),
+    counts: inputName(counts),
+  }));
+  return { model: model.finish(), inputs, buffers, outputs, assignments, appends, shapes };
+}
+
+function lowerNode(node: Node, model: OnnxModel, names: Map<Tensor, Name>, shared: Map<string, Name>, live: Set<Tensor>): readonly Name[] {
+  const kernel: Kernel = kernels[node.operation];
+  return kernel({
+    model,
+    node,
+    inputs: node.inputs.map((input) => names.get(input) ?? ''),
+    used: node.outputs.map((output) => live.has(output)),
+    shared: (key, build) => {
+      let name = shared.get(key);
+      if (!name) {
+        name = build();
+        shared.set(key, name);
+      }
+      return name;
+    },
+  });
+}
+
+function liveTensors(graph: Graph): Set<Tensor> {
+  const live = new Set<Tensor>([...graph.outputs.values(), ...graph.assignments.values(), ...graph.appends.map((append) => append.value)]);
+  for (const node of [...graph.nodes].reverse()) {
+    if (node.outputs.some((output) => live.has(output))) for (const input of node.inputs) live.add(input);
+  }
+  return live;
+}

@@ -1,0 +1,135 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { NumberArray } from '../device';
+import type { LoweredGraph } from './lower';
+import type { Reply, Request, WorkerOptions } from './protocol';
+
+/**
+ * The CPU device's thread: owns all buffers and runs onnxruntime, whose calls block the thread they are made on.
+ * Buffers are plain arrays: a program reads them in place, and what it assigns replaces them.
+ */
+const { threads } = workerData as WorkerOptions;
+const buffers = new Map<number, NumberArray>();
+const programs = new Map<number, { session: InferenceSession; lowered: LoweredGraph }>();
+let runtime: typeof import('onnxruntime-node') | undefined;
+
+async function loadRuntime(): Promise<typeof import('onnxruntime-node')> {
+  runtime ??= await import('onnxruntime-node');
+  return runtime;
+}
+
+function buffer(id: number): NumberArray {
+  const data = buffers.get(id);
+  if (!data) throw new Error(`Buffer ${id} was released.`);
+  return data;
+}
+
+async function serve(request: Request): Promise<unknown> {
+  switch (request.kind) {
+    case 'create':
+      buffers.set(request.buffer, request.data ?? (request.type === 'f32' ? new Float32Array(request.size) : new Int32Array(request.size)));
+      return undefined;
+    case 'write':
+      buffer(request.buffer);
+      buffers.set(request.buffer, request.data);
+      return undefined;
+    case 'read':
+      return buffer(request.buffer).slice();
+    case 'copy':
+      buffer(request.to);
+      buffers.set(request.to, buffer(request.from).slice());
+      return undefined;
+    case 'release':
+      for (const id of request.buffers) buffers.delete(id);
+      return undefined;
+    case 'compile': {
+      const { InferenceSession } = await loadRuntime();
+      const session = await InferenceSession.create(request.lowered.model, {
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        graphOptimizationLevel: 'all',
+        logSeverityLevel: 3,
+        extra: { session: { intra_op: { allow_spinning: '0' } } },
+      });
+      programs.set(request.program, { session, lowered: request.lowered });
+      return undefined;
+    }
+    case 'run':
+      return run(request);
+    case 'discard':
+      await programs.get(request.program)?.session.release();
+      programs.delete(request.program);
+      return undefined;
+  }
+}
+
+async function run(request: Extract<Request, { kind: 'run' }>): Promise<Record<string, NumberArray>> {
+  const { Tensor } = await loadRuntime();
+  const program = programs.get(request.program);
+  if (!program) throw new Error(`Program ${request.program} was discarded.`);
+  const { session, lowered } = program;
+  const feeds: Record<string, Tensor> = {};
+  const feed = (onnxName: string, data: NumberArray, shape: readonly number[]) => {
+    feeds[onnxName] = data instanceof Float32Array ? new Tensor('float32', data, shape) : new Tensor('int32', data, shape);
+  };
+  for (const [name, onnxName] of Object.entries(lowered.inputs)) feed(onnxName, request.inputs[name]!, lowered.shapes[name]!);
+  for (const [name, onnxName] of Object.entries(lowered.buffers)) feed(onnxName, buffer(request.buffers[name]!), lowered.shapes[name]!);
+  const results = await session.run(feeds);
+  const data = (onnxName: string) => results[onnxName]!.data as NumberArray;
+  for (const { buffer: name, value, offsets, counts } of lowered.appends) {
+    appendRows(
+      buffer(request.buffers[name]!),
+      lowered.shapes[name]!,
+      data(value),
+      lowered.shapes[value]!,
+      request.inputs[offsets]!,
+      request.inputs[counts]!,
+    );
+  }
+  for (const [name, onnxName] of Object.entries(lowered.assignments)) buffers.set(request.buffers[name]!, data(onnxName));
+  return Object.fromEntries(Object.entries(lowered.outputs).map(([name, onnxName]) => [name, data(onnxName)]));
+}
+
+/** Writes new rows value [B·S, heads·size] to the cache [B, heads, capacity, size] at each row's offset. */
+function appendRows(
+  cache: NumberArray,
+  cacheShape: readonly number[],
+  value: NumberArray,
+  valueShape: readonly number[],
+  offsets: NumberArray,
+  counts: NumberArray,
+): void {
+  const [batch, heads, capacity, size] = cacheShape as [number, number, number, number];
+  const length = valueShape[0]! / batch;
+  for (let b = 0; b < batch; b++) {
+    for (let head = 0; head < heads; head++) {
+      let target = ((b * heads + head) * capacity + offsets[b]!) * size;
+      let source = (b * length * heads + head) * size;
+      for (let s = 0; s < counts[b]!; s++, target += size, source += heads * size) {
+        cache.set(value.subarray(source, source + size) as never, target);
+      }
+    }
+  }
+}
+
+let queue: Promise<void> = Promise.resolve();
+parentPort!.on('message', (request: Request) => {
+  queue = queue.then(async () => {
+    let reply: Reply;
+    try {
+      reply = { id: request.id, result: await serve(request) };
+    } catch (error) {
+      const missingPackage = (error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND';
+      reply = { id: request.id, error: error instanceof Error ? error.message : String(error), missingPackage };
+    }
+    const transfer = 'result' in reply ? transferable(reply.result, request) : [];
+    parentPort!.postMessage(reply, transfer);
+  });
+});
+
+/** Results are moved, not copied, unless a buffer keeps them. */
+function transferable(result: unknown, request: Request): ArrayBuffer[] {
+  if (request.kind === 'read') return [(result as NumberArray).buffer as ArrayBuffer];
+  return [];
+}

@@ -1,0 +1,1 @@
+export type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from './device';
