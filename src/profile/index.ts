@@ -1,7 +1,25 @@
 export { changeText, diffProfiles, type ProfileChange } from './changes';
+export { formatProfileBlock, formatTurn, type ParsedTurn, parseTurn, type TurnProblem, type TurnProblemCode } from './codec';
+export { type EmbeddingMatcherOptions, embeddingMatcher, type TextEmbedder } from './embedding-matcher';
+export { describeSlots, formatInstructions } from './instructions';
 export { type ProfileItem, profileItem, valueText } from './item';
+export { type JudgedMatcherOptions, judgedMatcher } from './judged-matcher';
+export {
+  exactMatcher,
+  fuzzyMatcher,
+  type ItemMatch,
+  type ItemMatcher,
+  type ItemPair,
+  type MatchOptions,
+  matchItems,
+  matchItemsSync,
+  normalizedMatcher,
+  type SynchronousItemMatcher,
+  schemaMatcher,
+} from './matching';
 export { normalizeText } from './normalize';
 export { Profile } from './profile';
+export { type ProfileF1Options, type ProfileScore, profileF1, profileF1Sync } from './profile-f1';
 export {
   type InputOf,
   ProfileSchema,
@@ -11,5 +29,5 @@ export {
   type SlotReading,
   type ValuesOf,
 } from './schema';
-export type { ItemMatch, ProfileScore } from './score';
 export { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
+export { TurnStream } from './turn-stream';

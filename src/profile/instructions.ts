@@ -1,0 +1,40 @@
+import type { ProfileSchema } from './schema';
+import type { SlotDefinition } from './slot';
+
+/**
+ * Tells a chat model the text form of a turn and the slots that it may fill.
+ *
+ * @example
+ * const messages = [{ role: 'system', content: formatInstructions(schema) }, { role: 'user', content: 'Night shift again.' }];
+ */
+export function formatInstructions(schema: ProfileSchema): string {
+  const slots = Object.values(schema.slots);
+  return `Every time you answer, first write down everything you know about the user by now, then reply. Use exactly this form:
+
+<profile>
+${slots.map((slot) => `- ${slot.label}: ${slot.cardinality === 'many' ? 'value; value' : 'value'}`).join('\n')}
+</profile>
+
+<response>
+your reply to the user
+</response>
+
+The slots:
+${describeSlots(slots)}
+
+Rules:
+- One line for each slot of which something is known. Leave out the others; never write "unknown".
+- Only what the user said or what follows from it. Keep what you knew before unless the user contradicts it.
+- Separate several values by "; ". Keep each value short.
+- Nothing outside the two blocks, and no tags inside the reply.`;
+}
+
+/** One line a slot: label, kind of value, description. */
+export function describeSlots(slots: readonly SlotDefinition[]): string {
+  return slots
+    .map((slot) => {
+      const kind = slot.cardinality === 'many' ? 'any number of values' : 'one value';
+      return `- ${slot.label} (${kind}${slot.open ? ', for what fits no other slot' : ''})${slot.description ? `: ${slot.description}` : ''}`;
+    })
+    .join('\n');
+}
