@@ -20,6 +20,8 @@ export interface UserContext {
   readonly budget: number;
   /** Keys (`ProfileItem.key`) of the golden items that were disclosed before. */
   readonly disclosed: ReadonlySet<string>;
+  /** Messages that the behaviour wrote for this very turn and that told more than the budget. */
+  readonly rejected: readonly string[];
   readonly random: Random;
   readonly signal?: AbortSignal;
 }
@@ -35,5 +37,7 @@ export interface UserUtterance {
 /** How a simulated user speaks: scripted, by a chat model, or by replaying a recording. */
 export interface UserBehaviour {
   readonly name: string;
+  /** Its messages are what a person really said (`Persona.messages`): they are measured, but neither asked for again nor trimmed. */
+  readonly recorded?: boolean;
   reply(context: UserContext): Promise<UserUtterance>;
 }

@@ -1,0 +1,1 @@
+export type { Episode, EpisodeTurn } from './episode';

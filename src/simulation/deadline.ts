@@ -1,0 +1,36 @@
+import { abortedError, RlpaError, throwIfAborted } from '../errors';
+
+/**
+ * Runs `work` with a signal of its own that fires at the deadline or with `signal`. Does not wait for work that ignores it.
+ *
+ * @throws `timeout` naming `what`, `aborted`, and whatever `work` throws.
+ */
+export async function withDeadline<T>(
+  what: string,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  throwIfAborted(signal);
+  const controller = new AbortController();
+  let stop: (error: RlpaError) => void = () => {};
+  const stopped = new Promise<never>((_, reject) => {
+    stop = (error) => {
+      reject(error);
+      controller.abort(error);
+    };
+  });
+  stopped.catch(() => {}); // `work` may reject first, and nobody else listens then
+  const timer = setTimeout(
+    () => stop(new RlpaError('timeout', `${what} took longer than ${timeoutMs} ms.`, { timeoutMs })),
+    Math.min(timeoutMs, 0x7fffffff),
+  );
+  const onAbort = () => stop(abortedError(signal!));
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work(controller.signal), stopped]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
