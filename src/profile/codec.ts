@@ -81,18 +81,18 @@ export function formatProfileBlock(profile: Profile): string {
  * else console.warn(turn.problem.code, turn.reply);
  */
 export function parseTurn<S extends SlotMap>(schema: ProfileSchema<S>, text: string): ParsedTurn<S> {
-  const problems: TurnProblem[] = [];
+  let problem: TurnProblem | undefined;
   const report = (code: TurnProblemCode, message: string, at?: number) => {
-    problems.push({ code, message, ...(at !== undefined && { line: lineAt(text, at) }) });
+    problem ??= { code, message, ...(at !== undefined && { line: lineAt(text, at) }) };
   };
   const responseAt = text.indexOf(openResponse);
   const frameEnd = responseAt < 0 ? text.length : responseAt;
   const profile = readProfileBlock(schema, text.slice(0, frameEnd), report);
   const reply = responseAt < 0 ? undefined : readResponseBlock(text, responseAt + openResponse.length, report);
   if (responseAt < 0) report('no-response', `The text has no ${openResponse} block.`);
-  if (profile && reply && problems.length === 0) return { ok: true, profile, reply };
+  if (profile && reply && !problem) return { ok: true, profile, reply };
   const saved = responseAt < 0 ? looseReply(text) : reply;
-  return { ok: false, problem: problems[0]!, ...(profile && { profile }), ...(saved && { reply: saved }) };
+  return { ok: false, problem: problem!, ...(profile && { profile }), ...(saved && { reply: saved }) };
 }
 
 type Report = (code: TurnProblemCode, message: string, at?: number) => void;

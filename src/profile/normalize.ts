@@ -20,7 +20,7 @@ export function normalizeText(text: string): string {
   const tokens = lower
     .replace(/['’‘`]/g, '')
     .replace(/(?<=\d),(?=\d{3}(?!\d))/g, '')
-    .match(/(?<![\p{L}\p{N}\p{M}.])-?\d+(?:\.\d+)?(?![\p{L}\p{N}\p{M}])|[\p{L}\p{N}\p{M}]+[+#]*|\p{So}/gu);
+    .match(/(?<![\p{L}\p{N}\p{M}.])-?\d+(?:\.\d+)?[+#]*(?![\p{L}\p{N}\p{M}])|[\p{L}\p{N}\p{M}]+[+#]*|\p{So}/gu);
   const words: string[] = [];
   let ten = 0; // 20 … 90 while the last word was one of "twenty" … "ninety"
   for (const token of tokens ?? []) {

@@ -1,0 +1,192 @@
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { z } from 'zod';
+import { RlpaError } from '../../src/errors';
+import { type Profile, ProfileSchema, type ProfileValues, slot } from '../../src/profile/index';
+
+const schema = ProfileSchema.define({
+  occupation: slot.one(z.string()),
+  interests: slot.many(z.string(), { description: 'what they like to do' }),
+  age: slot.one(z.int().min(0)),
+  smoker: slot.one(z.boolean(), { sensitive: true, label: 'Smokes' }),
+  other: slot.open(),
+});
+
+function refusal(act: () => unknown): { code: string; message: string } {
+  try {
+    act();
+  } catch (error) {
+    if (RlpaError.isInstance(error)) return { code: error.code, message: error.message };
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('ProfileSchema', () => {
+  it('labels slots by their keys unless told otherwise', () => {
+    expect(ProfileSchema.standard.slots.educationBackground.label).toBe('Education Background');
+    expect(schema.slots.smoker.label).toBe('Smokes');
+    expect(schema.slotNames).toEqual(['occupation', 'interests', 'age', 'smoker', 'other']);
+    expect(schema.slots.other).toMatchObject({ cardinality: 'many', open: true, sensitive: false });
+  });
+
+  it('finds a slot by label or key, however it is written', () => {
+    for (const name of ['Education Background', 'education  background', 'educationBackground', 'EDUCATION_BACKGROUND']) {
+      expect(ProfileSchema.standard.slotByLabel(name)?.key).toBe('educationBackground');
+    }
+    expect(schema.slotByLabel('constructor')).toBeUndefined();
+  });
+
+  it('has the ten slots of the paper as its standard', () => {
+    const { slots } = ProfileSchema.standard;
+    expect(Object.values(slots).map(({ label }) => label)).toEqual([
+      'Age',
+      'Gender',
+      'Interests',
+      'Education Background',
+      'Personality Traits',
+      'Occupation',
+      'Marital Status',
+      'Family Background',
+      'Location',
+      'Other Information',
+    ]);
+    expect([slots.interests, slots.personalityTraits, slots.otherInformation].map(({ cardinality }) => cardinality)).toEqual([
+      'many',
+      'many',
+      'many',
+    ]);
+  });
+
+  it('refuses no slots, empty and doubled labels, impossible keys, and types that are not zod', () => {
+    expect(refusal(() => ProfileSchema.define({})).code).toBe('invalid-schema');
+    expect(refusal(() => ProfileSchema.define({ job: slot.one(z.string(), { label: '' }) })).code).toBe('invalid-schema');
+    expect(refusal(() => ProfileSchema.define({ job: slot.one(z.string(), { label: 'a: b' }) })).code).toBe('invalid-schema');
+    const twice = refusal(() => ProfileSchema.define({ job: slot.one(z.string()), work: slot.one(z.string(), { label: 'Job' }) }));
+    expect(twice).toMatchObject({ code: 'invalid-schema', message: expect.stringContaining('"work"') });
+    expect(refusal(() => ProfileSchema.define({ 'a b': slot.one(z.string()) })).code).toBe('invalid-schema');
+    expect(refusal(() => ProfileSchema.define({ job: slot.one('string' as never) }))).toMatchObject({
+      code: 'invalid-schema',
+      message: 'Slot "job": expected a zod 4 type, found "string".',
+    });
+    expect(refusal(() => ProfileSchema.define({ job: z.string() as never })).code).toBe('invalid-schema');
+  });
+
+  it('describes its values as JSON Schema', () => {
+    expect(schema.jsonSchema()).toMatchObject({
+      type: 'object',
+      additionalProperties: false,
+      properties: {
+        occupation: { type: 'string', title: 'Occupation' },
+        interests: { type: 'array', items: { type: 'string' }, description: 'what they like to do' },
+        age: { type: 'integer', minimum: 0 },
+        smoker: { type: 'boolean' },
+      },
+    });
+  });
+
+  it('infers the types of values from the slots', () => {
+    type Values = ProfileValues<typeof schema>;
+    expectTypeOf<Values['occupation']>().toEqualTypeOf<string | undefined>();
+    expectTypeOf<Values['age']>().toEqualTypeOf<number | undefined>();
+    expectTypeOf<Values['smoker']>().toEqualTypeOf<boolean | undefined>();
+    expectTypeOf<Values['interests']>().toEqualTypeOf<readonly string[]>();
+    expectTypeOf<Values['other']>().toEqualTypeOf<readonly string[]>();
+    const profile = schema.profile({ age: 29 });
+    expectTypeOf(profile.values.age).toEqualTypeOf<number | undefined>();
+    expectTypeOf(profile).toExtend<Profile>();
+    expectTypeOf(schema).toExtend<ProfileSchema>();
+    // @ts-expect-error a slot that the schema does not have
+    expect(() => schema.profile({ ocupation: 'nurse' })).toThrow();
+    // @ts-expect-error a list slot takes a list
+    expect(() => schema.profile({ interests: 'hiking' })).toThrow();
+  });
+});
+
+describe('Profile', () => {
+  it('is made of validated values', () => {
+    const profile = schema.profile({ occupation: '  nurse ', interests: ['hiking', 'jazz'], age: 29, smoker: false });
+    expect(profile.values).toEqual({ occupation: 'nurse', interests: ['hiking', 'jazz'], age: 29, smoker: false, other: [] });
+    expect(profile.size).toBe(5);
+    expect(profile.version).toBe(0);
+    expect(schema.empty().size).toBe(0);
+  });
+
+  it('refuses a wrong value with the slot and what was found', () => {
+    expect(refusal(() => schema.profile({ age: 'old' as never }))).toMatchObject({
+      code: 'invalid-profile',
+      message: expect.stringMatching(/"age".*number.*"old"/),
+    });
+    expect(refusal(() => schema.profile({ occupation: ' ' })).code).toBe('invalid-profile');
+    expect(refusal(() => schema.profile({ occupation: 'x'.repeat(1001) })).message).toContain('1000');
+    expect(refusal(() => schema.profile({ shoeSize: 43 } as never)).message).toContain('shoeSize');
+  });
+
+  it('takes what is valid and reports the rest', () => {
+    const { profile, rejected } = schema.safeProfile({ occupation: 'nurse', interests: ['hiking', 7], age: -1, shoeSize: 43 });
+    expect(profile.toJSON()).toEqual({ occupation: 'nurse', interests: ['hiking'] });
+    expect(rejected.map(({ slot, value }) => [slot, value])).toEqual([
+      ['interests', 7],
+      ['age', -1],
+      ['shoeSize', 43],
+    ]);
+    expect(schema.safeProfile('nurse').rejected).toHaveLength(1);
+  });
+
+  it('survives types whose checks throw', () => {
+    const fragile = ProfileSchema.define({
+      a: slot.one(
+        z.string().refine(() => {
+          throw new Error('broken check');
+        }),
+      ),
+      b: slot.one(z.string().refine(async () => true)),
+    });
+    const { profile, rejected } = fragile.safeProfile({ a: 'x', b: 'y' });
+    expect(profile.size).toBe(0);
+    expect(rejected.map(({ slot }) => slot)).toEqual(['a', 'b']);
+  });
+
+  it('counts each element of a list as one item, and equal values once', () => {
+    const profile = schema.profile({ interests: ['hiking', 'Hiking!', 'the jazz'], age: 29, smoker: true });
+    expect(profile.items().map(({ slot, text, key }) => [slot, text, key])).toEqual([
+      ['interests', 'hiking', 'interests:hiking'],
+      ['interests', 'the jazz', 'interests:jazz'],
+      ['age', '29', 'age:29'],
+      ['smoker', 'yes', 'smoker:yes'],
+    ]);
+  });
+
+  it('cannot be changed in place', () => {
+    const profile = schema.profile({ interests: ['hiking'] });
+    expect(() => (profile.values.interests as string[]).push('jazz')).toThrow(TypeError);
+    expect(() => Object.assign(profile.values, { age: 3 })).toThrow(TypeError);
+  });
+
+  it('makes the next version from changes, and itself from none', () => {
+    const profile = schema.profile({ occupation: 'nurse', interests: ['hiking', 'jazz'] });
+    const next = profile.with([
+      { op: 'set', slot: 'occupation', value: 'teacher' },
+      { op: 'add', slot: 'interests', value: 'chess' },
+      { op: 'remove', slot: 'interests', value: 'Jazz' },
+    ]);
+    expect(next.toJSON()).toEqual({ occupation: 'teacher', interests: ['hiking', 'chess'] });
+    expect(next.version).toBe(1);
+    expect(profile.values.occupation).toBe('nurse');
+    expect(next.with([{ op: 'add', slot: 'interests', value: 'Chess' }])).toBe(next);
+    expect(next.with([{ op: 'remove', slot: 'occupation', value: 'nurse' }])).toBe(next);
+    expect(next.with([{ op: 'remove', slot: 'interests' }]).values.interests).toEqual([]);
+    expect(next.with([{ op: 'set', slot: 'interests', value: ['go'] }]).values.interests).toEqual(['go']);
+  });
+
+  it('refuses changes that its slots refuse', () => {
+    const profile = schema.empty();
+    expect(refusal(() => profile.with([{ op: 'set', slot: 'shoeSize', value: 43 }])).code).toBe('invalid-profile');
+    expect(refusal(() => profile.with([{ op: 'set', slot: 'age', value: 'old' }])).message).toContain('"age"');
+    expect(refusal(() => profile.with([{ op: 'add', slot: 'age', value: 3 }])).message).toContain('"set"');
+  });
+
+  it('comes back from its JSON', () => {
+    const profile = schema.profile({ occupation: 'nurse', interests: ['hiking'], smoker: false });
+    expect(schema.profile(JSON.parse(JSON.stringify(profile))).values).toEqual(profile.values);
+  });
+});
