@@ -1,4 +1,15 @@
 export { type Architecture, type ModelConfig, parameterShapes, parseModelConfig, toHuggingFaceConfig } from './config';
+export { type DecoderInputs, decoder, headWeight, initialWeights } from './decoder';
+export {
+  initialLora,
+  type LoraConfig,
+  loraConfig,
+  loraShapes,
+  type Projection,
+  projectionPrefix,
+  projectionShape,
+  projections,
+} from './lora';
 export {
   assertFinite,
   decodeSafetensors,
@@ -17,3 +28,4 @@ export {
   toInt32Array,
   toStoredTensor,
 } from './safetensors';
+export { valueHead, valueHeadShapes } from './value-head';

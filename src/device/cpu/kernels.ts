@@ -90,24 +90,17 @@ const attention: Kernel = (lowering) => {
 
 const attentionGradient: Kernel = ({ model, node, inputs, used }) => {
   const { batch, length, heads, kvHeads, headSize } = node.attributes as unknown as AttentionSizes;
-  const [gradient, queries, keys, values, output, probabilities] = inputs as [Name, Name, Name, Name, Name, Name];
+  const [gradient, queries, keys, values, probabilities] = inputs as [Name, Name, Name, Name, Name];
   const group = heads / kvHeads;
   const grouped = (name: Name) =>
     reshape(model, splitHeads(model, name, batch, length, heads, headSize), batch, kvHeads, group * length, headSize);
   const g = grouped(gradient);
   const alpha = 1 / Math.sqrt(headSize);
-  // rowsum(dP·P) equals rowsum(g·y): a pass over [T, size] instead of [T, T]
-  const product = model.node('Mul', [
-    reshape(model, gradient, batch, length, heads, headSize),
-    reshape(model, output, batch, length, heads, headSize),
-  ]);
-  const rowSums = model.node('ReduceSum', [product, model.integers(3)], { keepdims: { int: 0 } });
-  const perRow = length === 1 ? rowSums : model.node('Transpose', [rowSums], { perm: { ints: [0, 2, 1] } });
   const toProbabilities = matmul(model, g, splitHeads(model, values, batch, length, kvHeads, headSize), { transposeB: true });
-  const toScores = model.node('Mul', [
-    probabilities,
-    model.node('Sub', [toProbabilities, reshape(model, perRow, batch, kvHeads, group * length, 1)]),
-  ]);
+  // rowsum(dP·P) equals rowsum(g·y), which is cheaper but does not cancel as exactly: the bias of the keys lives on that cancellation
+  const weighted = model.node('Mul', [probabilities, toProbabilities]);
+  const rowSums = model.node('ReduceSum', [weighted, model.integers(3)], { keepdims: { int: 1 } });
+  const toScores = model.node('Sub', [weighted, model.node('Mul', [probabilities, rowSums])]);
   return [
     used[0]
       ? joinHeads(

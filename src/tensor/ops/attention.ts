@@ -32,9 +32,9 @@ export function attention(queries: Tensor, keys: Tensor, values: Tensor, shape: 
   ])[0]!;
 }
 
-/** With P the probabilities, dP = g·Vᵀ and S the scores: dS = P·(dP − rowsum(g·y)), dQ = dS·K, dK = dSᵀ·Q, dV = Pᵀ·g. */
-export const attentionRule: GradientRule = ({ inputs: [q, k, v], outputs: [y, probabilities], attributes }, [g]) => [
-  ...q!.graph.apply('attentionGradient', [g!, q!, k!, v!, y!, probabilities!], attributes, [
+/** With P the probabilities, dP = g·Vᵀ and S the scores: dS = P·(dP − rowsum(P·dP)), dQ = dS·K, dK = dSᵀ·Q, dV = Pᵀ·g. */
+export const attentionRule: GradientRule = ({ inputs: [q, k, v], outputs: [, probabilities], attributes }, [g]) => [
+  ...q!.graph.apply('attentionGradient', [g!, q!, k!, v!, probabilities!], attributes, [
     { shape: q!.shape },
     { shape: k!.shape },
     { shape: v!.shape },

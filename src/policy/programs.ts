@@ -1,0 +1,205 @@
+import {
+  type AttentionShape,
+  adamw,
+  adamwScalars,
+  add,
+  attention,
+  cachedAttention,
+  clipByGlobalNorm,
+  Graph,
+  gather,
+  gradients,
+  headLogProbability,
+  type Shape,
+  type SupportLimits,
+  sampleHead,
+  type Tensor,
+} from '../tensor/index';
+import { decoder, headWeight, type LoraConfig, type ModelConfig, valueHead } from '../transformer/index';
+import { crossEntropyLoss, ppoLoss } from './losses';
+
+/** What is computed: the base model, or the base with its adapter; and what sampling may choose from. */
+export interface ModelForm {
+  readonly config: ModelConfig;
+  readonly lora?: LoraConfig;
+  readonly limits?: SupportLimits;
+}
+
+/** Sizes that a training program is compiled for. */
+export interface BatchShape {
+  readonly rows: number;
+  readonly length: number;
+  /** Action tokens, padded. */
+  readonly actions: number;
+  readonly segmented: boolean;
+}
+
+/** Name of the buffer that gathers a parameter's gradient. */
+export const gradientBuffer = (name: string) => `gradient ${name}`;
+export const meanBuffer = (name: string) => `mean ${name}`;
+export const varianceBuffer = (name: string) => `variance ${name}`;
+
+/** Hidden states before each action token, with their log-probabilities, entropies and values, each [M]. */
+function scoredActions(graph: Graph, form: ModelForm, { rows, length, actions, segmented }: BatchShape) {
+  const { config } = form;
+  const count = rows * length;
+  const shape: AttentionShape = { batch: rows, length, heads: config.heads, kvHeads: config.kvHeads, headSize: config.headSize };
+  const segments = segmented ? graph.input('segments', [count], 'i32') : undefined;
+  const hidden = decoder(graph, config, {
+    tokens: graph.input('tokens', [count], 'i32'),
+    positions: graph.input('positions', [count], 'i32'),
+    attend: (_, queries, keys, values) => attention(queries, keys, values, shape, segments),
+    lora: form.lora,
+  });
+  const chosen = gather(hidden, graph.input('predictors', [actions], 'i32'));
+  const targets = graph.input('targets', [actions], 'i32');
+  const head = graph.within('head', () =>
+    headLogProbability(chosen, headWeight(graph, config), targets, graph.input('temperature', []), form.limits),
+  );
+  const values = graph.within('value head', () => valueHead(graph, chosen));
+  return { ...head, values };
+}
+
+function outputActions(graph: Graph, { logProbabilities, entropies, values }: ReturnType<typeof scoredActions>): void {
+  graph.output('logProbs', logProbabilities);
+  graph.output('entropies', entropies);
+  graph.output('values', values);
+}
+
+/** Log-probabilities, entropies and values of given tokens. */
+export function scoreGraph(form: ModelForm, shape: BatchShape): Graph {
+  const graph = new Graph();
+  outputActions(graph, scoredActions(graph, form, shape));
+  return graph;
+}
+
+/** Adds the gradient of the PPO loss to the gradient buffers. */
+export function ppoGraph(form: ModelForm, shape: BatchShape, klLoss: 'k2' | 'k3', trainable: ReadonlyMap<string, Shape>): Graph {
+  const graph = new Graph();
+  const scored = scoredActions(graph, form, shape);
+  const column = (name: string) => graph.input(name, [shape.actions]);
+  const scalar = (name: string) => graph.input(name, []);
+  const terms = {
+    ...scored,
+    oldLogProbabilities: column('oldLogProbs'),
+    referenceLogProbabilities: column('referenceLogProbs'),
+    oldValues: column('oldValues'),
+    advantages: column('advantages'),
+    returns: column('returns'),
+    weights: column('weights'),
+  };
+  const scalars = {
+    clip: scalar('clip'),
+    valueClip: scalar('valueClip'),
+    valueCoefficient: scalar('valueCoefficient'),
+    entropyCoefficient: scalar('entropyCoefficient'),
+    klLossCoefficient: scalar('klLossCoefficient'),
+  };
+  accumulate(
+    graph,
+    graph.within('loss', () => ppoLoss(terms, scalars, klLoss)),
+    trainable,
+  );
+  outputActions(graph, scored);
+  return graph;
+}
+
+/** Adds the gradient of the masked cross-entropy to the gradient buffers. */
+export function crossEntropyGraph(form: ModelForm, shape: BatchShape, trainable: ReadonlyMap<string, Shape>): Graph {
+  const graph = new Graph();
+  const { logProbabilities } = scoredActions(graph, form, shape);
+  accumulate(graph, crossEntropyLoss(logProbabilities, graph.input('weights', [shape.actions])), trainable);
+  graph.output('logProbs', logProbabilities);
+  return graph;
+}
+
+function accumulate(graph: Graph, loss: Tensor, trainable: ReadonlyMap<string, Shape>): void {
+  graph.output('loss', loss);
+  const names = [...trainable.keys()];
+  const found = gradients(
+    loss,
+    names.map((name) => graph.buffer(name, trainable.get(name)!)),
+  );
+  names.forEach((name, index) => {
+    const gradient = found[index];
+    if (!gradient) return;
+    const buffer = gradientBuffer(name);
+    graph.assign(buffer, add(graph.buffer(buffer, gradient.shape), gradient));
+  });
+}
+
+/** A group of parameters that take their AdamW step with the same scalars. */
+export type ParameterGroup = 'decayed' | 'plain' | 'value';
+
+/** One AdamW step for all parameters, after clipping by their global norm. Inputs: `limit`, and for each group its scalars. */
+export function updateGraph(trainable: ReadonlyMap<string, Shape>, groupOf: (name: string) => ParameterGroup): Graph {
+  const graph = new Graph();
+  const gradient = (name: string, shape: Shape) => graph.buffer(gradientBuffer(name), shape);
+  const { norm, factor } = clipByGlobalNorm(
+    [...trainable].map(([name, shape]) => gradient(name, shape)),
+    graph.input('limit', []),
+  );
+  const scalars = new Map<ParameterGroup, Tensor>();
+  for (const [name, shape] of trainable) {
+    const group = groupOf(name);
+    if (!scalars.has(group)) scalars.set(group, graph.input(group, [adamwScalars.length]));
+    const state = {
+      parameter: graph.buffer(name, shape),
+      gradient: gradient(name, shape),
+      mean: graph.buffer(meanBuffer(name), shape),
+      variance: graph.buffer(varianceBuffer(name), shape),
+    };
+    const next = adamw(state, factor, scalars.get(group)!);
+    graph.assign(name, next.parameter);
+    graph.assign(meanBuffer(name), next.mean);
+    graph.assign(varianceBuffer(name), next.variance);
+  }
+  graph.output('norm', norm);
+  return graph;
+}
+
+/** Sizes that a sampling program is compiled for. */
+export interface ExtendShape {
+  readonly rows: number;
+  /** New tokens a row: 1 when decoding. */
+  readonly length: number;
+  /** Entries that the cache has room for. */
+  readonly capacity: number;
+  readonly greedy: boolean;
+}
+
+export const cacheBuffer = (layer: number, part: 'keys' | 'values') => `cache ${layer} ${part}`;
+
+/** Feeds new tokens to rows with a cache, extends the caches, and samples each row's next token from the last of its new ones. */
+export function extendGraph(form: ModelForm, { rows, length, capacity, greedy }: ExtendShape): Graph {
+  const graph = new Graph();
+  const { config } = form;
+  const { kvHeads, headSize } = config;
+  const offsets = graph.input('lengths', [rows], 'i32');
+  const counts = graph.input('counts', [rows], 'i32');
+  const shape: AttentionShape = { batch: rows, length, heads: config.heads, kvHeads, headSize };
+  const hidden = decoder(graph, config, {
+    tokens: graph.input('tokens', [rows * length], 'i32'),
+    positions: graph.input('positions', [rows * length], 'i32'),
+    attend: (layer, queries, keys, values) => {
+      const cached = {
+        keys: graph.buffer(cacheBuffer(layer, 'keys'), [rows, kvHeads, capacity, headSize]),
+        values: graph.buffer(cacheBuffer(layer, 'values'), [rows, kvHeads, capacity, headSize]),
+        lengths: offsets,
+      };
+      graph.append({ buffer: cacheBuffer(layer, 'keys'), value: keys, offsets, counts });
+      graph.append({ buffer: cacheBuffer(layer, 'values'), value: values, offsets, counts });
+      return cachedAttention(queries, keys, values, cached, shape);
+    },
+    lora: form.lora,
+  });
+  const last = length === 1 ? hidden : gather(hidden, graph.input('last', [rows], 'i32'));
+  const sampled = sampleHead(last, headWeight(graph, config), graph.input('uniform', [rows]), graph.input('temperature', []), {
+    ...form.limits,
+    greedy,
+  });
+  graph.output('tokens', sampled.tokens);
+  graph.output('logProbs', sampled.logProbabilities);
+  graph.output('values', valueHead(graph, last));
+  return graph;
+}

@@ -1,0 +1,94 @@
+import { RlpaError } from '../errors';
+import type { Random } from '../random';
+import { add, matmul, scale, type Tensor } from '../tensor/index';
+import type { ModelConfig } from './config';
+
+/** The seven projections that an adapter can stand on. */
+export const projections = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+export type Projection = (typeof projections)[number];
+
+/** A low-rank adapter (Hu et al. 2021): y = W·x + (alpha/rank)·B·A·x. Only A and B are trained. */
+export interface LoraConfig {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly targets: readonly Projection[];
+}
+
+/** Fills in the defaults (alpha = 2·rank, all projections) and refuses what cannot be (`invalid-option`). */
+export function loraConfig(options: {
+  readonly rank: number;
+  readonly alpha?: number;
+  readonly targets?: readonly Projection[];
+}): LoraConfig {
+  const { rank, alpha = 2 * rank, targets = projections } = options;
+  if (!Number.isInteger(rank) || rank < 1)
+    throw new RlpaError('invalid-option', `lora.rank must be a positive integer, found ${rank}.`, { rank });
+  if (!Number.isFinite(alpha) || alpha <= 0)
+    throw new RlpaError('invalid-option', `lora.alpha must be a positive number, found ${alpha}.`, { alpha });
+  const unknown = targets.filter((target) => !projections.includes(target));
+  if (unknown.length > 0 || targets.length === 0) {
+    throw new RlpaError(
+      'invalid-option',
+      `lora.targets must be some of ${projections.join(', ')}, found ${unknown.join(', ') || 'none'}.`,
+      { targets },
+    );
+  }
+  return { rank, alpha, targets };
+}
+
+const placeOf = (projection: Projection) =>
+  projection.endsWith('_proj') && ['q', 'k', 'v', 'o'].includes(projection[0]!) && projection.length === 6 ? 'self_attn' : 'mlp';
+
+/** `model.layers.3.self_attn.q_proj`: where a projection's tensors are named. */
+export function projectionPrefix(layer: number, projection: Projection): string {
+  return `model.layers.${layer}.${placeOf(projection)}.${projection}`;
+}
+
+/** [out, in] of a projection. */
+export function projectionShape(config: ModelConfig, projection: Projection): readonly [number, number] {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headSize } = config;
+  switch (projection) {
+    case 'q_proj':
+      return [heads * headSize, hiddenSize];
+    case 'k_proj':
+    case 'v_proj':
+      return [kvHeads * headSize, hiddenSize];
+    case 'o_proj':
+      return [hiddenSize, heads * headSize];
+    case 'gate_proj':
+    case 'up_proj':
+      return [intermediateSize, hiddenSize];
+    case 'down_proj':
+      return [hiddenSize, intermediateSize];
+  }
+}
+
+/** Adapter tensors by name (`….q_proj.lora_A.weight` [rank, in] and `….lora_B.weight` [out, rank]) with their shapes. */
+export function loraShapes(config: ModelConfig, lora: LoraConfig): Map<string, readonly number[]> {
+  const shapes = new Map<string, readonly number[]>();
+  for (let layer = 0; layer < config.layers; layer++) {
+    for (const projection of lora.targets) {
+      const [out, into] = projectionShape(config, projection);
+      shapes.set(`${projectionPrefix(layer, projection)}.lora_A.weight`, [lora.rank, into]);
+      shapes.set(`${projectionPrefix(layer, projection)}.lora_B.weight`, [out, lora.rank]);
+    }
+  }
+  return shapes;
+}
+
+/** A uniform in ±1/sqrt(in) as PEFT has it (Kaiming with a = √5), B zero: the adapter starts as the identity. */
+export function initialLora(name: string, shape: readonly number[], random: Random): Float32Array {
+  const [rows, columns] = shape as [number, number];
+  const data = new Float32Array(rows * columns);
+  if (name.endsWith('lora_A.weight')) {
+    const bound = 1 / Math.sqrt(columns);
+    for (let i = 0; i < data.length; i++) data[i] = (2 * random.uniform() - 1) * bound;
+  }
+  return data;
+}
+
+/** Adds the adapter's part to a projection's output. */
+export function withLora(output: Tensor, x: Tensor, a: Tensor, b: Tensor, lora: LoraConfig): Tensor {
+  const low = matmul(x, a, { transposeB: true });
+  return add(output, scale(matmul(low, b, { transposeB: true }), lora.alpha / lora.rank));
+}
