@@ -1,5 +1,5 @@
 import type { ProfileSchema, SlotDefinition } from '../profile/index';
-import { isFreeForm, topicOf } from './topics';
+import { isFreeForm, topicOf, topicsIn } from './topics';
 import { contentWords, sentences, stem, words } from './words';
 
 /** Whether a sentence asks: by its question mark, or by beginning as questions do where people leave the mark out. */
@@ -79,6 +79,12 @@ export function speaksOf(text: string, schema: ProfileSchema): string[] {
   return slotsOf(schema)
     .filter((slot) => topicOf(slot).vocabulary.some((word) => spoken.has(stem(word))))
     .map((slot) => slot.key);
+}
+
+/** Whether both texts speak of one everyday topic, as "I have one brother" and "My sisters live here" do. */
+export function shareTopic(a: string, b: string): boolean {
+  const other = topicsIn(new Set(words(b).map(stem)));
+  return other.length > 0 && topicsIn(new Set(words(a).map(stem))).some((topic) => other.includes(topic));
 }
 
 /**

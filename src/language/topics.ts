@@ -1,4 +1,5 @@
 import type { SlotDefinition } from '../profile/index';
+import { stem } from './words';
 
 /** A slot as far as its words go. */
 export type NamedSlot = Pick<SlotDefinition, 'key' | 'label' | 'description' | 'open'>;
@@ -114,6 +115,11 @@ const topics: readonly Topic[] = [
     vocabulary: ['place', 'city', 'town', 'area', 'live', 'living', 'country', 'neighbourhood', 'neighborhood', 'home'],
   },
 ];
+
+/** The everyday topics that a text's words belong to, asking or not, each named by its first label; whatever the schema. */
+export function topicsIn(spoken: ReadonlySet<string>): string[] {
+  return topics.filter((topic) => topic.vocabulary.some((word) => spoken.has(stem(word)))).map((topic) => topic.labels[0]!);
+}
 
 /** Labels of slots that take any fact: nothing in particular asks about them. */
 const freeForm = new Set(['other', 'facts', 'fact', 'persona', 'notes', 'miscellaneous', 'details', 'about']);

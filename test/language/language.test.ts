@@ -12,6 +12,7 @@ import {
   isRepetition,
   isSmallTalk,
   sentences,
+  shareTopic,
   speaksOf,
   stem,
   wasAsked,
@@ -127,6 +128,11 @@ describe('speaksOf', () => {
     expect(speaksOf('That job keeps you busy.', schema)).toEqual(['occupation']);
     expect(speaksOf('What a nice town.', schema)).toEqual(['location']);
     expect(speaksOf('That keeps you busy.', schema)).toEqual([]);
+  });
+
+  it('finds the everyday topic of two texts', () => {
+    expect(shareTopic('I have one brother.', 'My sisters live far away.')).toBe(true);
+    expect(shareTopic('I have one brother.', 'My job is hard.')).toBe(false);
   });
 });
 

@@ -1,0 +1,25 @@
+import { ruleJudge } from './rule-judge';
+import { criteria, type JudgeContext, type ResponseJudge, type Verdict } from './verdict';
+
+/** R_response: how well the policy answers. */
+export interface ResponseReward {
+  readonly judge: ResponseJudge;
+  /** @throws what the judge throws when it cannot tell. */
+  verdict(context: JudgeContext): Promise<Verdict>;
+}
+
+/**
+ * Five binary criteria by the rules, or by the judge that is given.
+ *
+ * @example
+ * const reward = responseReward({ judge: rubricJudge({ model: openAIChat({ model: 'gpt-4o-mini' }) }) });
+ * passes(await reward.verdict(context)) ? 1 : 0;
+ */
+export function responseReward({ judge = ruleJudge() }: { readonly judge?: ResponseJudge } = {}): ResponseReward {
+  return { judge, verdict: (context) => judge.judge(context) };
+}
+
+/** N·R·L·G·F: whether all five criteria pass. */
+export function passes(verdict: Verdict): boolean {
+  return criteria.every((criterion) => verdict[criterion].pass);
+}

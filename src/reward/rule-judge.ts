@@ -1,0 +1,41 @@
+import { RlpaError, throwIfAborted } from '../errors';
+import { engagement } from './rules/engagement';
+import { informativeness } from './rules/informativeness';
+import { logic } from './rules/logic';
+import { naturalness } from './rules/naturalness';
+import { type RuleBounds, readReply } from './rules/reading';
+import { relevance } from './rules/relevance';
+import type { ResponseJudge } from './verdict';
+
+export type RuleJudgeOptions = Partial<RuleBounds>;
+
+/**
+ * Judges by transparent rules, one for each criterion (see `rules/`), in microseconds and without a model. English only. It sees the
+ * golden profile. What it can tell is form and reference, not taste: it is a floor that a good reply clears, made for training
+ * small policies and for tests.
+ *
+ * @throws `invalid-option` for bounds that are not positive.
+ * @example
+ * const { relevance } = await ruleJudge().judge({ dialogue, reply: 'A nurse, that keeps you busy. Where do you live?', golden, disclosed });
+ * relevance; // { pass: true, reason: 'asks for the location' }
+ */
+export function ruleJudge(options: RuleJudgeOptions = {}): ResponseJudge {
+  const bounds: RuleBounds = { maxWords: 30, maxSentences: 3, maxEcho: 0.7, ...options };
+  for (const [name, value] of Object.entries(bounds)) {
+    if (!(value > 0)) throw new RlpaError('invalid-option', `ruleJudge: ${name} is a positive number, found ${value}.`, { option: name });
+  }
+  return {
+    name: 'rules',
+    async judge(context) {
+      throwIfAborted(context.signal);
+      const reading = readReply(context, bounds);
+      return {
+        naturalness: naturalness(reading),
+        relevance: relevance(reading),
+        logic: logic(reading),
+        engagement: engagement(reading),
+        informativeness: informativeness(reading),
+      };
+    },
+  };
+}

@@ -1,0 +1,1 @@
+export { type ScriptedChatModel, type ScriptedChatModelOptions, scriptedChatModel } from './scripted-chat-model';
