@@ -1,3 +1,6 @@
+export { type TokenizerFiles, type TrainTokenizerOptions, trainTokenizer } from './bpe';
+export { chatML } from './chat-ml';
+export { ChatTemplate, encodeChat, endOfTurn, type RenderOptions } from './chat-template';
 export { type Architecture, type ModelConfig, parameterShapes, parseModelConfig, toHuggingFaceConfig } from './config';
 export { type DecoderInputs, decoder, headWeight, initialWeights } from './decoder';
 export {
@@ -28,4 +31,5 @@ export {
   toInt32Array,
   toStoredTensor,
 } from './safetensors';
+export { type DecodeOptions, type EncodeOptions, Tokenizer, TokenStream } from './tokenizer';
 export { valueHead, valueHeadShapes } from './value-head';
