@@ -12,6 +12,8 @@ export interface EpisodeTurn {
   readonly userMessage: string;
   /** What the user disclosed in that message. */
   readonly disclosed: readonly ProfileItem[];
+  /** How many of these were beyond the user's budget; absent when none was. */
+  readonly overBudget?: number;
   /** The profile in force after this turn: the parsed one, or the last valid one when the output was malformed. */
   readonly profile: Profile;
   /** The golden profile in force at this turn. */
@@ -19,6 +21,17 @@ export interface EpisodeTurn {
   /** What the user got to read. */
   readonly reply: string;
   /** Absent when the output kept the form. */
+  readonly problem?: { readonly code: string; readonly message: string };
+  readonly reward: TurnReward;
+  /** Other actions that were sampled in this state and judged; the dialogue did not go on with them. */
+  readonly alternatives?: readonly AlternativeAction[];
+}
+
+/** An action that the user never got to see. The fields are as in {@link EpisodeTurn}. */
+export interface AlternativeAction {
+  readonly action: PolicyAction;
+  readonly profile: Profile;
+  readonly reply: string;
   readonly problem?: { readonly code: string; readonly message: string };
   readonly reward: TurnReward;
 }

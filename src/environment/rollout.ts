@@ -1,0 +1,151 @@
+import { RlpaError, throwIfAborted } from '../errors';
+import type { Policy } from '../policy/policy';
+import { Random } from '../random';
+import type { Persona } from '../simulation/index';
+import { actionSeed } from './action-seed';
+import type { DialogueEnvironment, DialogueState } from './dialogue-environment';
+import type { Episode, EpisodeTurn } from './episode';
+import { isMissingUser } from './missing-user';
+import { checkCount } from './option-checks';
+import { PolicyBatcher } from './policy-batcher';
+
+export interface RolloutOptions {
+  readonly policy: Policy;
+  /** One dialogue with each, in order; a persona may stand there more than once. */
+  readonly personas: readonly Persona[];
+  /** Everything random in these dialogues derives from it. */
+  readonly seed: number;
+  /** Most dialogues at once; all of them by default. */
+  readonly concurrency?: number;
+  /** The environment's by default. */
+  readonly samplesPerTurn?: number;
+  /** The environment's by default. */
+  readonly continuation?: 'sampled' | 'best';
+  /** The policy takes its most likely tokens: for evaluation. */
+  readonly greedy?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called with every episode as it ends. */
+  readonly onEpisode?: (episode: Episode) => void;
+}
+
+interface PlayedEpisode {
+  readonly episode: Episode;
+  readonly failure?: RlpaError;
+}
+
+/** See `DialogueEnvironment.rollout`. */
+export async function rollout(environment: DialogueEnvironment, options: RolloutOptions): Promise<Episode[]> {
+  const { policy, personas, seed, concurrency = Math.max(1, personas.length), samplesPerTurn = environment.samplesPerTurn } = options;
+  checkCount('concurrency', concurrency);
+  checkCount('samplesPerTurn', samplesPerTurn);
+  throwIfAborted(options.signal);
+
+  // Whatever stops one dialogue stops all.
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  const { signal } = controller;
+  const batcher = new PolicyBatcher(policy, { signal, timeoutMs: environment.actionTimeoutMs, greedy: options.greedy });
+  const played: PlayedEpisode[] = [];
+  let next = 0;
+  let error: unknown;
+
+  const playMany = async () => {
+    try {
+      while (next < personas.length && !signal.aborted) {
+        const index = next++;
+        const id = `${seed}/${index}/${personas[index]!.id}`;
+        played[index] = await play(environment, { ...options, samplesPerTurn, signal }, batcher, personas[index]!, id);
+        options.onEpisode?.(played[index].episode);
+      }
+    } catch (thrown) {
+      if (!signal.aborted) error = thrown;
+      controller.abort(thrown);
+    } finally {
+      batcher.leave();
+    }
+  };
+  try {
+    const lanes = Array.from({ length: Math.min(concurrency, personas.length) });
+    for (const _ of lanes) batcher.join();
+    await Promise.all(lanes.map(playMany));
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort);
+  }
+  throwIfAborted(options.signal);
+  if (error !== undefined) throw error;
+  checkReachable(played);
+  return played.map(({ episode }) => episode);
+}
+
+async function play(
+  environment: DialogueEnvironment,
+  options: RolloutOptions & { readonly samplesPerTurn: number },
+  batcher: PolicyBatcher,
+  persona: Persona,
+  id: string,
+): Promise<PlayedEpisode> {
+  const { signal, samplesPerTurn, continuation, policy } = options;
+  const seed = new Random(options.seed).split('dialogue', id).uint32();
+  const turns: EpisodeTurn[] = [];
+  const ended = (end: Episode['end'], rest: { nextState?: DialogueState; failure?: RlpaError } = {}): PlayedEpisode => ({
+    episode: {
+      id,
+      personaId: persona.id,
+      seed,
+      turns,
+      end,
+      ...(rest.nextState && { nextState: rest.nextState.policyState }),
+      ...(rest.failure && { failure: `${rest.failure.code}: ${rest.failure.message}` }),
+    },
+    ...(rest.failure && { failure: rest.failure }),
+  });
+  try {
+    const first = await begin(environment, { persona, seed, id, signal });
+    if (RlpaError.isInstance(first)) return ended('failed', { failure: first });
+    let state = first;
+    while (true) {
+      const { policyState, turn } = state;
+      const seeds = Array.from({ length: samplesPerTurn }, (_, sample) => actionSeed({ seed, dialogueId: id, turn, sample }));
+      const [action, ...alternatives] = await batcher.act(seeds.map((each) => ({ ...policyState, seed: each })));
+      const step = await environment.step(state, action!, { signal, alternatives, ...(continuation && { continuation }) });
+      turns.push(step.turn);
+      if (step.end) return ended(step.end, { nextState: step.state, failure: step.failure });
+      state = step.state!;
+    }
+  } finally {
+    policy.release?.([id]);
+  }
+}
+
+/** The first state, or why the user did not even begin. Where it fails later is in the result of a step. */
+async function begin(
+  environment: DialogueEnvironment,
+  start: Parameters<DialogueEnvironment['reset']>[0],
+): Promise<DialogueState | RlpaError> {
+  try {
+    return await environment.reset(start);
+  } catch (error) {
+    if (start.signal?.aborted || !isMissingUser(error)) throw error;
+    return error;
+  }
+}
+
+/** A dead endpoint must stop a run: it would go on forever without a single dialogue or verdict. */
+function checkReachable(played: readonly PlayedEpisode[]): void {
+  for (const code of ['model-unreachable', 'budget-exceeded'] as const) {
+    const first = played[0]?.failure;
+    if (first && played.every(({ episode, failure }) => episode.end === 'failed' && failure?.code === code)) {
+      throw new RlpaError(
+        code,
+        `No simulated user could be had in ${played.length} dialogues: ${first.message}`,
+        { dialogues: played.length },
+        { cause: first },
+      );
+    }
+    const rewards = played.flatMap(({ episode }) => episode.turns.map(({ reward }) => reward));
+    if (rewards.length > 0 && rewards.every(({ status, failure }) => status === 'unjudged' && failure?.startsWith(`${code}:`))) {
+      throw new RlpaError(code, `None of ${rewards.length} turns could be judged. ${rewards[0]!.failure}`, { turns: rewards.length });
+    }
+  }
+}
