@@ -1,0 +1,50 @@
+import type { OptimizerStep } from '../policy/trainable-policy';
+import { oneOf, optional, rule } from './options';
+import { type ScheduleShape, scheduleFactor } from './schedule';
+
+/** How both trainers take their AdamW steps. */
+export interface OptimizerOptions {
+  readonly learningRate: number;
+  /** Learning rate of the value head; `learningRate` if absent. */
+  readonly valueLearningRate?: number;
+  readonly schedule: ScheduleShape;
+  /** Share of the run over which the learning rates rise from 0. */
+  readonly warmup: number;
+  readonly betas: readonly [number, number];
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** Decay norms and biases too. */
+  readonly decayAll: boolean;
+  /** Gradients are scaled down to this global norm; Infinity leaves them alone. */
+  readonly maxGradientNorm: number;
+}
+
+export const optimizerRules = {
+  learningRate: rule.positive,
+  valueLearningRate: optional(rule.nonNegative),
+  schedule: oneOf('constant', 'linear', 'cosine'),
+  warmup: rule.shareBelowOne,
+  betas: rule.betas,
+  epsilon: rule.positive,
+  weightDecay: rule.nonNegative,
+  decayAll: rule.boolean,
+  maxGradientNorm: rule.positiveOrInfinite,
+} as const;
+
+/** The scalars of optimiser step `step` (0-based) of a run of `total`. */
+export function optimizerStep(
+  options: OptimizerOptions,
+  step: number,
+  total: number,
+): OptimizerStep & { readonly valueLearningRate: number } {
+  const factor = scheduleFactor(options.schedule, step, total, options.warmup);
+  return {
+    learningRate: options.learningRate * factor,
+    valueLearningRate: (options.valueLearningRate ?? options.learningRate) * factor,
+    betas: options.betas,
+    epsilon: options.epsilon,
+    weightDecay: options.weightDecay,
+    decayAll: options.decayAll,
+    maxGradientNorm: options.maxGradientNorm,
+  };
+}

@@ -1,0 +1,384 @@
+import { EventEmitter } from 'eventemitter3';
+import type { Episode } from '../environment/index';
+import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import type { TrainablePolicy } from '../policy/trainable-policy';
+import { Random } from '../random';
+import type { Persona } from '../simulation/index';
+import { RewardScale, type RewardScaleState } from './advantage';
+import { type CheckpointStore, type MetricsLog, RunRecord } from './checkpoint';
+import { type Experience, gatherExperience } from './experience';
+import {
+  abortSignal,
+  aFunction,
+  checkOptions,
+  checkpointStore,
+  givenOptions,
+  listOf,
+  metricsLog,
+  type OptionRule,
+  optional,
+  rule,
+  trainablePolicy,
+  withMethods,
+} from './options';
+import { measureRollouts, type PPOMetrics } from './ppo-metrics';
+import { type PPOHyperparameters, ppoDefaults, ppoRules } from './ppo-options';
+import { type UpdateReport, updateWithPPO } from './ppo-update';
+import { drawPersonas, historyForm, type RolloutEnvironment } from './rollout';
+import { nextKlCoefficient } from './schedule';
+
+export interface PPOTrainerOptions extends Partial<PPOHyperparameters> {
+  readonly policy: TrainablePolicy;
+  readonly environment: RolloutEnvironment;
+  /** The users to train with. */
+  readonly personas: readonly Persona[];
+  /** Where checkpoints go; without it the run cannot be resumed. `fileCheckpoints(directory)` of `rlpa/node` keeps them in files. */
+  readonly checkpoints?: CheckpointStore;
+  /** Where the metrics of every iteration go besides the event. `fileMetrics(path)` of `rlpa/node` writes JSONL. */
+  readonly metricsLog?: MetricsLog;
+  /** Milliseconds, for the timing metrics only. */
+  readonly now?: () => number;
+}
+
+export interface TrainOptions {
+  /** Length of the whole run, what a checkpoint already has included. The schedules refer to it. */
+  readonly iterations: number;
+  /** Go on from the latest checkpoint of the store, if there is one. */
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export type TrainingWarningCode =
+  /** Advantages did not vary: the iteration changed nothing. */
+  | 'skipped-iteration'
+  /** Some dialogues broke off because their user could not be had. */
+  | 'failed-episodes'
+  /** Some turns had no verdict and were masked. */
+  | 'unjudged-turns'
+  /** Some samples were older than allowed and were dropped. */
+  | 'stale-samples'
+  /** Generation and scoring disagree by more than rounding explains. */
+  | 'generation-mismatch'
+  /** A resumed run has other options than the one that was stopped. */
+  | 'options-changed';
+
+export interface TrainingWarning {
+  readonly code: TrainingWarningCode;
+  readonly message: string;
+  /** 1-based. */
+  readonly iteration: number;
+}
+
+export interface PPOTrainerEvents {
+  rollout: (event: {
+    readonly iteration: number;
+    readonly iterations: number;
+    readonly episodes: readonly Episode[];
+    readonly seconds: number;
+  }) => void;
+  iteration: (event: { readonly iteration: number; readonly iterations: number; readonly metrics: PPOMetrics }) => void;
+  checkpoint: (event: { readonly iteration: number; readonly location: string }) => void;
+  warning: (event: TrainingWarning) => void;
+}
+
+/** Above this, log-probabilities of generation and scoring differ by more than the order of float32 sums. */
+const largestRoundingDifference = 1e-2;
+
+/**
+ * Trains a policy by proximal policy optimisation (Schulman et al. 2017) on whole dialogues with simulated users. An iteration rolls
+ * dialogues out, scores them, estimates advantages and takes `epochs` × `minibatches` AdamW steps.
+ *
+ * An iteration is atomic for resuming: all its randomness derives from the seed and its number, and a checkpoint is taken between
+ * iterations, so a run killed at any moment is redone from the start of its iteration and ends as if it had not been killed.
+ *
+ * Events: `rollout`, `iteration`, `checkpoint`, `warning`.
+ *
+ * @throws RlpaError `invalid-option`, naming the option, what was expected and what was found; nothing is written before that
+ * @example
+ * const trainer = new PPOTrainer({ policy, environment, personas, checkpoints: fileCheckpoints('./runs/1') });
+ * trainer.on('iteration', ({ iteration, metrics }) => console.log(iteration, metrics.reward, metrics.kl));
+ * await trainer.train({ iterations: 200, signal });
+ */
+export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
+  readonly options: PPOHyperparameters;
+  readonly #policy: TrainablePolicy;
+  readonly #environment: RolloutEnvironment;
+  readonly #personas: readonly Persona[];
+  readonly #record: RunRecord;
+  readonly #now: () => number;
+  readonly #random: Random;
+
+  /** Iterations that are done. */
+  #iteration = 0;
+  #dataPosition = 0;
+  #klCoefficient: number;
+  #rewardScale = new RewardScale();
+  #skippedIterations = 0;
+  #running = false;
+  /** An iteration was left after its first step: the policy is between two iterations' weights. */
+  #torn = false;
+
+  constructor(options: PPOTrainerOptions) {
+    super();
+    const all = { ...ppoDefaults, ...givenOptions(options) };
+    checkOptions('PPOTrainer', all, trainerRules);
+    const { policy, environment, personas, checkpoints, metricsLog: log, now, ...hyperparameters } = all;
+    this.options = hyperparameters;
+    this.#policy = policy;
+    this.#environment = environment;
+    this.#personas = personas;
+    this.#record = new RunRecord({ kind: 'ppo', policy, checkpoints, log });
+    this.#now = now ?? (() => performance.now());
+    this.#random = new Random(this.options.seed);
+    this.#klCoefficient = this.options.klCoefficient;
+  }
+
+  /** Iterations that are done. */
+  get iteration(): number {
+    return this.#iteration;
+  }
+
+  /**
+   * Trains until the run is `iterations` long.
+   *
+   * @throws RlpaError `aborted` when the signal fires, `invalid-option`, `invalid-checkpoint`, `training-failed`, and what the
+   *   environment throws when its models are gone for good. The last checkpoint is usable in every case.
+   */
+  async train(options: TrainOptions): Promise<void> {
+    checkOptions('PPOTrainer.train', options, trainRules);
+    if (this.#running) throw new RlpaError('training-failed', 'This trainer is already training.');
+    this.#running = true;
+    try {
+      await this.#start(options);
+      while (this.#iteration < options.iterations) {
+        throwIfAborted(options.signal);
+        await this.#iterate(options);
+      }
+    } catch (error) {
+      throw options.signal?.aborted ? abortedError(options.signal) : error;
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async #start({ iterations, resume, signal }: TrainOptions): Promise<void> {
+    throwIfAborted(signal);
+    if (resume) await this.#resume(iterations);
+    else if (this.#torn) {
+      throw new RlpaError(
+        'invalid-option',
+        'The last iteration was interrupted after its first step. Expected resume: true, to go on from the last checkpoint.',
+        { option: 'resume', expected: true },
+      );
+    } else if (this.#iteration === 0) await this.#record.assertFresh();
+    if (this.#iteration === 0) await this.#save(iterations);
+  }
+
+  async #resume(iterations: number): Promise<void> {
+    const checkpoint = await this.#record.resume();
+    if (checkpoint === undefined) return;
+    const state = checkpoint.trainer as unknown as TrainerState;
+    this.#iteration = checkpoint.position;
+    this.#dataPosition = state.dataPosition;
+    this.#klCoefficient = this.options.klTarget === undefined ? this.options.klCoefficient : state.klCoefficient;
+    this.#rewardScale = new RewardScale(state.rewardScale);
+    this.#skippedIterations = state.skippedIterations;
+    this.#torn = false;
+    const now = this.#describeOptions(iterations);
+    const changed = Object.keys(now).filter((option) => now[option] !== state.options[option]);
+    if (changed.length > 0) {
+      const list = changed.map((option) => `${option} was ${state.options[option]} and is ${now[option]}`).join(', ');
+      this.#warn('options-changed', `The resumed run will differ from the one that was stopped: ${list}.`);
+    }
+  }
+
+  async #iterate({ iterations, signal }: TrainOptions): Promise<void> {
+    const iteration = this.#iteration + 1;
+    const random = this.#random.split('iteration', iteration);
+    const started = this.#now();
+
+    const personas = drawPersonas(this.#personas, this.#dataPosition, this.options.dialogues, this.#random.split('personas'));
+    const seed = random.split('rollout').uint32();
+    const episodes = await this.#environment.rollout({ policy: this.#policy, personas, seed, signal });
+    throwIfAborted(signal);
+    const rolledOut = this.#now();
+    const rolloutSeconds = (rolledOut - started) / 1000;
+    this.emit('rollout', { iteration, iterations, episodes, seconds: rolloutSeconds });
+
+    const rewardScale = new RewardScale(this.#rewardScale.state);
+    const experience = await gatherExperience(episodes, this.#policy, {
+      gamma: this.options.gamma,
+      lambda: this.options.lambda,
+      credit: this.options.credit,
+      klCoefficient: this.options.kl === 'reward' ? this.#klCoefficient : 0,
+      maxStaleness: this.options.maxStaleness,
+      history: historyForm(this.#environment),
+      rewardScale: this.options.rewardScaling ? rewardScale : undefined,
+      signal,
+    });
+    throwIfAborted(signal);
+    assertSomethingToLearn(episodes, experience);
+
+    const klCoefficient = this.#klCoefficient;
+    const update = experience.informative ? await this.#update(experience, iteration, iterations, random, signal) : noUpdate;
+    const finished = this.#now();
+
+    this.#rewardScale = rewardScale;
+    this.#dataPosition += this.options.dialogues;
+    if (!experience.informative) this.#skippedIterations++;
+    if (this.options.klTarget !== undefined) {
+      const { klTarget: target, klHorizon: horizon } = this.options;
+      this.#klCoefficient = nextKlCoefficient(klCoefficient, experience.report.kl, episodes.length, { target, horizon });
+    }
+    this.#iteration = iteration;
+    this.#torn = false;
+
+    const rollouts = measureRollouts(episodes);
+    const updateSeconds = (finished - rolledOut) / 1000;
+    const metrics: PPOMetrics = {
+      iteration,
+      version: this.#policy.version,
+      ...rollouts,
+      ...experience.report,
+      ...update,
+      skipped: !experience.informative,
+      skippedIterations: this.#skippedIterations,
+      trainableTokens: experience.trainableTokens,
+      klCoefficient,
+      rewardDivisor: this.options.rewardScaling ? rewardScale.divisor : 1,
+      rolloutSeconds,
+      updateSeconds,
+      iterationSeconds: (finished - started) / 1000,
+      rolloutTokensPerSecond: generatedTokens(episodes) / rolloutSeconds,
+      updateTokensPerSecond: sequenceTokens(experience) / updateSeconds,
+    };
+    await this.#record.log(iteration, metrics);
+    this.#warnAbout(metrics);
+    this.emit('iteration', { iteration, iterations, metrics });
+    if (iteration % this.options.checkpointEvery === 0 || iteration === iterations) await this.#save(iterations);
+  }
+
+  async #update(
+    experience: Experience,
+    iteration: number,
+    iterations: number,
+    random: Random,
+    signal: AbortSignal | undefined,
+  ): Promise<UpdateReport> {
+    this.#torn = true;
+    const stepsPerIteration = this.options.epochs * this.options.minibatches;
+    const plan = {
+      firstStep: (iteration - 1) * stepsPerIteration,
+      totalSteps: iterations * stepsPerIteration,
+      valueOnly: iteration <= this.options.valueWarmup,
+      klCoefficient: this.#klCoefficient,
+    };
+    return updateWithPPO(this.#policy, experience.dialogues, this.options, plan, random.split('update'), signal);
+  }
+
+  async #save(iterations: number): Promise<void> {
+    const state: TrainerState = {
+      dataPosition: this.#dataPosition,
+      klCoefficient: this.#klCoefficient,
+      rewardScale: this.#rewardScale.state,
+      skippedIterations: this.#skippedIterations,
+      options: this.#describeOptions(iterations),
+    };
+    const location = await this.#record.save(this.#iteration, { ...state });
+    if (location !== undefined) this.emit('checkpoint', { iteration: this.#iteration, location });
+  }
+
+  #describeOptions(iterations: number): Record<string, string> {
+    return Object.fromEntries(Object.entries({ ...this.options, iterations }).map(([option, value]) => [option, String(value)]));
+  }
+
+  #warnAbout(metrics: PPOMetrics): void {
+    if (metrics.skipped) this.#warn('skipped-iteration', 'All advantages were equal: the iteration changed nothing.');
+    if (metrics.failedEpisodes > 0) {
+      this.#warn('failed-episodes', `${metrics.failedEpisodes} of ${metrics.episodes} dialogues broke off; the turns before were used.`);
+    }
+    if (metrics.unjudgedTurns > 0) {
+      this.#warn('unjudged-turns', `${metrics.unjudgedTurns} of ${metrics.turns} turns had no verdict and were masked.`);
+    }
+    if (metrics.droppedStaleTurns > 0) {
+      this.#warn(
+        'stale-samples',
+        `${metrics.droppedStaleTurns} of ${metrics.turns} turns were up to ${metrics.maxAge} steps old and were dropped.`,
+      );
+    }
+    if (metrics.maxLogProbDifference > largestRoundingDifference) {
+      this.#warn('generation-mismatch', `Log-probabilities of generation and scoring differ by up to ${metrics.maxLogProbDifference}.`);
+    }
+  }
+
+  #warn(code: TrainingWarningCode, message: string): void {
+    this.emit('warning', { code, message, iteration: this.#iteration });
+  }
+}
+
+/** What a checkpoint keeps of the trainer, besides the policy and the number of iterations. */
+interface TrainerState {
+  readonly dataPosition: number;
+  readonly klCoefficient: number;
+  readonly rewardScale: RewardScaleState;
+  readonly skippedIterations: number;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+const trainerRules: Record<keyof PPOTrainerOptions, OptionRule> = {
+  ...ppoRules,
+  policy: trainablePolicy,
+  environment: withMethods('an environment', 'rollout'),
+  personas: listOf('persona'),
+  checkpoints: optional(checkpointStore),
+  metricsLog: optional(metricsLog),
+  now: optional(aFunction),
+};
+
+const trainRules: Record<keyof TrainOptions, OptionRule> = {
+  iterations: rule.count,
+  resume: optional(rule.boolean),
+  signal: optional(abortSignal),
+};
+
+const noUpdate: UpdateReport = {
+  policyLoss: 0,
+  valueLoss: 0,
+  entropy: 0,
+  klK1: 0,
+  klK3: 0,
+  clipFraction: 0,
+  approximateKl: 0,
+  loss: 0,
+  ratioMin: 1,
+  ratioMax: 1,
+  gradientNorm: 0,
+  updates: 0,
+  stoppedEarly: false,
+  learningRate: 0,
+  valueLearningRate: 0,
+};
+
+/** Users or judges that all fail are no batch to skip, but the end of the run: otherwise it would idle through its iterations. */
+function assertSomethingToLearn(episodes: readonly Episode[], { trainableTokens, report }: Experience): void {
+  if (trainableTokens > 0 || report.droppedStaleTurns > 0) return;
+  const reasons = episodes
+    .flatMap(({ failure, turns }) => [failure, ...turns.map(({ reward }) => reward.failure)])
+    .filter((reason) => reason !== undefined);
+  throw new RlpaError(
+    'training-failed',
+    `None of the ${episodes.length} dialogues has a turn to train on${reasons.length > 0 ? `; the first failure: ${reasons[0]}` : ''}.`,
+    { failures: reasons.slice(0, 10) },
+  );
+}
+
+function generatedTokens(episodes: readonly Episode[]): number {
+  const actions = episodes.flatMap(({ turns }) =>
+    turns.flatMap((turn) => [turn.action, ...(turn.alternatives ?? []).map(({ action }) => action)]),
+  );
+  return actions.reduce((sum, { usage }) => sum + usage.outputTokens, 0);
+}
+
+function sequenceTokens({ dialogues }: Experience): number {
+  return dialogues.flat().reduce((sum, { tokens }) => sum + tokens.length, 0);
+}

@@ -1,0 +1,37 @@
+import type { Episode, History } from '../environment/index';
+import type { Policy } from '../policy/policy';
+import type { Random } from '../random';
+import type { Persona } from '../simulation/index';
+import type { HistoryForm } from './sequences';
+
+export interface RolloutRequest {
+  readonly policy: Policy;
+  /** One dialogue with each, in order. */
+  readonly personas: readonly Persona[];
+  /** Everything random in these dialogues derives from it. */
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What PPO needs of an environment: whole dialogues of a policy that samples. `DialogueEnvironment` is one. */
+export interface RolloutEnvironment {
+  /** `keep`: earlier turns stay in the prompt as they were, token for token, and the trainer holds the environment to it. */
+  readonly history?: History;
+  rollout(request: RolloutRequest): Promise<readonly Episode[]>;
+}
+
+export function historyForm(environment: RolloutEnvironment): HistoryForm {
+  return environment.history === 'keep' ? 'keep' : 'any';
+}
+
+/** The personas at positions `from` to `from + count − 1` of an endless list in which every pass over all of them has its own order. */
+export function drawPersonas(personas: readonly Persona[], from: number, count: number, random: Random): Persona[] {
+  const out: Persona[] = [];
+  let order: readonly Persona[] = [];
+  for (let position = from; position < from + count; position++) {
+    const index = position % personas.length;
+    if (out.length === 0 || index === 0) order = random.split('pass', Math.floor(position / personas.length)).shuffle(personas);
+    out.push(order[index]!);
+  }
+  return out;
+}
