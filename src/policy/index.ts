@@ -1,4 +1,5 @@
 export { type Batch, type BatchLayout, planBatches } from './batch';
+export { type LocalModel, LocalPolicy, type LocalPolicyOptions } from './local-policy';
 export { crossEntropyLoss, ppoLoss, reportPPOLoss } from './losses';
 export type { ActOptions, Policy, PolicyAction, PolicyState, SampledTokens } from './policy';
 export type {

@@ -1,0 +1,93 @@
+import type { Device, DeviceBuffer } from '../device/index';
+import type { ModelConfig } from '../transformer/index';
+import { bucket } from './batch';
+import { cacheBuffer } from './programs';
+
+const capacityStep = 128;
+
+/** What a row of the cache holds: the tokens whose keys and values it has, for whichever dialogue owns it. */
+interface Row {
+  owner: string | undefined;
+  tokens: number[];
+}
+
+/**
+ * Keys and values of the dialogues that are being sampled, one row each: [rows, kvHeads, capacity, headSize] a layer and part. Rows stay
+ * with their dialogue from turn to turn, so that only what is new has to be computed. Grows in steps, so that few shapes are compiled.
+ */
+export class KeyValueCache {
+  readonly buffers = new Map<string, DeviceBuffer>();
+  rows: Row[] = [];
+  capacity = 0;
+
+  constructor(
+    readonly device: Device,
+    readonly config: ModelConfig,
+  ) {}
+
+  /** Gives each owner a row with room for its number of tokens; → row of each. */
+  async reserve(demands: readonly { readonly owner: string; readonly tokens: number }[]): Promise<number[]> {
+    const owned = new Map(this.rows.flatMap(({ owner }, index) => (owner === undefined ? [] : [[owner, index] as const])));
+    const newcomers = demands.filter(({ owner }) => !owned.has(owner));
+    const free = this.rows.flatMap(({ owner }, index) => (owner === undefined ? [index] : []));
+    const rows = this.rows.length + Math.max(0, newcomers.length - free.length);
+    const capacity = Math.min(bucket(Math.max(...demands.map(({ tokens }) => tokens)), capacityStep), this.config.maxPositions);
+    if (rows > this.rows.length || capacity > this.capacity) await this.#resize(rowBucket(rows), Math.max(capacity, this.capacity));
+    for (const { owner } of newcomers) {
+      const index = this.rows.findIndex((row) => row.owner === undefined);
+      this.rows[index] = { owner, tokens: [] };
+      owned.set(owner, index);
+    }
+    return demands.map(({ owner }) => owned.get(owner)!);
+  }
+
+  /** The dialogues are over: their rows may be given to others. An idle cache gives its memory back. */
+  release(owners: Iterable<string>): void {
+    const gone = new Set(owners);
+    for (const row of this.rows) if (row.owner !== undefined && gone.has(row.owner)) Object.assign(row, { owner: undefined, tokens: [] });
+    if (this.rows.every(({ owner }) => owner === undefined)) this.clear();
+  }
+
+  /** The weights changed, or nobody is left: nothing that was computed holds any more. */
+  clear(): void {
+    this.device.release(this.buffers.values());
+    this.buffers.clear();
+    this.rows = [];
+    this.capacity = 0;
+  }
+
+  /** Forgets what was computed, keeping rows and memory. */
+  invalidate(): void {
+    for (const row of this.rows) row.tokens = [];
+  }
+
+  async #resize(rows: number, capacity: number): Promise<void> {
+    const { kvHeads, headSize, layers } = this.config;
+    const filled = this.rows.some(({ tokens }) => tokens.length > 0);
+    for (let layer = 0; layer < layers; layer++) {
+      for (const part of ['keys', 'values'] as const) {
+        const name = cacheBuffer(layer, part);
+        const old = this.buffers.get(name);
+        const data = new Float32Array(rows * kvHeads * capacity * headSize);
+        if (old && filled) {
+          const before = (await this.device.read(old)) as Float32Array;
+          const stride = this.capacity * headSize;
+          for (let strip = 0; strip < this.rows.length * kvHeads; strip++) {
+            data.set(before.subarray(strip * stride, (strip + 1) * stride), strip * capacity * headSize);
+          }
+        }
+        if (old) this.device.release([old]);
+        this.buffers.set(name, this.device.create([rows, kvHeads, capacity, headSize], 'f32', data));
+      }
+    }
+    while (this.rows.length < rows) this.rows.push({ owner: undefined, tokens: [] });
+    this.capacity = capacity;
+  }
+}
+
+/** Row counts that programs are compiled for: powers of two, and halfway between them from 16 on. */
+function rowBucket(rows: number): number {
+  let size = 1;
+  while (size < rows) size *= 2;
+  return size >= 32 && (size * 3) / 4 >= rows ? (size * 3) / 4 : size;
+}

@@ -1,0 +1,509 @@
+import type { ChatMessage, ChatModel } from '../chat/index';
+import type { Device, DeviceBuffer, NumberArray } from '../device/index';
+import { RlpaError, throwIfAborted } from '../errors';
+import { Random } from '../random';
+import { type Shape, type SupportLimits, sizeOf } from '../tensor/index';
+import {
+  ChatTemplate,
+  encodeChat,
+  endOfTurn,
+  initialLora,
+  initialWeights,
+  type LoraConfig,
+  loraConfig,
+  loraShapes,
+  type ModelConfig,
+  type Projection,
+  parameterShapes,
+  type Tokenizer,
+  valueHeadShapes,
+} from '../transformer/index';
+import { type Batch, type BatchLayout, gatherActions, planBatches, spreadActions } from './batch';
+import { localChatModel } from './local-chat-model';
+import { reportPPOLoss } from './losses';
+import type { ActOptions, PolicyAction, PolicyState } from './policy';
+import { ProgramCache } from './program-cache';
+import {
+  crossEntropyGraph,
+  gradientBuffer,
+  type ModelForm,
+  meanBuffer,
+  type ParameterGroup,
+  ppoGraph,
+  scoreGraph,
+  updateGraph,
+  varianceBuffer,
+} from './programs';
+import { type Sample, type SampleOptions, type SampleRequest, Sampler } from './sampler';
+import type {
+  CrossEntropyReport,
+  OptimizerStep,
+  PolicyTrainingState,
+  PPOLossOptions,
+  PPOLossReport,
+  PPOSequence,
+  ScoredSequence,
+  TrainablePolicy,
+  TrainingSequence,
+} from './trainable-policy';
+
+type Weights = ReadonlyMap<string, { readonly shape: Shape; readonly data: Float32Array }>;
+
+export interface LocalPolicyOptions {
+  /** Train an adapter and leave the base model as it is. Without it all weights are trained. */
+  readonly lora?: { readonly rank: number; readonly alpha?: number; readonly targets?: readonly Projection[] };
+  /** Seeds weights that are not given: a new model's, a new adapter's. Default 0. */
+  readonly seed?: number;
+  /** Of the sampling distribution, and of every log-probability. Default 1. */
+  readonly temperature?: number;
+  /** Restricts sampling, and every log-probability with it. Off by default, and best left off in training. */
+  readonly limits?: SupportLimits;
+  /** Most tokens of an action. Default 256. */
+  readonly maxNewTokens?: number;
+  /** Most tokens, padding included, of a forward and backward pass. Changes memory and speed, not results. Default 4096. */
+  readonly microBatchTokens?: number;
+  /** How sequences share the rows of a training batch. Default `right`. */
+  readonly layout?: BatchLayout;
+  readonly name?: string;
+}
+
+/** What a {@link LocalPolicy} is made of. */
+export interface LocalModel {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly template?: ChatTemplate;
+  /** Base weights by Hugging Face name; absent for a new model. May hold adapter and value-head tensors too. */
+  readonly weights?: Weights;
+}
+
+/**
+ * A Qwen2 or Llama model on a device, which acts in dialogues and can be trained by PPO and SFT. Weights, gradients, optimiser state and
+ * caches live on the device; calls are served one after the other.
+ *
+ * @example
+ * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { lora: { rank: 16 } });
+ * const [action] = await policy.act([{ dialogueId: 'a', messages: [{ role: 'user', content: 'Hi!' }], seed: 1 }]);
+ */
+export class LocalPolicy implements TrainablePolicy {
+  readonly name: string;
+  readonly temperature: number;
+  readonly fingerprint: string;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+  readonly lora: LoraConfig | undefined;
+  readonly #device: Device;
+  readonly #programs: ProgramCache;
+  readonly #sampler: Sampler;
+  readonly #form: ModelForm;
+  readonly #stopTokens: ReadonlySet<number>;
+  readonly #maxNewTokens: number;
+  readonly #microBatchTokens: number;
+  readonly #layout: BatchLayout;
+  /** Weights, and once training began gradients and moments, by name. */
+  readonly #buffers = new Map<string, DeviceBuffer>();
+  /** Shapes of what training moves. */
+  readonly #trainable: ReadonlyMap<string, Shape>;
+  /** The reference's own weights; absent while they are the base's. */
+  #reference: Map<string, DeviceBuffer> | undefined;
+  #version = 0;
+  #optimizerSteps = 0;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  /** @param device owned by the policy from now on: {@link dispose} ends it. */
+  constructor(device: Device, model: LocalModel, options: LocalPolicyOptions = {}) {
+    const { seed = 0, temperature = 1, maxNewTokens = 256, microBatchTokens = 4096, layout = 'right', name = 'local' } = options;
+    expectPositive({ temperature, maxNewTokens, microBatchTokens });
+    this.config = model.config;
+    this.tokenizer = model.tokenizer;
+    this.template = model.template ?? ChatTemplate.of(model.tokenizer);
+    this.lora = options.lora && loraConfig(options.lora);
+    this.name = name;
+    this.temperature = temperature;
+    this.#device = device;
+    this.#programs = new ProgramCache(device);
+    this.#form = { config: model.config, lora: this.lora, limits: options.limits };
+    this.#sampler = new Sampler(device, this.#programs, this.#form);
+    this.#stopTokens = new Set(endOfTurn(this.tokenizer, this.template, model.config.eosTokenIds));
+    this.#maxNewTokens = maxNewTokens;
+    this.#microBatchTokens = microBatchTokens;
+    this.#layout = layout;
+    if (this.tokenizer.size > model.config.vocabularySize) {
+      throw new RlpaError(
+        'invalid-model',
+        `The tokenizer has ${this.tokenizer.size} tokens, the embedding only ${model.config.vocabularySize} rows.`,
+        {
+          tokens: this.tokenizer.size,
+          rows: model.config.vocabularySize,
+        },
+      );
+    }
+    this.fingerprint = JSON.stringify({ config: model.config, lora: this.lora, tokens: this.tokenizer.size });
+    const head = valueHeadShapes(model.config.hiddenSize);
+    const adapter = this.lora ? loraShapes(model.config, this.lora) : new Map<string, Shape>();
+    this.#trainable = new Map([...(this.lora ? adapter : parameterShapes(model.config)), ...head]);
+    this.#createWeights(model, new Random(seed), new Map([...parameterShapes(model.config), ...adapter, ...head]));
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Number of base, adapter and value-head parameters. */
+  get parameterCount(): number {
+    return [...this.#weightNames()].reduce((total, name) => total + sizeOf(this.#buffers.get(name)!.shape), 0);
+  }
+
+  // Acting
+
+  async act(states: readonly PolicyState[], { signal, greedy = false }: ActOptions = {}): Promise<PolicyAction[]> {
+    const requests = states.map(({ dialogueId, messages, seed }) => ({ owner: dialogueId, prompt: this.encodePrompt(messages), seed }));
+    const samples = await this.sample(requests, { greedy, signal });
+    return samples.map((sample, index) => {
+      const { prompt } = requests[index]!;
+      return {
+        text: this.decode(sample),
+        finishReason: sample.finishReason,
+        tokens: { prompt, completion: sample.completion, logProbs: sample.logProbs, values: sample.values, version: this.#version },
+        usage: { inputTokens: prompt.length, outputTokens: sample.completion.length },
+      };
+    });
+  }
+
+  /** Continues token sequences; {@link act} and the chat model are made of it. */
+  sample(
+    requests: readonly SampleRequest[],
+    options: Partial<Omit<SampleOptions, 'form' | 'stopTokens'>> & { limits?: SupportLimits } = {},
+  ): Promise<Sample[]> {
+    const { limits = this.#form.limits, ...rest } = options;
+    if (requests.length === 0) return Promise.resolve([]);
+    return this.#exclusive(options.signal, () =>
+      this.#sampler.sample(this.#weights(), requests, {
+        temperature: this.temperature,
+        greedy: false,
+        maxNewTokens: this.#maxNewTokens,
+        ...rest,
+        form: { ...this.#form, limits },
+        stopTokens: this.#stopTokens,
+      }),
+    );
+  }
+
+  /** The text of a sample, without its stop token. */
+  decode({ completion, finishReason }: Pick<Sample, 'completion' | 'finishReason'>): string {
+    return this.tokenizer.decode(finishReason === 'stop' ? completion.subarray(0, -1) : completion, { skipSpecial: true });
+  }
+
+  release(dialogueIds: readonly string[]): void {
+    void this.#exclusive(undefined, async () => this.#sampler.release(dialogueIds));
+  }
+
+  encodePrompt(messages: readonly ChatMessage[]): Int32Array {
+    return encodeChat(this.tokenizer, this.template, messages, { addGenerationPrompt: true });
+  }
+
+  encodeAssistant(text: string): Int32Array {
+    const end = [...this.#stopTokens][0];
+    if (end === undefined) throw new RlpaError('invalid-model', 'The tokenizer and its chat template name no token that ends a turn.');
+    return Int32Array.of(...this.tokenizer.encode(text), end);
+  }
+
+  /** This policy as a language model for agents: the same weights, sampled at the request's temperature. */
+  asChatModel(): ChatModel {
+    return localChatModel(this);
+  }
+
+  // Training
+
+  async score(
+    sequences: readonly TrainingSequence[],
+    { reference = false, signal }: { reference?: boolean; signal?: AbortSignal } = {},
+  ): Promise<ScoredSequence[]> {
+    const results: { -readonly [K in keyof ScoredSequence]: Float32Array }[] = sequences.map(({ tokens }) => ({
+      logProbs: new Float32Array(tokens.length),
+      values: new Float32Array(tokens.length),
+      entropies: new Float32Array(tokens.length),
+    }));
+    const form: ModelForm = reference ? { ...this.#form, lora: undefined } : this.#form;
+    await this.#overBatches(sequences, signal, async (batch) => {
+      const program = await this.#programs.get(`score ${batchKey(batch)} ${form.lora !== undefined}`, () =>
+        scoreGraph(form, shapeOf(batch)),
+      );
+      const weights = reference ? this.#referenceWeights() : this.#weights();
+      const found = await this.#device.run(program, { inputs: this.#tokenInputs(batch), buffers: weights });
+      for (const part of ['logProbs', 'values', 'entropies'] as const) {
+        spreadActions(batch, sequences, found[part] as Float32Array, (sequence, data) => {
+          results[sequence]![part] = data;
+        });
+      }
+    });
+    return results;
+  }
+
+  async accumulatePPO(sequences: readonly PPOSequence[], loss: PPOLossOptions, signal?: AbortSignal): Promise<PPOLossReport> {
+    const tokens: Parameters<typeof reportPPOLoss>[0][] = [];
+    const scalars = Object.fromEntries(
+      (['clip', 'valueClip', 'valueCoefficient', 'entropyCoefficient', 'klLossCoefficient'] as const).map((name) => [
+        name,
+        Float32Array.of(loss[name]),
+      ]),
+    );
+    await this.#overBatches(sequences, signal, async (batch) => {
+      const program = await this.#programs.get(`ppo ${batchKey(batch)} ${loss.klLoss}`, () =>
+        ppoGraph(this.#form, shapeOf(batch), loss.klLoss, this.#trainable),
+      );
+      const column = (read: (sequence: PPOSequence) => Float32Array) => gatherActions(batch, sequences, read);
+      const columns = {
+        oldLogProbs: column((s) => s.oldLogProbs),
+        referenceLogProbs: column((s) => s.referenceLogProbs),
+        oldValues: column((s) => s.oldValues),
+        advantages: column((s) => s.advantages),
+        returns: column((s) => s.returns),
+      };
+      const found = await this.#device.run(program, {
+        inputs: { ...this.#tokenInputs(batch), ...columns, ...scalars, weights: tokenWeights(batch, loss.normalizer) },
+        buffers: this.#trainingBuffers(),
+      });
+      tokens.push(
+        Array.from({ length: batch.count }, (_, i) => ({
+          logProb: found.logProbs![i]!,
+          entropy: found.entropies![i]!,
+          value: found.values![i]!,
+          oldLogProb: columns.oldLogProbs[i]!,
+          referenceLogProb: columns.referenceLogProbs[i]!,
+          oldValue: columns.oldValues[i]!,
+          advantage: columns.advantages[i]!,
+          return: columns.returns[i]!,
+        })),
+      );
+    });
+    return reportPPOLoss(
+      (function* () {
+        for (const part of tokens) yield* part;
+      })(),
+      loss,
+    );
+  }
+
+  async accumulateCrossEntropy(
+    sequences: readonly TrainingSequence[],
+    normalizer: number,
+    signal?: AbortSignal,
+  ): Promise<CrossEntropyReport> {
+    let loss = 0;
+    let tokens = 0;
+    await this.#overBatches(sequences, signal, async (batch) => {
+      const program = await this.#programs.get(`sft ${batchKey(batch)}`, () =>
+        crossEntropyGraph(this.#form, shapeOf(batch), this.#trainable),
+      );
+      const found = await this.#device.run(program, {
+        inputs: { ...this.#tokenInputs(batch), weights: tokenWeights(batch, normalizer) },
+        buffers: this.#trainingBuffers(),
+      });
+      loss += found.loss![0]!;
+      tokens += batch.count;
+    });
+    return { loss, tokens };
+  }
+
+  async update(step: OptimizerStep): Promise<{ readonly gradientNorm: number }> {
+    return this.#exclusive(undefined, async () => {
+      const t = ++this.#optimizerSteps;
+      const [beta1, beta2] = step.betas;
+      const scalars = (learningRate: number, weightDecay: number) =>
+        Float32Array.of(learningRate, beta1, beta2, step.epsilon, weightDecay, 1 - beta1 ** t, 1 - beta2 ** t);
+      const groupOf = (name: string): ParameterGroup =>
+        name.startsWith('value_head.') ? 'value' : name.endsWith('.bias') || name.includes('norm') ? 'plain' : 'decayed';
+      const buffers = this.#trainingBuffers();
+      const program = await this.#programs.get('update', () => updateGraph(this.#trainable, groupOf));
+      const { norm } = await this.#device.run(program, {
+        inputs: {
+          limit: Float32Array.of(Math.min(step.maxGradientNorm, 3e38)),
+          decayed: scalars(step.learningRate, step.weightDecay),
+          plain: scalars(step.learningRate, step.decayAll ? step.weightDecay : 0),
+          value: scalars(step.valueLearningRate ?? step.learningRate, step.decayAll ? step.weightDecay : 0),
+        },
+        buffers,
+      });
+      this.#zeroGradients();
+      this.#version++;
+      this.#sampler.invalidate();
+      return { gradientNorm: norm![0]! };
+    });
+  }
+
+  async clearGradients(): Promise<void> {
+    await this.#exclusive(undefined, async () => {
+      if (this.#buffers.has(gradientBuffer('value_head.bias'))) this.#zeroGradients();
+    });
+  }
+
+  async setReference(): Promise<void> {
+    if (this.lora) {
+      if (this.#version === 0) return;
+      throw new RlpaError('invalid-option', 'With an adapter the base model is the reference: it cannot be moved after training began.');
+    }
+    await this.#exclusive(undefined, async () => {
+      this.#reference ??= new Map([...parameterShapes(this.config)].map(([name, shape]) => [name, this.#device.create(shape, 'f32')]));
+      for (const [name, buffer] of this.#reference) this.#device.copy(this.#buffers.get(name)!, buffer);
+    });
+  }
+
+  async exportState(): Promise<PolicyTrainingState> {
+    return this.#exclusive(undefined, async () => {
+      const tensors = new Map<string, { shape: Shape; data: Float32Array }>();
+      const keep = async (key: string, buffer: DeviceBuffer) =>
+        tensors.set(key, { shape: buffer.shape, data: (await this.#device.read(buffer)) as Float32Array });
+      for (const name of this.#trainable.keys()) {
+        await keep(name, this.#buffers.get(name)!);
+        if (!this.#buffers.has(meanBuffer(name))) continue;
+        await keep(meanBuffer(name), this.#buffers.get(meanBuffer(name))!);
+        await keep(varianceBuffer(name), this.#buffers.get(varianceBuffer(name))!);
+      }
+      for (const [name, buffer] of this.#reference ?? []) await keep(`reference ${name}`, buffer);
+      return { version: this.#version, optimizerStep: this.#optimizerSteps, tensors };
+    });
+  }
+
+  async importState({ version, optimizerStep, tensors }: PolicyTrainingState): Promise<void> {
+    await this.#exclusive(undefined, async () => {
+      for (const name of this.#trainable.keys()) {
+        const found = tensors.get(name);
+        const expected = this.#trainable.get(name)!;
+        if (!found || String(found.shape) !== String(expected)) {
+          throw new RlpaError(
+            'invalid-checkpoint',
+            `The checkpoint's ${name} should have shape [${expected}], found ${found ? `[${found.shape}]` : 'nothing'}.`,
+            { name },
+          );
+        }
+      }
+      if ([...tensors.keys()].some((key) => key.startsWith('mean '))) this.#trainingBuffers();
+      for (const [key, { shape, data }] of tensors) {
+        const reference = key.startsWith('reference ') ? key.slice('reference '.length) : undefined;
+        if (reference !== undefined) {
+          this.#reference ??= new Map([...parameterShapes(this.config)].map(([name, size]) => [name, this.#device.create(size, 'f32')]));
+          this.#device.write(this.#reference.get(reference)!, data);
+        } else if (this.#buffers.has(key)) this.#device.write(this.#buffers.get(key)!, data);
+        else
+          throw new RlpaError('invalid-checkpoint', `The checkpoint's tensor ${key} [${shape}] has no place in this model.`, { name: key });
+      }
+      this.#version = version;
+      this.#optimizerSteps = optimizerStep;
+      this.#sampler.invalidate();
+    });
+  }
+
+  /** All weights by name, read from the device: base, adapter and value head. */
+  async readWeights(): Promise<Map<string, { shape: Shape; data: Float32Array }>> {
+    return this.#exclusive(undefined, async () => {
+      const weights = new Map<string, { shape: Shape; data: Float32Array }>();
+      for (const name of this.#weightNames()) {
+        const buffer = this.#buffers.get(name)!;
+        weights.set(name, { shape: buffer.shape, data: (await this.#device.read(buffer)) as Float32Array });
+      }
+      return weights;
+    });
+  }
+
+  async dispose(): Promise<void> {
+    await this.#device.dispose();
+  }
+
+  #createWeights({ config, weights }: LocalModel, random: Random, shapes: ReadonlyMap<string, Shape>): void {
+    const fresh = weights ? undefined : initialWeights(config, random);
+    for (const [name, shape] of shapes) {
+      const given = weights?.get(name) ?? fresh?.get(name);
+      if (given && String(given.shape) !== String(shape)) {
+        throw new RlpaError('invalid-model', `Tensor ${name} should have shape [${shape}], found [${given.shape}].`, {
+          name,
+          expected: shape,
+          found: given.shape,
+        });
+      }
+      const data = given?.data ?? (name.includes('lora_') ? initialLora(name, shape, random.split('lora', name)) : undefined);
+      if (!data && !name.startsWith('value_head.')) throw new RlpaError('invalid-model', `Tensor ${name} [${shape}] is missing.`, { name });
+      this.#buffers.set(name, this.#device.create(shape, 'f32', data));
+    }
+  }
+
+  *#weightNames(): Iterable<string> {
+    yield* parameterShapes(this.config).keys();
+    for (const name of this.#trainable.keys()) if (name.includes('.lora_') || name.startsWith('value_head.')) yield name;
+  }
+
+  #weights(): ReadonlyMap<string, DeviceBuffer> {
+    return this.#buffers;
+  }
+
+  #referenceWeights(): ReadonlyMap<string, DeviceBuffer> {
+    return this.#reference ? new Map([...this.#buffers, ...this.#reference]) : this.#buffers;
+  }
+
+  /** All buffers, with gradients and moments created on first use: a policy that only acts does without. */
+  #trainingBuffers(): ReadonlyMap<string, DeviceBuffer> {
+    for (const [name, shape] of this.#trainable) {
+      for (const key of [gradientBuffer(name), meanBuffer(name), varianceBuffer(name)]) {
+        if (!this.#buffers.has(key)) this.#buffers.set(key, this.#device.create(shape, 'f32'));
+      }
+    }
+    return this.#buffers;
+  }
+
+  #zeroGradients(): void {
+    for (const [name, shape] of this.#trainable)
+      this.#device.write(this.#buffers.get(gradientBuffer(name))!, new Float32Array(sizeOf(shape)));
+  }
+
+  #tokenInputs(batch: Batch): Record<string, NumberArray> {
+    const { tokens, positions, segments, predictors, targets } = batch;
+    return { tokens, positions, predictors, targets, ...(segments ? { segments } : {}), temperature: Float32Array.of(this.temperature) };
+  }
+
+  async #overBatches(
+    sequences: readonly TrainingSequence[],
+    signal: AbortSignal | undefined,
+    run: (batch: Batch) => Promise<void>,
+  ): Promise<void> {
+    for (const { tokens, actionMask } of sequences) {
+      if (tokens.length !== actionMask.length || tokens.length > this.config.maxPositions) {
+        throw new RlpaError(
+          'training-failed',
+          `A sequence of ${tokens.length} tokens and a mask of ${actionMask.length} does not fit a model of ${this.config.maxPositions} positions.`,
+        );
+      }
+    }
+    for (const batch of planBatches(sequences, this.#layout, this.#microBatchTokens)) {
+      await this.#exclusive(signal, () => run(batch));
+    }
+  }
+
+  /** One call at a time: sampling and training share buffers. A call whose signal fires while it waits never starts. */
+  #exclusive<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(() => {
+      throwIfAborted(signal);
+      return task();
+    });
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+}
+
+function shapeOf(batch: Batch) {
+  return { rows: batch.rows, length: batch.length, actions: batch.predictors.length, segmented: batch.segments !== undefined };
+}
+
+function batchKey(batch: Batch): string {
+  return `${batch.rows}x${batch.length}x${batch.predictors.length}${batch.segments ? ' segmented' : ''}`;
+}
+
+function tokenWeights(batch: Batch, normalizer: number): Float32Array {
+  return new Float32Array(batch.predictors.length).fill(1 / normalizer, 0, batch.count);
+}
+
+function expectPositive(options: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!(value > 0) || !Number.isFinite(value))
+      throw new RlpaError('invalid-option', `${name} must be a positive number, found ${value}.`, { name, found: value });
+  }
+}

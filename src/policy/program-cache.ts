@@ -1,0 +1,25 @@
+import type { Device, Program } from '../device/index';
+import type { Graph } from '../tensor/index';
+
+/** Compiled programs by key, the least recently used dropped when there are too many: each holds memory on the device. */
+export class ProgramCache {
+  readonly #programs = new Map<string, Program>();
+
+  constructor(
+    readonly device: Device,
+    readonly limit = 96,
+  ) {}
+
+  async get(key: string, build: () => Graph): Promise<Program> {
+    let program = this.#programs.get(key);
+    if (program) this.#programs.delete(key);
+    else program = await this.device.compile(build());
+    this.#programs.set(key, program);
+    if (this.#programs.size > this.limit) {
+      const [oldest, dropped] = this.#programs.entries().next().value!;
+      this.#programs.delete(oldest);
+      this.device.discard(dropped);
+    }
+    return program;
+  }
+}
