@@ -1,1 +1,3 @@
 export type { ChatMessage, ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
+export { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
+export { type OpenAIChatModel, type OpenAIChatOptions, type OpenAIChatStats, openAIChat } from './openai';

@@ -1,0 +1,190 @@
+import type OpenAI from 'openai';
+import { RlpaError, throwIfAborted } from '../errors';
+import type { ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
+import { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
+import { type Endpoint, endpointOf, openAIError, unusableAnswer } from './openai-errors';
+import { patientFetch } from './openai-retries';
+import { estimateUsage } from './usage';
+
+export interface OpenAIChatOptions extends ChatLimits {
+  readonly model: string;
+  /** Where an OpenAI-compatible server answers, with its `/v1`. Default: OPENAI_BASE_URL or OpenAI itself. */
+  readonly baseURL?: string;
+  /** Default: OPENAI_API_KEY where no `baseURL` is given, and none where one is: a key is not sent to a server it was not made for. */
+  readonly apiKey?: string;
+  /** How often a request is repeated after a failed connection, 408, 409, 429 and 5xx, with jittered exponential waits; default 2. */
+  readonly maxRetries?: number;
+  /** Whether the server takes a JSON Schema as `response_format`; default true. */
+  readonly structuredOutput?: boolean;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+export interface OpenAIChatStats extends ChatStats {
+  /** HTTP requests that were sent, those that were repeated included. */
+  readonly requests: number;
+  readonly retries: number;
+}
+
+export interface OpenAIChatModel extends LimitedChatModel {
+  readonly stats: OpenAIChatStats;
+}
+
+/**
+ * A model behind OpenAI's chat-completions protocol: OpenAI, Azure, vLLM, Ollama, llama.cpp and many more. Where a server reports no
+ * usage, tokens are estimated at four characters each. In a browser everybody can read the key: use a proxy of your own there.
+ *
+ * The `openai` package is loaded with the first call. Errors carry neither the key nor what was sent.
+ *
+ * @throws `invalid-option` for an empty model name, a `baseURL` that is none, and limits that are not positive.
+ * @example
+ * const model = openAIChat({ model: 'qwen2.5:3b', baseURL: 'http://localhost:11434/v1', concurrency: 4, tokenBudget: 1_000_000 });
+ * const { text } = await model.generate({ messages: [{ role: 'user', content: 'Hello!' }], timeoutMs: 10_000 });
+ * model.stats.retries;
+ */
+export function openAIChat(options: OpenAIChatOptions): OpenAIChatModel {
+  const { model, baseURL, maxRetries = 2, structuredOutput = true } = options;
+  if (typeof model !== 'string' || model === '') throw invalid('model', 'the name of a model', model);
+  if (baseURL !== undefined && !/^https?:\/\//.test(baseURL)) throw invalid('baseURL', 'an http or https URL', baseURL);
+  if (!Number.isInteger(maxRetries) || maxRetries < 0) throw invalid('maxRetries', 'an integer, 0 or more', maxRetries);
+
+  const traffic = { requests: 0, retries: 0 };
+  const protocol = new ChatCompletions(options, maxRetries, (attempt) => {
+    traffic.requests++;
+    if (attempt > 0) traffic.retries++;
+  });
+  const limited = withLimits(
+    { name: model, structuredOutput, generate: (r) => protocol.generate(r), stream: (r) => protocol.stream(r) },
+    options,
+  );
+  return {
+    ...limited,
+    get stats() {
+      return { ...limited.stats, ...traffic };
+    },
+  };
+}
+
+/** The protocol alone, without limits. Requests come with a signal and a deadline. */
+class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
+  readonly #options: OpenAIChatOptions;
+  readonly #maxRetries: number;
+  readonly #onAttempt: (attempt: number) => void;
+
+  constructor(options: OpenAIChatOptions, maxRetries: number, onAttempt: (attempt: number) => void) {
+    this.#options = options;
+    this.#maxRetries = maxRetries;
+    this.#onAttempt = onAttempt;
+  }
+
+  async generate(request: ChatRequest): Promise<ChatResult> {
+    const { client, endpoint, errorOf } = await this.#connect(request);
+    let completion: OpenAI.Chat.ChatCompletion;
+    try {
+      completion = await client.chat.completions.create(this.#body(request, client.baseURL), { signal: request.signal });
+    } catch (error) {
+      throw errorOf(error);
+    }
+    const choice = completion?.choices?.[0];
+    if (choice?.message === undefined || choice.message === null) throw unusableAnswer('the answer has no message in it.', endpoint);
+    const { content, refusal } = choice.message;
+    const text = content ?? refusal ?? '';
+    if (typeof text !== 'string') throw unusableAnswer('the content of the answer is not text.', endpoint);
+    return {
+      text,
+      usage: readUsage(completion.usage) ?? estimateUsage(request, text),
+      finishReason: content == null && refusal ? 'content-filter' : finishReason(choice.finish_reason),
+    };
+  }
+
+  async *stream(request: ChatRequest): AsyncIterable<ChatPart> {
+    const { client, endpoint, errorOf } = await this.#connect(request);
+    let text = '';
+    let refused = false;
+    let finish: string | undefined;
+    let usage: ChatUsage | undefined;
+    try {
+      const body = { ...this.#body(request, client.baseURL), stream: true, stream_options: { include_usage: true } } as const;
+      for await (const chunk of await client.chat.completions.create(body, { signal: request.signal })) {
+        usage = readUsage(chunk?.usage) ?? usage;
+        const choice = chunk?.choices?.[0];
+        const piece = choice?.delta?.content ?? choice?.delta?.refusal;
+        if (choice?.delta?.refusal) refused = true;
+        if (typeof piece === 'string' && piece !== '') {
+          text += piece;
+          yield { type: 'text', text: piece };
+        }
+        finish = choice?.finish_reason ?? finish;
+      }
+    } catch (error) {
+      throw errorOf(error);
+    }
+    throwIfAborted(request.signal); // the package ends an aborted stream without a word
+    if (finish === undefined) throw unusableAnswer(`the stream was cut off after ${text.length} characters.`, endpoint);
+    const reason = refused ? 'content-filter' : finishReason(finish);
+    yield { type: 'finish', text, usage: usage ?? estimateUsage(request, text), finishReason: reason };
+  }
+
+  /** A client for one call: its `fetch` knows the call's deadline and counts the call's attempts. */
+  async #connect(request: ChatRequest): Promise<{ client: OpenAI; endpoint: Endpoint; errorOf(error: unknown): RlpaError }> {
+    const { baseURL, headers = {}, model, fetch = globalThis.fetch } = this.#options;
+    const apiKey = this.#options.apiKey || undefined;
+    const keyless = apiKey === undefined && baseURL !== undefined;
+    const { OpenAI } = await import('openai');
+    let client: OpenAI;
+    try {
+      client = new OpenAI({
+        apiKey: keyless ? 'none' : apiKey,
+        ...(baseURL !== undefined && { baseURL, organization: null, project: null }),
+        defaultHeaders: { ...(keyless && { Authorization: null }), ...headers },
+        maxRetries: this.#maxRetries,
+        timeout: request.timeoutMs === undefined ? undefined : Math.ceil(request.timeoutMs),
+        fetch: patientFetch(fetch, request.timeoutMs, this.#onAttempt),
+        logLevel: 'off',
+        dangerouslyAllowBrowser: true,
+      });
+    } catch {
+      const message = `Model "${model}": there is no key. Pass apiKey or set OPENAI_API_KEY; a server of your own needs a baseURL instead.`;
+      throw new RlpaError('model-failed', message, { model });
+    }
+    const endpoint = endpointOf(model, client.baseURL, client.apiKey ?? undefined, headers);
+    return { client, endpoint, errorOf: (error) => openAIError(error, OpenAI, endpoint) };
+  }
+
+  #body(request: ChatRequest, baseURL: string): OpenAI.Chat.ChatCompletionCreateParamsNonStreaming {
+    const { messages, temperature, topP, maxTokens, stop, seed, jsonSchema } = request;
+    const structured = jsonSchema !== undefined && (this.#options.structuredOutput ?? true);
+    return {
+      model: this.#options.model,
+      messages: messages.map(({ role, content }) => ({ role, content })),
+      ...(temperature !== undefined && { temperature }),
+      ...(topP !== undefined && { top_p: topP }),
+      // OpenAI's newer models refuse the old name, and most other servers do not know the new one.
+      ...(maxTokens !== undefined && (isOpenAI(baseURL) ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens })),
+      ...(stop !== undefined && stop.length > 0 && { stop: [...stop] }),
+      ...(seed !== undefined && { seed }),
+      ...(structured && {
+        response_format: { type: 'json_schema', json_schema: { name: jsonSchema.name, schema: { ...jsonSchema.schema } } },
+      }),
+    };
+  }
+}
+
+function isOpenAI(baseURL: string): boolean {
+  return /^https:\/\/[^/]*\b(?:api\.openai\.com|openai\.azure\.com)\b/.test(baseURL);
+}
+
+function readUsage(usage: { prompt_tokens?: unknown; completion_tokens?: unknown } | null | undefined): ChatUsage | undefined {
+  const { prompt_tokens: inputTokens, completion_tokens: outputTokens } = usage ?? {};
+  if (!Number.isFinite(inputTokens) || !Number.isFinite(outputTokens)) return undefined;
+  return { inputTokens: inputTokens as number, outputTokens: outputTokens as number };
+}
+
+function finishReason(reason: string | null | undefined): ChatResult['finishReason'] {
+  if (reason === 'stop' || reason === 'length') return reason;
+  return reason === 'content_filter' ? 'content-filter' : 'other';
+}
+
+function invalid(option: string, expected: string, value: unknown): RlpaError {
+  return new RlpaError('invalid-option', `openAIChat: ${option} is ${expected}, found ${JSON.stringify(value)}.`, { option });
+}

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { type ChatPart, withLimits } from '../../src/chat/index';
+import { scriptedChatModel } from '../../src/testing/index';
+
+const messages = [{ role: 'user', content: 'one two three' }] as const;
+const never = () => new Promise<string>(() => {});
+
+describe('withLimits', () => {
+  it('leaves a model as it is but for its limits', async () => {
+    const model = withLimits(scriptedChatModel(['Yes.', 'No.'], { structuredOutput: true, name: 'mine' }));
+    expect([model.name, model.structuredOutput]).toEqual(['mine', true]);
+    expect((await model.generate({ messages })).text).toBe('Yes.');
+    const parts: ChatPart[] = [];
+    for await (const part of model.stream({ messages })) parts.push(part);
+    expect(parts.map((part) => part.type)).toEqual(['text', 'finish']);
+    expect(model.stats).toEqual({ calls: 2, inputTokens: 6, outputTokens: 2, failures: {} });
+  });
+
+  it('gives any model a deadline', async () => {
+    const model = withLimits(scriptedChatModel(never), { timeoutMs: 30 });
+    await expect(model.generate({ messages })).rejects.toMatchObject({ code: 'timeout' });
+    await expect(model.stream({ messages })[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'timeout' });
+    expect(model.stats.failures).toEqual({ timeout: 2 });
+  });
+
+  it('turns what is not an RlpaError into model-failed', async () => {
+    const model = withLimits(
+      scriptedChatModel(() => {
+        throw new TypeError('out of cheese');
+      }),
+    );
+    await expect(model.generate({ messages })).rejects.toMatchObject({
+      code: 'model-failed',
+      message: expect.stringContaining('out of cheese'),
+    });
+  });
+
+  it('holds the turn of a model that does not stop until it has', async () => {
+    let finish = () => {};
+    const stubborn = {
+      ...scriptedChatModel([]),
+      generate: () => new Promise<never>((_, reject) => (finish = () => reject(new Error('done')))),
+    };
+    const model = withLimits(stubborn, { concurrency: 1, timeoutMs: 20 });
+    await expect(model.generate({ messages })).rejects.toMatchObject({ code: 'timeout' });
+
+    const next = model.generate({ messages });
+    const early = await Promise.race([next.catch(() => 'over'), new Promise((resolve) => setTimeout(resolve, 60, 'waits'))]);
+    expect(early).toBe('waits');
+    finish();
+    await expect(next).rejects.toMatchObject({ code: 'timeout' });
+  });
+});

@@ -1,0 +1,306 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { type ChatPart, type OpenAIChatOptions, openAIChat } from '../../src/chat/index';
+import { RlpaError } from '../../src/errors';
+import { type Fault, type OpenAIServer, type OpenAIServerOptions, startOpenAIServer } from './openai-server';
+
+const messages = [
+  { role: 'system', content: 'Be brief.' },
+  { role: 'user', content: 'Hello there friend' },
+] as const;
+
+const servers: OpenAIServer[] = [];
+
+async function start(server: OpenAIServerOptions = {}, options: Partial<OpenAIChatOptions> = {}) {
+  const started = await startOpenAIServer(server);
+  servers.push(started);
+  return { server: started, model: openAIChat({ model: 'tiny', baseURL: started.url, ...options }) };
+}
+
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close();
+});
+
+async function collect(parts: AsyncIterable<ChatPart>): Promise<ChatPart[]> {
+  const found: ChatPart[] = [];
+  for await (const part of parts) found.push(part);
+  return found;
+}
+
+async function errorOf(work: Promise<unknown>): Promise<RlpaError> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!RlpaError.isInstance(error)) throw new Error(`expected an RlpaError, found ${error}`);
+  return error;
+}
+
+/** Both ways to ask, for what must hold of either. */
+const ways = [
+  ['generate', (model: ReturnType<typeof openAIChat>, request: Parameters<typeof model.generate>[0]) => model.generate(request)],
+  ['stream', (model: ReturnType<typeof openAIChat>, request: Parameters<typeof model.generate>[0]) => collect(model.stream(request))],
+] as const;
+
+describe('openAIChat', () => {
+  it('generates, with usage and finish reason', async () => {
+    const { model } = await start();
+    expect(await model.generate({ messages })).toEqual({
+      text: 'HELLO THERE FRIEND',
+      usage: { inputTokens: 5, outputTokens: 3 },
+      finishReason: 'stop',
+    });
+    expect(model.stats).toEqual({ calls: 1, requests: 1, retries: 0, inputTokens: 5, outputTokens: 3, failures: {} });
+  });
+
+  it('streams the text in parts and ends with the whole of it and the usage', async () => {
+    const { model, server } = await start();
+    expect(await collect(model.stream({ messages }))).toEqual([
+      { type: 'text', text: 'HELLO THE' },
+      { type: 'text', text: 'RE FRIEND' },
+      { type: 'finish', text: 'HELLO THERE FRIEND', usage: { inputTokens: 5, outputTokens: 3 }, finishReason: 'stop' },
+    ]);
+    expect(server.requests[0]!.body.stream_options).toEqual({ include_usage: true });
+    expect(model.stats).toMatchObject({ inputTokens: 5, outputTokens: 3 });
+  });
+
+  it('sends what the request says, and never the token ids of a message', async () => {
+    const { model, server } = await start();
+    const said = { role: 'assistant', content: 'Hi.', tokens: [1, 2] } as const;
+    await model.generate({ messages: [...messages, said, messages[1]], temperature: 0.5, topP: 0.9, maxTokens: 7, stop: ['\n'], seed: 3 });
+    expect(server.requests[0]!.body).toEqual({
+      model: 'tiny',
+      messages: [...messages, { role: 'assistant', content: 'Hi.' }, messages[1]],
+      temperature: 0.5,
+      top_p: 0.9,
+      max_tokens: 7,
+      stop: ['\n'],
+      seed: 3,
+    });
+  });
+
+  it('asks for JSON by a schema, unless the server is said not to know it', async () => {
+    const jsonSchema = { name: 'verdict', schema: { type: 'object' } };
+    const { model, server } = await start();
+    await model.generate({ messages, jsonSchema });
+    expect(model.structuredOutput).toBe(true);
+    expect(server.requests[0]!.body.response_format).toEqual({ type: 'json_schema', json_schema: jsonSchema });
+
+    const plain = openAIChat({ model: 'tiny', baseURL: server.url, structuredOutput: false });
+    await plain.generate({ messages, jsonSchema });
+    expect(plain.structuredOutput).toBe(false);
+    expect(server.requests[1]!.body.response_format).toBeUndefined();
+  });
+
+  it.each([
+    ['length', 'length'],
+    ['content_filter', 'content-filter'],
+    ['tool_calls', 'other'],
+  ])('gives the finish reason %s as %s', async (finishReason, expected) => {
+    const { model } = await start({ finishReason });
+    expect((await model.generate({ messages })).finishReason).toBe(expected);
+    expect((await collect(model.stream({ messages }))).at(-1)).toMatchObject({ finishReason: expected });
+  });
+
+  it.each(ways)('estimates the usage at four characters a token where the server sends none: %s', async (_, ask) => {
+    const { model } = await start({ usage: false });
+    await ask(model, { messages });
+    // 'Be brief.' and 'Hello there friend' are 9 + 18 = 27 characters, the answer is 18
+    expect(model.stats).toMatchObject({ inputTokens: 7, outputTokens: 5 });
+  });
+
+  it('sends a key only where one was given for the server', async () => {
+    const { server } = await start();
+    process.env.OPENAI_API_KEY = 'sk-of-somebody-else';
+    try {
+      await openAIChat({ model: 'tiny', baseURL: server.url }).generate({ messages });
+      await openAIChat({ model: 'tiny', baseURL: server.url, apiKey: 'sk-mine', headers: { 'x-team': 'a' } }).generate({ messages });
+    } finally {
+      delete process.env.OPENAI_API_KEY;
+    }
+    expect(server.requests.map((request) => request.headers.authorization)).toEqual([undefined, 'Bearer sk-mine']);
+    expect(server.requests[1]!.headers['x-team']).toBe('a');
+  });
+
+  it.each([
+    [{ model: '' }, 'model'],
+    [{ baseURL: 'localhost:8000' }, 'baseURL'],
+    [{ maxRetries: -1 }, 'maxRetries'],
+    [{ concurrency: 0 }, 'concurrency'],
+    [{ tokenBudget: Number.NaN }, 'tokenBudget'],
+    [{ timeoutMs: Number.POSITIVE_INFINITY }, 'timeoutMs'],
+  ])('refuses %j', (options, option) => {
+    expect(() => openAIChat({ model: 'tiny', ...options })).toThrow(
+      expect.objectContaining({ code: 'invalid-option', details: expect.objectContaining({ option }) }),
+    );
+  });
+});
+
+describe.each(ways)('openAIChat, when things go wrong: %s', (_, ask) => {
+  const first = (fault: Fault | Fault['kind']): OpenAIServerOptions => ({ fault: (_request, index) => (index === 0 ? fault : undefined) });
+  const always = (fault: Fault | Fault['kind']): OpenAIServerOptions => ({ fault: () => fault });
+
+  it.each(['rate-limit', 'server-error'] as const)('repeats after a %s, and counts it', async (kind) => {
+    const { model } = await start(first(kind));
+    await ask(model, { messages });
+    expect(model.stats).toMatchObject({ calls: 1, requests: 2, retries: 1, failures: {} });
+  });
+
+  it.each([
+    ['rate-limit', 'model-rate-limited', 429],
+    ['server-error', 'model-failed', 500],
+  ] as const)('gives up after maxRetries on a %s', async (kind, code, status) => {
+    const { model, server } = await start(always(kind), { maxRetries: 3 });
+    expect(await errorOf(ask(model, { messages }))).toMatchObject({ code, details: { status, model: 'tiny' } });
+    expect(server.requests).toHaveLength(4);
+    expect(model.stats).toMatchObject({ calls: 1, requests: 4, retries: 3, failures: { [code]: 1 }, inputTokens: 0 });
+  });
+
+  it('reports the rate limit at once when the server asks to wait past the deadline', async () => {
+    const { model, server } = await start(always({ kind: 'rate-limit', retryAfter: 3600 }), { timeoutMs: 5000 });
+    expect(await errorOf(ask(model, { messages }))).toMatchObject({ code: 'model-rate-limited' });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('does not repeat what the server refuses', async () => {
+    const { model, server } = await start(always({ kind: 'refused', message: 'no such model' }));
+    const error = await errorOf(ask(model, { messages }));
+    expect(error).toMatchObject({ code: 'model-failed', details: { status: 400 } });
+    expect(error.message).toContain('no such model');
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it.each(['slow', 'stalled'] as const)('ends with the deadline when the server is %s', async (kind) => {
+    const { model } = await start(always(kind));
+    const begun = performance.now();
+    expect(await errorOf(ask(model, { messages, timeoutMs: 100 }))).toMatchObject({ code: 'timeout', details: { timeoutMs: 100 } });
+    expect(performance.now() - begun).toBeLessThan(2000);
+    expect(model.stats.failures).toEqual({ timeout: 1 });
+  });
+
+  it('counts the retries into the deadline', async () => {
+    const { model } = await start(always({ kind: 'server-error', retryAfter: 0.06 }), { maxRetries: 100, timeoutMs: 200 });
+    const error = await errorOf(ask(model, { messages }));
+    expect(['timeout', 'model-failed']).toContain(error.code);
+    expect(model.stats.requests).toBeLessThan(6);
+  });
+
+  it.each(['slow', 'stalled'] as const)('ends with the signal when the server is %s', async (kind) => {
+    const { model } = await start(always(kind));
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 50);
+    expect(await errorOf(ask(model, { messages, signal: controller.signal }))).toMatchObject({ code: 'aborted' });
+  });
+
+  it('ends with the signal while it waits to repeat', async () => {
+    const { model, server } = await start(always({ kind: 'rate-limit', retryAfter: 2 }));
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 100);
+    const begun = performance.now();
+    expect(await errorOf(ask(model, { messages, signal: controller.signal }))).toMatchObject({ code: 'aborted' });
+    expect(performance.now() - begun).toBeLessThan(1500);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('sends nothing when the signal has fired before', async () => {
+    const { model, server } = await start();
+    expect(await errorOf(ask(model, { messages, signal: AbortSignal.abort() }))).toMatchObject({ code: 'aborted' });
+    expect(server.requests).toHaveLength(0);
+  });
+
+  it.each(['cut-off', 'malformed-json', 'no-message'] as const)('fails on an answer that is %s', async (kind) => {
+    const { model } = await start(always(kind), { maxRetries: 0 });
+    expect(await errorOf(ask(model, { messages }))).toMatchObject({ code: 'model-failed', details: { model: 'tiny' } });
+    expect(model.stats.failures).toEqual({ 'model-failed': 1 });
+  });
+
+  it('hands on content of another form: to read it is up to who asked', async () => {
+    const { model } = await start(always('malformed-content'));
+    await ask(model, { messages });
+    expect(model.stats.failures).toEqual({});
+  });
+
+  it('says that a server is unreachable, whether it died before or while it was asked', async () => {
+    const { model, server } = await start(always('dead'), { maxRetries: 0 });
+    expect(await errorOf(ask(model, { messages }))).toMatchObject({ code: 'model-unreachable' });
+    const error = await errorOf(ask(model, { messages }));
+    expect(error).toMatchObject({ code: 'model-unreachable', details: { origin: new URL(server.url).origin } });
+    expect(error.message).toContain('ECONNREFUSED');
+    expect(model.stats.failures).toEqual({ 'model-unreachable': 2 });
+  });
+
+  it('lets no key out, even when the server repeats it', async () => {
+    const apiKey = 'sk-very-secret';
+    const { model } = await start(always({ kind: 'refused', message: `Incorrect API key: ${apiKey}; token tok-123456` }), {
+      apiKey,
+      headers: { 'x-auth': 'Basic tok-123456' },
+    });
+    const error = await errorOf(ask(model, { messages }));
+    const everything = [error.message, error.stack, JSON.stringify(error.details), String(error.cause)].join('\n');
+    expect(everything).toContain('[concealed]');
+    expect(everything).not.toMatch(/very-secret|tok-123456/);
+  });
+});
+
+describe('openAIChat: streams that break', () => {
+  it.each(['cut-off', 'ended'] as const)('makes up no finish part for a stream that is %s', async (kind) => {
+    const { model } = await start({ fault: () => kind });
+    const parts: ChatPart[] = [];
+    const reading = (async () => {
+      for await (const part of model.stream({ messages })) parts.push(part);
+    })();
+    expect(await errorOf(reading)).toMatchObject({ code: 'model-failed' });
+    expect(parts).toEqual([{ type: 'text', text: 'HELLO THE' }]);
+    // 27 and 9 characters: what came before the break was paid for
+    expect(model.stats).toMatchObject({ inputTokens: 7, outputTokens: 3 });
+  });
+
+  it('gives the connection and the turn back when the reader stops', async () => {
+    const { model, server } = await start({ fault: (_request, index) => (index === 0 ? 'stalled' : undefined) }, { concurrency: 1 });
+    for await (const part of model.stream({ messages })) {
+      expect(part.type).toBe('text');
+      break;
+    }
+    expect((await model.generate({ messages })).text).toBe('HELLO THERE FRIEND');
+    expect(server.requests).toHaveLength(2);
+    expect(model.stats.failures).toEqual({});
+  });
+});
+
+describe('openAIChat: limits', () => {
+  it('keeps to the number of calls at a time', async () => {
+    const { model, server } = await start({ answer: () => new Promise((resolve) => setTimeout(resolve, 30, 'ok')) }, { concurrency: 2 });
+    await Promise.all(Array.from({ length: 6 }, (_, i) => (i % 2 ? model.generate({ messages }) : collect(model.stream({ messages })))));
+    expect(server.requests).toHaveLength(6);
+    expect(server.peak).toBe(2);
+  });
+
+  it('ends the wait for a turn with the signal, and does not count it into the deadline', async () => {
+    const { model, server } = await start(
+      { answer: () => new Promise((resolve) => setTimeout(resolve, 150, 'ok')) },
+      { concurrency: 1, timeoutMs: 290 },
+    );
+    const controller = new AbortController();
+    const all = [
+      model.generate({ messages }),
+      model.generate({ messages, signal: controller.signal }),
+      model.generate({ messages }),
+      model.generate({ messages }),
+    ];
+    setTimeout(() => controller.abort(), 20);
+    const begun = performance.now();
+    expect(await errorOf(all[1]!)).toMatchObject({ code: 'aborted' });
+    expect(performance.now() - begun).toBeLessThan(140);
+    await Promise.all([all[0], all[2], all[3]]);
+    expect(server.requests).toHaveLength(3);
+  });
+
+  it('refuses the call after the one that used up the budget, before it is sent', async () => {
+    const { model, server } = await start({}, { tokenBudget: 16 });
+    await model.generate({ messages }); // 8 tokens
+    await collect(model.stream({ messages })); // 16
+    expect(await errorOf(model.generate({ messages }))).toMatchObject({ code: 'budget-exceeded', details: { spent: 16, tokenBudget: 16 } });
+    expect(await errorOf(collect(model.stream({ messages })))).toMatchObject({ code: 'budget-exceeded' });
+    expect(server.requests).toHaveLength(2);
+    expect(model.stats.failures).toEqual({ 'budget-exceeded': 2 });
+  });
+});
