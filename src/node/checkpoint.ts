@@ -12,7 +12,7 @@ import {
   toFloat32Array,
   toStoredTensor,
 } from '../transformer/index';
-import { temporarySuffix, writeWholeFile } from './whole-file';
+import { temporarySuffix, writeWhole } from './write-whole';
 
 export interface FileCheckpointOptions {
   /** Checkpoints that are kept; older ones are deleted once a newer one is on disk. 3 by default. */
@@ -96,7 +96,7 @@ export function fileMetrics(path: string): MetricsLog {
       });
       if (text === undefined) return;
       const kept = text.split('\n').filter((line) => positionOf(line) <= position);
-      await writeWholeFile(
+      await writeWhole(
         path,
         kept.map((line) => `${line}\n`),
       );
@@ -127,7 +127,7 @@ async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<vo
     crc32: data.reduce((sum, bytes) => crc32(bytes, sum), 0),
   };
   const { head } = planSafetensors(tensors, { checkpoint: JSON.stringify(description) });
-  await writeWholeFile(path, [head, ...data]);
+  await writeWhole(path, [head, ...data]);
 }
 
 /** @throws RlpaError `invalid-checkpoint` for anything but a whole checkpoint */

@@ -1,6 +1,19 @@
+export { fromPeftName, parseAdapterConfig, toPeftConfig, toPeftName } from './adapter-config';
 export { type TokenizerFiles, type TrainTokenizerOptions, trainTokenizer } from './bpe';
 export { chatML } from './chat-ml';
 export { ChatTemplate, encodeChat, endOfTurn, type RenderOptions } from './chat-template';
+export {
+  checkShapes,
+  checkTokenizerFits,
+  isRedundantTensor,
+  isShardName,
+  type ModelFolder,
+  modelFiles,
+  parseShardIndex,
+  planShards,
+  type ShardPlan,
+  type TensorSource,
+} from './checkpoint-folder';
 export { type Architecture, type ModelConfig, parameterShapes, parseModelConfig, toHuggingFaceConfig } from './config';
 export { type DecoderInputs, decoder, headWeight, initialWeights } from './decoder';
 export {

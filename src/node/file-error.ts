@@ -1,0 +1,10 @@
+import { RlpaError } from '../errors';
+
+/** What the operating system said, as an error of ours: `invalid-file` where the file is not there, else `file-failed`. */
+export function fileError(path: string, cause: unknown): RlpaError {
+  if (RlpaError.isInstance(cause)) return cause;
+  const code = (cause as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT' || code === 'ENOTDIR')
+    return new RlpaError('invalid-file', `${path}: there is no such file or folder.`, { file: path }, { cause });
+  return new RlpaError('file-failed', `${path}: ${(cause as Error).message}`, { file: path, code }, { cause });
+}

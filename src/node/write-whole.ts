@@ -1,0 +1,49 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { fileError } from './file-error';
+
+/** Temporary files of {@link writeWhole} end so; what a killed process left can be deleted. */
+export const temporarySuffix = '.partial';
+
+/**
+ * Writes a file whole or not at all: to a temporary name beside it, synced to disk, then renamed over `path`. Makes the folder if it is
+ * missing.
+ *
+ * @param content the parts of a list are written one after the other
+ * @throws RlpaError `file-failed`
+ * @example
+ * await writeWhole('run/notes.txt', 'All went well.\n');
+ */
+export async function writeWhole(path: string, content: string | Uint8Array | Iterable<string | Uint8Array>): Promise<void> {
+  const folder = dirname(path);
+  const temporary = join(folder, `.${basename(path)}.${randomBytes(4).toString('hex')}${temporarySuffix}`);
+  const parts = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
+  try {
+    await mkdir(folder, { recursive: true });
+    const file = await open(temporary, 'wx');
+    try {
+      for (const part of parts) await file.writeFile(part);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw fileError(path, cause);
+  }
+  await syncFolder(folder);
+}
+
+/** A file of JSON, indented for people; throws as {@link writeWhole} does. */
+export function writeJsonWhole(path: string, value: unknown): Promise<void> {
+  return writeWhole(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Makes the rename survive a power cut, where the platform can sync a folder. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => undefined);
+  await folder?.sync().catch(() => {});
+  await folder?.close().catch(() => {});
+}
