@@ -16,7 +16,6 @@ export interface AttentionShape {
  * Causal grouped-query attention, scaled by 1/sqrt(size): queries [B·T, heads·size], keys and values [B·T, kvHeads·size] → [B·T, heads·size].
  * Query head h reads key head ⌊h / (heads/kvHeads)⌋. With `segments` [B·T] i32 a token sees only earlier tokens of its own segment:
  * padding has a segment of its own, and several sequences may share a row. Without, a row is one sequence padded on the right at most.
- * The second output holds the probabilities for the gradient, in a layout of the device's choosing: [B, kvHeads, heads/kvHeads · T, T].
  */
 export function attention(queries: Tensor, keys: Tensor, values: Tensor, shape: AttentionShape, segments?: Tensor): Tensor {
   const { batch, length, heads, kvHeads, headSize } = shape;
@@ -26,17 +25,15 @@ export function attention(queries: Tensor, keys: Tensor, values: Tensor, shape: 
   expectShape('attention', 'values', values.shape, [batch * length, kvHeads * headSize]);
   if (segments) expectShape('attention', 'segments', segments.shape, [batch * length]);
   const inputs = segments ? [queries, keys, values, segments] : [queries, keys, values];
-  return queries.graph.apply('attention', inputs, { ...shape }, [
-    { shape: queries.shape },
-    { shape: [batch, kvHeads, (heads / kvHeads) * length, length] },
-  ])[0]!;
+  return queries.graph.apply('attention', inputs, { ...shape }, [{ shape: queries.shape }])[0]!;
 }
 
 /** With P the probabilities, dP = g·Vᵀ and S the scores: dS = P·(dP − rowsum(P·dP)), dQ = dS·K, dK = dSᵀ·Q, dV = Pᵀ·g. */
-export const attentionRule: GradientRule = ({ inputs: [q, k, v], outputs: [, probabilities], attributes }, [g]) => [
-  ...q!.graph.apply('attentionGradient', [g!, q!, k!, v!, probabilities!], attributes, [
+export const attentionRule: GradientRule = ({ inputs: [q, k, v, segments], attributes }, [g]) => [
+  ...q!.graph.apply('attentionGradient', segments ? [g!, q!, k!, v!, segments] : [g!, q!, k!, v!], attributes, [
     { shape: q!.shape },
     { shape: k!.shape },
     { shape: v!.shape },
   ]),
+  undefined,
 ];
