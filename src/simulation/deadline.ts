@@ -34,3 +34,17 @@ export async function withDeadline<T>(
     signal?.removeEventListener('abort', onAbort);
   }
 }
+
+/**
+ * Signals that fire with `signal`, at the price of one listener on it: for work of which many pieces run at once.
+ * `release` ends the connection.
+ */
+export function forkSignal(signal: AbortSignal | undefined, count: number): { signals: AbortSignal[]; release: () => void } {
+  const controllers = Array.from({ length: count }, () => new AbortController());
+  const onAbort = () => {
+    for (const controller of controllers) controller.abort(signal?.reason);
+  };
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener('abort', onAbort, { once: true });
+  return { signals: controllers.map((controller) => controller.signal), release: () => signal?.removeEventListener('abort', onAbort) };
+}

@@ -127,9 +127,8 @@ function generateProfile(pools: Pools, random: Random): Profile {
   const person = generatePerson(pools, random);
   const facts = Object.entries(person).filter(([, value]) => value !== undefined);
   const size = 8 + random.integer(5);
-  // Of the lists there is one value each at least, and 3 interests, 2 traits and 2 other facts at most.
-  const fewest = Math.max(4, size - 7);
-  const single = fewest + random.integer(Math.min(facts.length, size - 3) - fewest + 1);
+  // Each list has a value, so a policy that asks about it asks in vain only once all is told; single facts are rarely missing.
+  const single = Math.min(facts.length, size - 3 - random.integer(2));
   const lists = ['interests', 'traits', 'other', ...random.sample(['interests', 'interests', 'traits', 'other'], size - single - 3)];
   const howMany = (list: string) => lists.filter((name) => name === list).length;
   return ProfileSchema.standard.profile({

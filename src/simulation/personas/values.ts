@@ -11,14 +11,14 @@ export interface OccupationValue {
 }
 
 export const occupations: readonly OccupationValue[] = [
-  { value: 'nurse', ages: [22, 66], subjects: ['nursing', 'biology'] },
+  { value: 'nurse', ages: [22, 66], subjects: ['anatomy', 'biology'] },
   { value: 'doctor', ages: [28, 70], subjects: ['medicine'] },
   { value: 'dentist', ages: [27, 68], subjects: ['medicine'] },
   { value: 'lawyer', ages: [27, 70], subjects: ['law'] },
   { value: 'judge', ages: [42, 70], subjects: ['law', 'philosophy'] },
   { value: 'teacher', ages: [24, 67], subjects: ['history', 'languages', 'geography', 'physics', 'literature'] },
-  { value: 'pilot', ages: [25, 64], subjects: ['physics', 'engineering'] },
-  { value: 'engineer', ages: [24, 68], subjects: ['engineering', 'physics'] },
+  { value: 'pilot', ages: [25, 64], subjects: ['physics', 'geography'] },
+  { value: 'engineer', ages: [24, 68], subjects: ['electronics', 'physics'] },
   { value: 'programmer', ages: [22, 66], subjects: ['computing', 'mathematics'] },
   { value: 'architect', ages: [27, 70], subjects: ['architecture', 'design'] },
   { value: 'accountant', ages: [24, 68], subjects: ['economics', 'business'] },
