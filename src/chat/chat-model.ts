@@ -39,7 +39,8 @@ export type ChatPart = { readonly type: 'text'; readonly text: string } | ({ rea
 
 /**
  * A language model. `generate` and `stream` throw an `RlpaError` with code `model-failed`, `model-rate-limited`,
- * `model-unreachable`, `budget-exceeded`, `timeout` or `aborted`, and nothing else.
+ * `model-unreachable`, `budget-exceeded`, `timeout` or `aborted`, and nothing else; a model that loads files or packages first also
+ * `invalid-model` or `missing-dependency`.
  */
 export interface ChatModel {
   readonly name: string;

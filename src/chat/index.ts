@@ -1,3 +1,4 @@
 export type { ChatMessage, ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
 export { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
 export { type OpenAIChatModel, type OpenAIChatOptions, type OpenAIChatStats, openAIChat } from './openai';
+export { type TransformersChatModel, type TransformersChatOptions, transformersChat } from './transformers';
