@@ -3,7 +3,15 @@ import type { PolicyAction, PolicyState } from '../policy/policy';
 import { formatInstructions, type Profile, type ProfileItem, type ProfileSchema, parseTurn } from '../profile/index';
 import { Random } from '../random';
 import type { DualReward, TurnReward } from '../reward/index';
-import { type DialogueMessage, type Persona, type SimulatedUser, type UserSession, type UserTurn, withDeadline } from '../simulation/index';
+import {
+  type DialogueMessage,
+  forkSignal,
+  type Persona,
+  type SimulatedUser,
+  type UserSession,
+  type UserTurn,
+  withDeadline,
+} from '../simulation/index';
 import { actionSeed } from './action-seed';
 import type { AlternativeAction, Episode, EpisodeTurn } from './episode';
 import { isMissingUser } from './missing-user';
@@ -149,7 +157,8 @@ export class DialogueEnvironment {
       });
     }
     const read = [action, ...alternatives].map((each) => this.#read(state, each));
-    const scoring = Promise.all(read.map((each) => this.#score(state, each, signal)));
+    const { signals, release } = forkSignal(signal, read.length);
+    const scoring = Promise.all(read.map((each, index) => this.#score(state, each, signals[index]!))).finally(release);
     // The user's answer does not depend on the reward, unless the reward decides what the user reads.
     const decided = continuation === 'best' && read.length > 1 ? best(await scoring) : 0;
     const dialogue: DialogueMessage[] = [...state.dialogue, { role: 'assistant', content: read[decided]!.reply }];
@@ -224,7 +233,7 @@ export class DialogueEnvironment {
     return { action, profile: parsed.profile, reply: parsed.reply };
   }
 
-  async #score(state: DialogueState, read: Omit<AlternativeAction, 'reward'>, signal?: AbortSignal): Promise<TurnReward> {
+  async #score(state: DialogueState, read: Omit<AlternativeAction, 'reward'>, signal: AbortSignal): Promise<TurnReward> {
     try {
       return await withDeadline('The reward of a turn', this.rewardTimeoutMs, signal, (deadline) =>
         this.reward.score({
@@ -238,7 +247,7 @@ export class DialogueEnvironment {
         }),
       );
     } catch (error) {
-      if (!RlpaError.isInstance(error) || error.code !== 'timeout' || signal?.aborted) throw error;
+      if (!RlpaError.isInstance(error) || error.code !== 'timeout' || signal.aborted) throw error;
       return { total: 0, status: 'unjudged', failure: `${error.code}: ${error.message}` };
     }
   }

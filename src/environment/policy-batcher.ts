@@ -11,29 +11,32 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+export interface PolicyBatcherOptions extends ActOptions {
+  /** How many dialogues there are: a batch is complete when all of them wait. */
+  readonly dialogues: number;
+  /** Deadline for one batch. */
+  readonly timeoutMs: number;
+}
+
 /**
  * Collects the dialogues that wait for the policy and lets it act on them together. With users that answer at once every batch holds
  * all dialogues; with slow users those that are ready go ahead while the others wait.
  */
 export class PolicyBatcher {
   readonly #policy: Policy;
-  readonly #options: ActOptions & { readonly timeoutMs: number };
-  #live = 0;
+  readonly #options: PolicyBatcherOptions;
+  #live: number;
   #waiting: Waiting[] = [];
   #acting = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(policy: Policy, options: ActOptions & { readonly timeoutMs: number }) {
+  constructor(policy: Policy, options: PolicyBatcherOptions) {
     this.#policy = policy;
     this.#options = options;
+    this.#live = options.dialogues;
   }
 
-  /** A dialogue begins: batches are complete only when it waits, too. */
-  join(): void {
-    this.#live++;
-  }
-
-  /** A dialogue is over. */
+  /** One of the dialogues is over. */
   leave(): void {
     this.#live--;
     this.#schedule();

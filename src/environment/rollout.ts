@@ -1,7 +1,7 @@
 import { RlpaError, throwIfAborted } from '../errors';
 import type { Policy } from '../policy/policy';
 import { Random } from '../random';
-import type { Persona } from '../simulation/index';
+import { forkSignal, type Persona } from '../simulation/index';
 import { actionSeed } from './action-seed';
 import type { DialogueEnvironment, DialogueState } from './dialogue-environment';
 import type { Episode, EpisodeTurn } from './episode';
@@ -45,17 +45,24 @@ export async function rollout(environment: DialogueEnvironment, options: Rollout
   const onAbort = () => controller.abort(options.signal?.reason);
   options.signal?.addEventListener('abort', onAbort, { once: true });
   const { signal } = controller;
-  const batcher = new PolicyBatcher(policy, { signal, timeoutMs: environment.actionTimeoutMs, greedy: options.greedy });
+  const lanes = Math.min(concurrency, personas.length);
+  const { signals } = forkSignal(signal, lanes + 1);
+  const batcher = new PolicyBatcher(policy, {
+    signal: signals[lanes]!,
+    timeoutMs: environment.actionTimeoutMs,
+    greedy: options.greedy,
+    dialogues: lanes,
+  });
   const played: PlayedEpisode[] = [];
   let next = 0;
   let error: unknown;
 
-  const playMany = async () => {
+  const playMany = async (laneSignal: AbortSignal) => {
     try {
       while (next < personas.length && !signal.aborted) {
         const index = next++;
         const id = `${seed}/${index}/${personas[index]!.id}`;
-        played[index] = await play(environment, { ...options, samplesPerTurn, signal }, batcher, personas[index]!, id);
+        played[index] = await play(environment, { ...options, samplesPerTurn, signal: laneSignal }, batcher, personas[index]!, id);
         options.onEpisode?.(played[index].episode);
       }
     } catch (thrown) {
@@ -66,9 +73,7 @@ export async function rollout(environment: DialogueEnvironment, options: Rollout
     }
   };
   try {
-    const lanes = Array.from({ length: Math.min(concurrency, personas.length) });
-    for (const _ of lanes) batcher.join();
-    await Promise.all(lanes.map(playMany));
+    await Promise.all(signals.slice(0, lanes).map(playMany));
   } finally {
     options.signal?.removeEventListener('abort', onAbort);
   }
