@@ -1,12 +1,12 @@
 import { appendFile, mkdir, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Episode } from '../environment/index';
+import { type Episode, serializeEpisode } from '../environment/index';
 import { RlpaError } from '../errors';
 import { fileError } from './file-error';
 
 /**
- * A file of JSON lines that grows by whole lines, in the order of the calls. Typed arrays become lists. A line that an earlier process
- * left half-written is cut off before the first append.
+ * A file of JSON lines that grows by whole lines, in the order of the calls. A line that an earlier process left half-written is cut off
+ * before the first append.
  *
  * @example
  * const log = new JsonLines('run/notes.jsonl');
@@ -14,15 +14,18 @@ import { fileError } from './file-error';
  */
 export class JsonLines<T = unknown> {
   readonly path: string;
+  readonly #serialize: (value: T) => string;
   #last: Promise<void> | undefined;
 
-  constructor(path: string) {
+  /** @param serialize writes a value as JSON without line breaks */
+  constructor(path: string, serialize: (value: T) => string = JSON.stringify) {
     this.path = path;
+    this.#serialize = serialize;
   }
 
   /** @throws RlpaError `file-failed`; then every later append fails too, so that no line is lost in the middle */
   append(value: T): Promise<void> {
-    const line = `${JSON.stringify(value, plainArrays)}\n`;
+    const line = `${this.#serialize(value)}\n`;
     this.#last ??= prepare(this.path);
     this.#last = this.#last
       .then(() => appendFile(this.path, line))
@@ -44,17 +47,24 @@ export class JsonLines<T = unknown> {
   }
 }
 
-/** Keeps finished episodes, one a line: every state, action with its tokens, reward part, verdict and disclosure. */
+/**
+ * Keeps finished episodes, one a line: every state, action with its tokens, reward part, verdict and disclosure.
+ *
+ * @example
+ * const log = episodeLog('run/episodes.jsonl');
+ * await log.append(episode);
+ * const episodes = await readJsonLines('run/episodes.jsonl', (line) => parseEpisode(line, schema));
+ */
 export function episodeLog(path: string): JsonLines<Episode> {
-  return new JsonLines(path);
+  return new JsonLines(path, serializeEpisode);
 }
 
 /**
  * The values of a file of JSON lines. A last line without its line break was being written when its process died, and is left out.
  *
- * @throws RlpaError `invalid-file` naming the line that is not JSON, or when the file is missing
+ * @throws RlpaError `invalid-file` when the file is missing, or with the code that `parse` gives; `details.line` names the line
  */
-export async function readJsonLines<T = unknown>(path: string): Promise<T[]> {
+export async function readJsonLines<T = unknown>(path: string, parse: (line: string) => T = JSON.parse): Promise<T[]> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw fileError(path, cause);
   });
@@ -62,14 +72,10 @@ export async function readJsonLines<T = unknown>(path: string): Promise<T[]> {
   return lines.flatMap((line, i) => {
     if (line.trim() === '') return [];
     try {
-      return [JSON.parse(line) as T];
+      return [parse(line)];
     } catch (cause) {
-      throw new RlpaError(
-        'invalid-file',
-        `${path}, line ${i + 1}: not JSON: ${(cause as Error).message}`,
-        { file: path, line: i + 1 },
-        { cause },
-      );
+      const message = `${path}, line ${i + 1}: ${(cause as Error).message}`;
+      throw new RlpaError(RlpaError.isInstance(cause) ? cause.code : 'invalid-file', message, { file: path, line: i + 1 }, { cause });
     }
   });
 }
@@ -89,8 +95,4 @@ async function prepare(path: string): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-function plainArrays(_key: string, value: unknown): unknown {
-  return ArrayBuffer.isView(value) && !(value instanceof DataView) ? Array.from(value as unknown as ArrayLike<number>) : value;
 }
