@@ -4,6 +4,7 @@ export type { EvaluationComparison } from './comparison';
 export { compareReports } from './comparison';
 export type { Estimate } from './estimate';
 export { estimate } from './estimate';
+export { type EvaluateOptions, evaluate } from './evaluate';
 export type { EvaluationReport, TurnMetrics, UserMetrics } from './evaluation-report';
 export { reportEpisodes } from './evaluation-report';
 export type { ReportRow, ReportTable } from './report-table';

@@ -1,0 +1,63 @@
+import type { DialogueEnvironment } from '../environment/index';
+import { RlpaError } from '../errors';
+import type { Policy } from '../policy/index';
+import type { Persona } from '../simulation/index';
+import { type EvaluationReport, reportEpisodes } from './evaluation-report';
+
+export interface EvaluateOptions {
+  readonly policy: Policy;
+  /** Its reward has to compute both parts, whichever of them the policy was trained with. */
+  readonly environment: Pick<DialogueEnvironment, 'rollout' | 'reward'>;
+  /** The users to measure with, each once. They should be people that training never met. */
+  readonly personas: readonly Persona[];
+  /** The users' randomness, the sampling if it is not greedy, and the bootstrap derive from it. */
+  readonly seed: number;
+  /** Take the most likely token everywhere; default true. */
+  readonly greedy?: boolean;
+  /** Most dialogues at once; all of them by default. */
+  readonly concurrency?: number;
+  readonly signal?: AbortSignal;
+  /** Called as dialogues end. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+}
+
+/**
+ * Lets a policy talk to each user once and measures it: profile F1 by turn, AL(k), AVG, N-IR, N-R², all with standard errors. Two
+ * policies that are evaluated with the same personas and seed meet the same users; `compareReports` then pairs them.
+ *
+ * @throws RlpaError `invalid-option` for no personas, for two with one id, or for a reward that leaves out a part; `aborted`; and what
+ * the environment throws when users, judge or policy are gone for good.
+ * @example
+ * const report = await evaluate({ policy, environment, personas, seed: 1 });
+ * report.profileF1Last.mean;
+ */
+export async function evaluate(options: EvaluateOptions): Promise<EvaluationReport> {
+  const { policy, environment, personas, seed, greedy = true, concurrency, signal, onProgress } = options;
+  const { parts } = environment.reward;
+  if (parts !== 'both') {
+    throw new RlpaError('invalid-option', `An evaluation needs a reward of both parts; this environment's computes only '${parts}'.`, {
+      option: 'environment',
+      found: parts,
+    });
+  }
+  const ids = new Set(personas.map((persona) => persona.id));
+  if (personas.length === 0 || ids.size < personas.length) {
+    throw new RlpaError('invalid-option', `An evaluation needs personas, each once; found ${personas.length} with ${ids.size} ids.`, {
+      option: 'personas',
+    });
+  }
+  const total = personas.length;
+  let done = 0;
+  onProgress?.({ done, total });
+  const episodes = await environment.rollout({
+    policy,
+    personas,
+    seed,
+    greedy,
+    concurrency,
+    signal,
+    samplesPerTurn: 1,
+    onEpisode: () => onProgress?.({ done: ++done, total }),
+  });
+  return reportEpisodes(episodes, { policy: policy.name, seed });
+}

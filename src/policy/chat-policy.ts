@@ -1,0 +1,39 @@
+import type { ChatModel, ChatResult } from '../chat/index';
+import { RlpaError } from '../errors';
+import type { ActOptions, Policy, PolicyAction, PolicyState } from './policy';
+
+export interface ChatPolicyOptions {
+  /** Most tokens of one output; default 512. */
+  readonly maxTokens?: number;
+  /** Of actions that are not greedy; default 1. */
+  readonly temperature?: number;
+  /** Deadline of one action, in milliseconds; default two minutes. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Any chat model as a policy, to be evaluated beside trained ones in the same environment. It reads what they read, writes the same
+ * form, and has no tokens to train on. How many requests are open at once is the model's own limit.
+ *
+ * @throws RlpaError `invalid-option` for limits that are not positive; `act` throws what the model throws.
+ * @example
+ * const report = await evaluate({ policy: chatPolicy(openAIChat({ model: 'gpt-4o-mini' })), environment, personas, seed: 1 });
+ */
+export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1, timeoutMs = 120_000 }: ChatPolicyOptions = {}): Policy {
+  for (const [option, value] of Object.entries({ maxTokens, temperature, timeoutMs })) {
+    if (value > 0) continue;
+    throw new RlpaError('invalid-option', `chatPolicy: ${option} is a positive number, found ${value}.`, { option, found: value });
+  }
+  const generate = ({ messages, seed }: PolicyState, { greedy, signal }: ActOptions) =>
+    model.generate({ messages, seed, temperature: greedy ? 0 : temperature, maxTokens, timeoutMs, signal });
+  return {
+    name: model.name,
+    async act(states, options = {}) {
+      return (await Promise.all(states.map((state) => generate(state, options)))).map(toAction);
+    },
+  };
+}
+
+function toAction({ text, usage, finishReason }: ChatResult): PolicyAction {
+  return { text, usage, finishReason: finishReason === 'length' ? 'length' : 'stop' };
+}
