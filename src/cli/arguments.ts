@@ -1,0 +1,49 @@
+import { statSync } from 'node:fs';
+import { InvalidArgumentError } from 'commander';
+
+/** Parsers of option values: each returns the value or says what was expected. Commander adds the option's name and what was found. */
+
+export function positiveInteger(text: string): number {
+  return checked(text, (value) => Number.isSafeInteger(value) && value > 0, 'Expected a whole number above 0.');
+}
+
+export function wholeNumber(text: string): number {
+  return checked(text, (value) => Number.isSafeInteger(value) && value >= 0, 'Expected a whole number, 0 or above.');
+}
+
+export function positiveNumber(text: string): number {
+  return checked(text, (value) => Number.isFinite(value) && value > 0, 'Expected a number above 0.');
+}
+
+export function nonNegativeNumber(text: string): number {
+  return checked(text, (value) => Number.isFinite(value) && value >= 0, 'Expected a number, 0 or above.');
+}
+
+export function httpUrl(text: string): string {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : '';
+  if (protocol !== 'http:' && protocol !== 'https:') {
+    throw new InvalidArgumentError('Expected a URL such as http://localhost:8000/v1.');
+  }
+  return text;
+}
+
+export function existingFile(text: string): string {
+  if (!statSync(text, { throwIfNoEntry: false })?.isFile()) throw new InvalidArgumentError('There is no such file.');
+  return text;
+}
+
+/** The embedded policy by its name, or a model folder. */
+export function policyName(text: string): string {
+  return text === 'tiny' ? text : existingFolder(text);
+}
+
+export function existingFolder(text: string): string {
+  if (!statSync(text, { throwIfNoEntry: false })?.isDirectory()) throw new InvalidArgumentError('There is no such folder.');
+  return text;
+}
+
+function checked(text: string, accepts: (value: number) => boolean, expected: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (!accepts(value)) throw new InvalidArgumentError(expected);
+  return value;
+}

@@ -1,0 +1,91 @@
+import { Command } from 'commander';
+import { existingFolder, httpUrl, positiveInteger } from './arguments';
+import { chatModelFromFlags } from './chat-model-options';
+import type { CommandContext, OutputFlags } from './context';
+import type { EvaluationOptions } from './experiment';
+import { progressDisplay } from './progress';
+import { evaluationOutcome, printOutcome } from './results';
+import {
+  addJudgeOptions,
+  addOutputOptions,
+  addPeopleOptions,
+  type JudgeFlags,
+  type PeopleFlags,
+  seedOption,
+  turnsOption,
+} from './shared-options';
+import { UsageError } from './usage-error';
+
+interface EvalFlags extends PeopleFlags, JudgeFlags, OutputFlags {
+  readonly policy?: string;
+  readonly model?: string;
+  readonly baseUrl?: string;
+  readonly users?: number;
+  readonly turns?: number;
+  readonly seed: number;
+}
+
+const examples = `
+Examples:
+  Measure a policy that you trained, on the users that were held out:
+    $ rlpa eval --policy runs/first/policy
+  Measure a chat model on recorded people:
+    $ rlpa eval --model gpt-4o-mini --dialogues valid.csv --users 50
+`;
+
+/** `rlpa eval`: the evaluation that `train` makes before and after, for any policy or chat model. */
+export function evalCommand(context: CommandContext): Command {
+  const command = new Command('eval')
+    .description('Measure how well a policy or a chat model gets to know people and answers them.')
+    .optionsGroup('Who is measured (one of both):')
+    .option('--policy <folder>', 'a policy that was saved by train', existingFolder)
+    .option('--model <name>', 'a chat model behind an OpenAI-compatible API; the key is read from $OPENAI_API_KEY')
+    .option('--base-url <url>', 'its server (default: $OPENAI_BASE_URL)', httpUrl);
+  addPeopleOptions(command)
+    .option('--users <n>', "how many people (default: the recipe's)", positiveInteger)
+    .addOption(turnsOption())
+    .addOption(seedOption())
+    .optionsGroup('Reward:');
+  addJudgeOptions(command);
+  return addOutputOptions(command)
+    .addHelpText('after', examples)
+    .action((flags: EvalFlags) => evaluateSubject(flags, context));
+}
+
+async function evaluateSubject(flags: EvalFlags, context: CommandContext): Promise<void> {
+  const { terminal, signal } = context;
+  const display = progressDisplay(terminal, flags);
+  const startedAt = performance.now();
+  try {
+    const report = await context.runEvaluation({
+      subject: subjectFromFlags(flags, context),
+      people: flags.dialogues ? { csv: flags.dialogues } : 'generated',
+      seed: flags.seed,
+      evalUsers: flags.users,
+      turns: flags.turns,
+      userModel: chatModelFromFlags(
+        { model: flags.userModel, baseUrl: flags.userBaseUrl, modelFlag: '--user-model', baseUrlFlag: '--user-base-url' },
+        terminal,
+      ),
+      judgeModel: chatModelFromFlags(
+        { model: flags.judgeModel, baseUrl: flags.judgeBaseUrl, modelFlag: '--judge-model', baseUrlFlag: '--judge-base-url' },
+        terminal,
+      ),
+      signal,
+      onProgress: (event) => display.update(event),
+    });
+    display.stop();
+    printOutcome(evaluationOutcome(report, (performance.now() - startedAt) / 1000), context, flags);
+  } finally {
+    display.stop();
+  }
+}
+
+/** The policy folder or the chat model that the flags name: exactly one. */
+function subjectFromFlags({ policy, model, baseUrl }: EvalFlags, { terminal }: CommandContext): EvaluationOptions['subject'] {
+  const chatModel = chatModelFromFlags({ model, baseUrl, modelFlag: '--model', baseUrlFlag: '--base-url' }, terminal);
+  if ((policy === undefined) === (chatModel === undefined)) {
+    throw new UsageError('Say who is measured: either --policy FOLDER or --model NAME.');
+  }
+  return policy === undefined ? { chatModel: chatModel! } : { policyFolder: policy };
+}

@@ -1,0 +1,74 @@
+import type { ChatModel } from '../chat/index';
+import type { EvaluationReport } from '../evaluation/index';
+
+/** Which rewards train: R_profile, R_response, or their sum. */
+export type RewardMode = 'profile' | 'response' | 'both';
+export const rewardModes = ['profile', 'response', 'both'] as const satisfies readonly RewardMode[];
+
+export interface ExperimentProgress {
+  readonly phase: 'tokenizer' | 'warm-start' | 'evaluate-before' | 'ppo' | 'evaluate-after' | 'chat';
+  readonly done: number;
+  readonly total: number;
+  /** What is counted: 'iterations', 'dialogues', … */
+  readonly unit: string;
+  readonly metrics?: Readonly<Record<string, number>>;
+}
+
+/** What is left out is the recipe's. */
+export interface ExperimentOptions {
+  readonly people: 'generated' | { readonly csv: string };
+  readonly seed: number;
+  readonly reward: RewardMode;
+  readonly users?: number;
+  readonly evalUsers?: number;
+  readonly turns?: number;
+  readonly iterations?: number;
+  readonly dialoguesPerIteration?: number;
+  readonly learningRate?: number;
+  readonly kl?: number;
+  readonly policyFolder?: string;
+  readonly loraRank?: number;
+  readonly device?: 'cpu';
+  readonly userModel?: ChatModel;
+  readonly judgeModel?: ChatModel;
+  readonly outDir?: string;
+  readonly resume?: boolean;
+  readonly checkpointEvery?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (event: ExperimentProgress) => void;
+  /** What a run says besides its progress: a masked turn, a skipped iteration. */
+  readonly onWarning?: (message: string) => void;
+  readonly onCheckpoint?: (checkpoint: { readonly iteration: number; readonly location: string }) => void;
+}
+
+export interface AgentTurnRecord {
+  readonly message: string;
+  readonly reply: string;
+  /** Slot to value or values, after the turn. */
+  readonly profile: Readonly<Record<string, unknown>>;
+}
+
+export interface ExperimentResult {
+  readonly before: EvaluationReport;
+  readonly after: EvaluationReport;
+  readonly policyFolder?: string;
+  readonly agentTurns?: readonly AgentTurnRecord[];
+}
+
+export type RunExperiment = (options: ExperimentOptions) => Promise<ExperimentResult>;
+
+/** The same held-out users and measurements as an experiment's, for one policy. */
+export interface EvaluationOptions {
+  readonly people: 'generated' | { readonly csv: string };
+  readonly seed: number;
+  readonly evalUsers?: number;
+  readonly turns?: number;
+  /** Who is evaluated: a saved policy or any chat model. */
+  readonly subject: { readonly policyFolder: string } | { readonly chatModel: ChatModel };
+  readonly userModel?: ChatModel;
+  readonly judgeModel?: ChatModel;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (event: ExperimentProgress) => void;
+}
+
+export type RunEvaluation = (options: EvaluationOptions) => Promise<EvaluationReport>;

@@ -1,0 +1,124 @@
+import cliProgress from 'cli-progress';
+import type { ExperimentProgress } from './experiment';
+import { describePace, PaceMeter } from './pace';
+import { printLine, type Terminal } from './terminal';
+
+/** Shows how far an experiment is. Everything goes to stderr: stdout is for results. */
+export interface ProgressDisplay {
+  update(event: ExperimentProgress): void;
+  /** A line beside the progress: something that a person should know. */
+  note(text: string): void;
+  /** Leaves the terminal as it was found. */
+  stop(): void;
+}
+
+export interface ProgressOptions {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  /** Milliseconds; the wall clock unless a test sets it. */
+  readonly now?: () => number;
+}
+
+/** A bar on a terminal, an occasional line elsewhere, JSON lines for machines, nothing if quiet. */
+export function progressDisplay(terminal: Terminal, { json, quiet, now = () => performance.now() }: ProgressOptions): ProgressDisplay {
+  if (quiet) return { update: () => {}, note: () => {}, stop: () => {} };
+  if (json) return jsonLines(terminal);
+  return terminal.stderr.isTTY ? bars(terminal, now) : lines(terminal, now);
+}
+
+/** As people read it: the phase's name in front of a bar. */
+export const phaseTitles: Readonly<Record<ExperimentProgress['phase'], string>> = {
+  tokenizer: 'Building the tokenizer',
+  'warm-start': 'Warm start',
+  'evaluate-before': 'Evaluating before',
+  ppo: 'PPO',
+  'evaluate-after': 'Evaluating after',
+  chat: 'Talking to the agent',
+};
+
+function jsonLines(terminal: Terminal): ProgressDisplay {
+  const print = (value: object) => printLine(terminal.stderr, JSON.stringify(value));
+  return { update: print, note: (text) => print({ note: text }), stop: () => {} };
+}
+
+const lineEveryMs = 10_000;
+
+/** The first and the last event of each phase, and one every ten seconds between. */
+function lines(terminal: Terminal, now: () => number): ProgressDisplay {
+  let phase: string | undefined;
+  let meter: PaceMeter;
+  let printedAt = 0;
+  return {
+    update(event) {
+      const fresh = event.phase !== phase;
+      if (fresh) {
+        phase = event.phase;
+        meter = new PaceMeter(event.done, now);
+      }
+      const finished = event.done >= event.total;
+      if (!fresh && !finished && now() - printedAt < lineEveryMs) return;
+      printedAt = now();
+      const pace = fresh ? '' : describePace(meter.at(event.done, event.total), event.unit);
+      const parts = [`${event.done}/${event.total} ${event.unit}`, pace, describeMetrics(event.metrics)];
+      printLine(terminal.stderr, `${phaseTitles[event.phase]}: ${parts.filter(Boolean).join(' · ')}`);
+    },
+    note: (text) => printLine(terminal.stderr, text),
+    stop() {},
+  };
+}
+
+/** One bar for each phase; finished ones stay above. */
+function bars(terminal: Terminal, now: () => number): ProgressDisplay {
+  let phase: string | undefined;
+  let meter: PaceMeter;
+  let bar: cliProgress.SingleBar | undefined;
+  return {
+    update(event) {
+      if (event.phase !== phase) {
+        bar?.stop();
+        phase = event.phase;
+        meter = new PaceMeter(event.done, now);
+        bar = new cliProgress.SingleBar({
+          stream: terminal.stderr,
+          format: `{title} {bar} {value}/{total} {unit} · {pace}{metrics}`,
+          barsize: 24,
+          barCompleteChar: '█',
+          barIncompleteChar: '░',
+          hideCursor: true,
+          linewrap: true, // trims to the terminal's width
+          gracefulExit: false, // Ctrl-C is ours
+        });
+        bar.start(event.total, event.done, payload(event, meter));
+        return;
+      }
+      bar?.setTotal(event.total);
+      bar?.update(event.done, payload(event, meter));
+    },
+    note(text) {
+      // Clears the bar's line; the bar draws itself again below.
+      terminal.stderr.write(`${bar ? '\r\x1b[K' : ''}${text}\n`);
+    },
+    stop() {
+      bar?.stop();
+      bar = undefined;
+      phase = undefined;
+    },
+  };
+}
+
+function payload(event: ExperimentProgress, meter: PaceMeter): Record<string, string> {
+  const metrics = describeMetrics(event.metrics);
+  return {
+    title: phaseTitles[event.phase].padEnd(22),
+    unit: event.unit,
+    pace: describePace(meter.at(event.done, event.total), event.unit),
+    metrics: metrics && ` · ${metrics}`,
+  };
+}
+
+/** @example describeMetrics({ reward: 1.2345, kl: 0.01 }); // 'reward 1.23, kl 0.01' */
+function describeMetrics(metrics: ExperimentProgress['metrics']): string {
+  return Object.entries(metrics ?? {})
+    .map(([name, value]) => `${name} ${Number(value.toPrecision(3))}`)
+    .join(', ');
+}

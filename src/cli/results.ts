@@ -1,0 +1,114 @@
+import {
+  beforeAfterTable,
+  compareReports,
+  type EvaluationComparison,
+  type EvaluationReport,
+  type ReportTable,
+  reportTable,
+} from '../evaluation/index';
+import type { CommandContext, OutputFlags } from './context';
+import type { AgentTurnRecord, ExperimentOptions, ExperimentResult, RewardMode } from './experiment';
+import { describeDuration } from './pace';
+import { renderTable } from './table';
+import { painter, printLine } from './terminal';
+
+/** What a command found: `json` for machines, the rest for people. */
+export interface Outcome {
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly title: string;
+  readonly table: ReportTable;
+  readonly reports: Readonly<Record<string, EvaluationReport>>;
+  readonly agentTurns?: readonly AgentTurnRecord[];
+  readonly policyFolder?: string;
+  readonly seconds: number;
+}
+
+interface ExperimentJson extends ExperimentResult {
+  readonly difference: EvaluationComparison;
+}
+
+export function experimentOutcome(command: string, options: ExperimentOptions, result: ExperimentResult, seconds: number): Outcome {
+  const { before, after } = result;
+  return {
+    json: { command, ...settings(options), ...experimentJson(result), seconds },
+    title: `${after.users} held-out users, value ± standard error`,
+    table: beforeAfterTable(before, after),
+    reports: { before, after },
+    agentTurns: result.agentTurns,
+    policyFolder: result.policyFolder,
+    seconds,
+  };
+}
+
+/** The three-way ablation as one table. All three start from the same warm start, which is measured once. */
+export function ablationOutcome(options: ExperimentOptions, results: Record<RewardMode, ExperimentResult>, seconds: number): Outcome {
+  const { profile, response, both } = results;
+  const reports = { before: both.before, profile: profile.after, response: response.after, both: both.after };
+  const table = reportTable(reports);
+  const ablation = Object.fromEntries(Object.entries(results).map(([reward, result]) => [reward, experimentJson(result)]));
+  const { reward: _, ...rest } = settings(options);
+  return {
+    json: { command: 'train', ...rest, ablation, table, seconds },
+    title: `Ablation of the reward: ${both.after.users} held-out users, value ± standard error`,
+    table,
+    reports,
+    seconds,
+  };
+}
+
+export function evaluationOutcome(report: EvaluationReport, seconds: number): Outcome {
+  return {
+    json: { command: 'eval', ...report, seconds },
+    title: `${report.users} users, value ± standard error`,
+    table: reportTable({ [report.policy]: report }),
+    reports: { [report.policy]: report },
+    seconds,
+  };
+}
+
+/** With `--json` one JSON object on one line; otherwise a table, what went wrong, the agent's turns and where the policy is. */
+export function printOutcome(outcome: Outcome, { terminal }: CommandContext, flags: OutputFlags): void {
+  const { stdout } = terminal;
+  if (flags.json) {
+    printLine(stdout, JSON.stringify(outcome.json));
+    return;
+  }
+  const paint = painter(terminal, 'stdout');
+  printLine(stdout, `\n${paint('bold', outcome.title)}`);
+  printLine(stdout, renderTable(outcome.table));
+  for (const [name, report] of Object.entries(outcome.reports)) {
+    for (const note of caveats(report)) printLine(stdout, `${name}: ${note}`);
+  }
+  for (const turn of outcome.agentTurns ?? []) {
+    printLine(stdout, `\n${paint('dim', 'user ')} ${turn.message}\n${paint('dim', 'agent')} ${turn.reply}`);
+    printLine(stdout, paint('dim', `      knows ${describeProfile(turn.profile)}`));
+  }
+  printLine(stdout, `\nTook ${describeDuration(outcome.seconds)}.`);
+  if (outcome.policyFolder)
+    printLine(stdout, `The policy is in ${outcome.policyFolder}. Talk to it: rlpa chat --policy ${outcome.policyFolder}`);
+}
+
+/** What a reader of the table must know to trust it. */
+function caveats(report: EvaluationReport): string[] {
+  const notes: string[] = [];
+  if (report.unjudged > 0) notes.push(`${report.unjudged} replies could not be judged and are left out of AL.`);
+  if (report.truncatedRate > 0) notes.push(`${(100 * report.truncatedRate).toFixed(1)} % of outputs were cut off by the token limit.`);
+  const [first] = report.failures;
+  if (first) notes.push(`${report.failures.length} dialogues broke off, the first with: ${first.failure}`);
+  return notes;
+}
+
+/** @example describeProfile({ occupation: 'nurse', interests: ['hiking', 'jazz'] }); // 'occupation: nurse · interests: hiking, jazz' */
+export function describeProfile(profile: Readonly<Record<string, unknown>>): string {
+  const slots = Object.entries(profile).map(([slot, value]) => `${slot}: ${Array.isArray(value) ? value.join(', ') : String(value)}`);
+  return slots.length > 0 ? slots.join(' · ') : 'nothing yet';
+}
+
+function experimentJson(result: ExperimentResult): ExperimentJson {
+  return { ...result, difference: compareReports(result.before, result.after) };
+}
+
+/** The options as the caller gave them, models by name. JSON leaves the functions out; the signal is no option of the run. */
+function settings({ signal: _, userModel, judgeModel, ...options }: ExperimentOptions): Record<string, unknown> {
+  return { ...options, userModel: userModel?.name, judgeModel: judgeModel?.name };
+}

@@ -1,0 +1,168 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { nonNegativeNumber, policyName, positiveInteger, positiveNumber } from './arguments';
+import { chatModelFromFlags } from './chat-model-options';
+import type { CommandContext, OutputFlags } from './context';
+import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes } from './experiment';
+import { type ProgressDisplay, progressDisplay } from './progress';
+import { ablationOutcome, experimentOutcome, printOutcome } from './results';
+import { resumeCommand } from './resume-advice';
+import {
+  addJudgeOptions,
+  addOutputOptions,
+  addPeopleOptions,
+  type JudgeFlags,
+  type PeopleFlags,
+  seedOption,
+  turnsOption,
+} from './shared-options';
+import { printLine } from './terminal';
+import { UsageError } from './usage-error';
+
+interface TrainFlags extends PeopleFlags, JudgeFlags, OutputFlags {
+  readonly policy: string;
+  readonly lora?: number;
+  readonly device: 'cpu';
+  readonly users?: number;
+  readonly evalUsers?: number;
+  readonly reward: RewardMode;
+  readonly ablation?: boolean;
+  readonly iterations?: number;
+  readonly turns?: number;
+  readonly dialoguesPerIteration?: number;
+  readonly learningRate?: number;
+  readonly kl?: number;
+  readonly seed: number;
+  readonly out?: string;
+  readonly resume?: boolean;
+  readonly checkpointEvery?: number;
+}
+
+const examples = `
+Examples:
+  Train the embedded policy with scripted users and keep it:
+    $ rlpa train --seed 1 --out runs/first
+  Train a Hugging Face model on recorded people, with a language model as judge:
+    $ rlpa train --policy ./Qwen2.5-0.5B-Instruct --lora 16 --dialogues valid.csv \\
+        --judge-model qwen2.5:7b --judge-base-url http://localhost:11434/v1 --out runs/qwen
+`;
+
+/** `rlpa train`: PPO, with the same evaluation on held-out users before and after. */
+export function trainCommand(context: CommandContext): Command {
+  const command = new Command('train')
+    .description('Train a policy to know its users and to answer them well, and measure it before and after on users it never met.')
+    .optionsGroup('Policy:')
+    .option('--policy <folder>', 'Hugging Face folder of a Qwen2 or Llama model, or "tiny" for the embedded one', policyName, 'tiny')
+    .option('--lora <rank>', 'train low-rank adapters of this rank instead of all weights', positiveInteger)
+    .addOption(new Option('--device <name>', 'where to compute').choices(['cpu']).default('cpu'));
+  addPeopleOptions(command)
+    .option('--users <n>', "different people to train with (default: the recipe's)", positiveInteger)
+    .option('--eval-users <n>', "held-out people to measure with (default: the recipe's)", positiveInteger)
+    .optionsGroup('Reward:')
+    .addOption(
+      new Option('--reward <parts>', 'what earns: knowing the profile, the response, or both').choices(rewardModes).default('both'),
+    )
+    .addOption(new Option('--ablation', 'train once for each of the three rewards and print one table').conflicts('reward'));
+  addJudgeOptions(command)
+    .optionsGroup('Training:')
+    .option('--iterations <n>', "PPO iterations (default: the recipe's)", positiveInteger)
+    .addOption(turnsOption())
+    .option('--dialogues-per-iteration <n>', "dialogues between two updates (default: the recipe's)", positiveInteger)
+    .option('--learning-rate <x>', "AdamW's peak learning rate (default: the recipe's)", positiveNumber)
+    .option('--kl <x>', "weight of the KL penalty against the warm start (default: the recipe's)", nonNegativeNumber)
+    .addOption(seedOption())
+    .optionsGroup('Files:')
+    .option('--out <folder>', 'keep checkpoints, metrics and the trained policy here (default: nothing is kept)')
+    .option('--resume', 'go on from the last checkpoint in --out')
+    .option('--checkpoint-every <n>', "iterations between checkpoints (default: the recipe's)", positiveInteger);
+  return addOutputOptions(command)
+    .addHelpText('after', examples)
+    .action((flags: TrainFlags) => train(flags, context));
+}
+
+async function train(flags: TrainFlags, context: CommandContext): Promise<void> {
+  checkOutFolder(flags);
+  const display = progressDisplay(context.terminal, flags);
+  const options = experimentOptions(flags, context, display);
+  if (!flags.out) display.note('Nothing will be kept: use --out FOLDER to save the policy and its checkpoints.');
+  const startedAt = performance.now();
+  const seconds = () => (performance.now() - startedAt) / 1000;
+  if (!flags.ablation) {
+    const result = await runKeeping(options, context, display);
+    return printOutcome(experimentOutcome('train', options, result, seconds()), context, flags);
+  }
+  const results: Partial<Record<RewardMode, ExperimentResult>> = {};
+  for (const reward of rewardModes) {
+    display.note(`Reward: ${reward}`);
+    results[reward] = await runKeeping({ ...options, reward, outDir: flags.out && join(flags.out, reward) }, context, display);
+  }
+  printOutcome(ablationOutcome(options, results as Record<RewardMode, ExperimentResult>, seconds()), context, flags);
+}
+
+/** Runs one experiment; if it is stopped or fails, says what was kept of it and how to go on. */
+async function runKeeping(options: ExperimentOptions, context: CommandContext, display: ProgressDisplay): Promise<ExperimentResult> {
+  let kept: { iteration: number; location: string } | undefined;
+  try {
+    return await context.runExperiment({
+      ...options,
+      onCheckpoint(checkpoint) {
+        kept = checkpoint;
+      },
+    });
+  } catch (error) {
+    display.stop();
+    if (kept) {
+      const { stderr } = context.terminal;
+      printLine(stderr, `Kept the checkpoint after iteration ${kept.iteration}: ${kept.location}`);
+      printLine(stderr, `Go on with it: ${resumeCommand(context.argv)}`);
+    }
+    throw error;
+  } finally {
+    display.stop();
+  }
+}
+
+function experimentOptions(flags: TrainFlags, { terminal, signal }: CommandContext, display: ProgressDisplay): ExperimentOptions {
+  return {
+    people: flags.dialogues ? { csv: flags.dialogues } : 'generated',
+    seed: flags.seed,
+    reward: flags.reward,
+    users: flags.users,
+    evalUsers: flags.evalUsers,
+    turns: flags.turns,
+    iterations: flags.iterations,
+    dialoguesPerIteration: flags.dialoguesPerIteration,
+    learningRate: flags.learningRate,
+    kl: flags.kl,
+    policyFolder: flags.policy === 'tiny' ? undefined : flags.policy,
+    loraRank: flags.lora,
+    device: flags.device,
+    userModel: chatModelFromFlags(
+      { model: flags.userModel, baseUrl: flags.userBaseUrl, modelFlag: '--user-model', baseUrlFlag: '--user-base-url' },
+      terminal,
+    ),
+    judgeModel: chatModelFromFlags(
+      { model: flags.judgeModel, baseUrl: flags.judgeBaseUrl, modelFlag: '--judge-model', baseUrlFlag: '--judge-base-url' },
+      terminal,
+    ),
+    outDir: flags.out,
+    resume: flags.resume,
+    checkpointEvery: flags.checkpointEvery,
+    signal,
+    onProgress: (event) => display.update(event),
+    onWarning: (message) => display.note(message),
+  };
+}
+
+function checkOutFolder({ out, resume, checkpointEvery }: TrainFlags): void {
+  if (out === undefined) {
+    if (resume) throw new UsageError('--resume needs --out FOLDER: the folder of the run to go on with.');
+    if (checkpointEvery) throw new UsageError('--checkpoint-every needs --out FOLDER: where to write the checkpoints.');
+    return;
+  }
+  const used = existsSync(out) && readdirSync(out).length > 0;
+  if (used && !resume)
+    throw new UsageError(`--out ${out} is not empty. Add --resume to go on with the run in it, or choose another folder.`);
+  if (!used && resume) throw new UsageError(`--resume: there is no run in ${out}.`);
+}

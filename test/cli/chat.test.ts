@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest';
+import type { CommandContext } from '../../src/cli/context';
+import { ProfileSchema } from '../../src/profile/index';
+import { scriptedChatModel } from '../../src/testing/index';
+import { commandLine } from './command-line';
+
+const answers = [
+  '<profile>\n- Occupation: nurse\n</profile>\n\n<response>\nHow was the ward?\n</response>',
+  '<profile>\n- Occupation: nurse\n- Interests: jazz\n</profile>\n\n<response>\nWhich records?\n</response>',
+];
+
+/** A "saved policy" that says what the test scripted, and remembers whether it was put away. */
+function openedPolicy(script: string[]) {
+  const opened = { disposed: false };
+  const openPolicy: CommandContext['openPolicy'] = async () => ({
+    model: scriptedChatModel(script),
+    schema: ProfileSchema.standard,
+    dispose: async () => {
+      opened.disposed = true;
+    },
+  });
+  return { opened, openPolicy };
+}
+
+describe('rlpa chat', () => {
+  it('answers the lines of a pipe and shows what the profile gained after each', async () => {
+    const { opened, openPolicy } = openedPolicy(answers);
+    const stdin = 'Night shift again.\n\nI put on some jazz after it.\n/profile\n/quit\nnever read\n';
+    const { exitCode, stdout } = await commandLine(['chat', '--policy', '.'], { stdin, openPolicy });
+    expect(exitCode).toBe(0);
+    expect(stdout.split('\n')).toEqual([
+      'you   › Night shift again.',
+      'agent › How was the ward?',
+      '        occupation: set to nurse',
+      'you   › I put on some jazz after it.',
+      'agent › Which records?',
+      '        interests: added jazz',
+      'interests: jazz · occupation: nurse', // in the schema's order
+      '',
+    ]);
+    expect(opened.disposed).toBe(true);
+  });
+
+  it('with --json prints all turns and the final profile as one object', async () => {
+    const { openPolicy } = openedPolicy(answers);
+    const { stdout } = await commandLine(['chat', '--policy', '.', '--json'], { stdin: 'Night shift.\nJazz!', openPolicy });
+    const json = JSON.parse(stdout);
+    expect(json.turns.map((turn: { reply: string }) => turn.reply)).toEqual(['How was the ward?', 'Which records?']);
+    expect(json.profile).toEqual({ occupation: 'nurse', interests: ['jazz'] });
+  });
+
+  it('fails with the reason when the model does, and puts the policy away', async () => {
+    const { opened, openPolicy } = openedPolicy([]);
+    const { exitCode, stderr } = await commandLine(['chat', '--policy', '.'], { stdin: 'Hello\n', openPolicy });
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('The script has 0 answers');
+    expect(opened.disposed).toBe(true);
+  });
+});

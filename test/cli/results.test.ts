@@ -1,0 +1,144 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { ExperimentOptions, ExperimentResult, RewardMode } from '../../src/cli/experiment';
+import { RlpaError } from '../../src/errors';
+import { reportEpisodes } from '../../src/evaluation/index';
+import { episode, type Outcome } from '../evaluation/episodes';
+import { commandLine } from './command-line';
+
+const report = (policy: string, outcomes: readonly Outcome[]) =>
+  reportEpisodes([episode('ann', outcomes), episode('bob', outcomes)], { policy, seed: 1 });
+
+const result: ExperimentResult = {
+  before: report('tiny', [{ f1: 0.1, fails: 'logic' }, 'malformed']),
+  after: report('tiny', [{ f1: 0.4 }, { f1: 0.9 }]),
+  agentTurns: [{ message: 'Night shift again.', reply: 'How was the ward?', profile: { occupation: 'nurse' } }],
+};
+
+/** Reports four iterations of PPO, as an experiment does, and gives the result. */
+async function experiment(options: ExperimentOptions): Promise<ExperimentResult> {
+  for (let done = 0; done <= 4; done++)
+    options.onProgress?.({ phase: 'ppo', done, total: 4, unit: 'iterations', metrics: { reward: done / 4 } });
+  return result;
+}
+
+describe('rlpa demo', () => {
+  it('prints before, after and the difference on stdout, then the turns of the trained agent', async () => {
+    const { exitCode, stdout } = await commandLine(['demo'], { runExperiment: experiment });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/before.*after.*difference/);
+    expect(stdout).toMatch(/F1@2 .*0\.000 ± 0\.000.*0\.900 ± 0\.000.*0\.900 ± 0\.000/);
+    expect(stdout).toMatch(/malformed % .*50\.0 ± 0\.0.*0\.0 ± 0\.0/);
+    expect(stdout).toContain('How was the ward?');
+    expect(stdout).toContain('occupation: nurse');
+  });
+
+  it('with --json prints exactly one JSON object on stdout and progress as JSON lines on stderr', async () => {
+    const { stdout, stderr } = await commandLine(['demo', '--seed', '3', '--json'], { runExperiment: experiment });
+    const json = JSON.parse(stdout);
+    expect(json).toMatchObject({ command: 'demo', seed: 3, before: result.before, after: result.after });
+    expect(json.difference.profileF1Last.mean).toBeCloseTo(0.9, 12);
+    const progress = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(progress.at(-1)).toEqual({ phase: 'ppo', done: 4, total: 4, unit: 'iterations', metrics: { reward: 1 } });
+  });
+
+  it('writes plain progress lines where stderr is no terminal, and none if quiet', async () => {
+    const { stderr } = await commandLine(['demo'], { runExperiment: experiment });
+    expect(stderr).toMatch(/^PPO: 4\/4 iterations · .*reward 1$/m);
+    expect(stderr).not.toContain('\x1b');
+    expect((await commandLine(['demo', '--quiet'], { runExperiment: experiment })).stderr).toBe('');
+  });
+
+  it('draws a bar on a terminal', async () => {
+    const { stderr } = await commandLine(['demo'], { runExperiment: experiment, tty: true });
+    expect(stderr).toMatch(/PPO +█+ 4\/4 iterations/);
+  });
+});
+
+describe('rlpa train', () => {
+  it('hands the options to the experiment and leaves the rest to the recipe', async () => {
+    const seen: ExperimentOptions[] = [];
+    const argv = ['train', '--iterations', '3', '--kl', '0', '--learning-rate', '1e-4', '--reward', 'profile', '--seed', '5'];
+    const models = ['--judge-model', 'judge', '--judge-base-url', 'http://localhost:1/v1'];
+    await commandLine([...argv, ...models], {
+      runExperiment: async (options) => {
+        seen.push(options);
+        return result;
+      },
+    });
+    expect(seen[0]).toMatchObject({ people: 'generated', iterations: 3, kl: 0, learningRate: 1e-4, reward: 'profile', seed: 5 });
+    expect(seen[0]!.users).toBeUndefined();
+    expect(seen[0]!.judgeModel!.name).toContain('judge');
+    expect(seen[0]!.userModel).toBeUndefined();
+  });
+
+  it('runs the ablation once for each reward and prints one table of the three', async () => {
+    const rewards: RewardMode[] = [];
+    const runExperiment = async (options: ExperimentOptions) => {
+      rewards.push(options.reward);
+      return result;
+    };
+    const { stdout } = await commandLine(['train', '--ablation'], { runExperiment });
+    expect(rewards).toEqual(['profile', 'response', 'both']);
+    expect(stdout).toMatch(/before.*profile.*response.*both/);
+    const json = JSON.parse((await commandLine(['train', '--ablation', '--json'], { runExperiment })).stdout);
+    expect(Object.keys(json.ablation)).toEqual(['profile', 'response', 'both']);
+    expect(json.table.columns).toEqual(['before', 'profile', 'response', 'both']);
+  });
+
+  it('says that unjudged replies and broken dialogues are not in the table', async () => {
+    const after = reportEpisodes([episode('ann', [{ f1: 1, unjudged: true }]), episode('bob', [{ f1: 1 }], 'failed')], {
+      policy: 't',
+      seed: 1,
+    });
+    const { stdout } = await commandLine(['train'], { runExperiment: async () => ({ ...result, after }) });
+    expect(stdout).toContain('after: 1 replies could not be judged');
+    expect(stdout).toContain('after: 1 dialogues broke off, the first with: the user model is down');
+  });
+
+  it('fails with exit code 1 and the message alone when the work fails', async () => {
+    const runExperiment = async () => {
+      throw new RlpaError('model-unreachable', 'The judge at http://localhost:1 does not answer.', { url: 'http://localhost:1' });
+    };
+    const { exitCode, stdout, stderr } = await commandLine(['train', '--quiet'], { runExperiment });
+    expect({ exitCode, stdout, stderr }).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: 'error: The judge at http://localhost:1 does not answer.\n',
+    });
+  });
+
+  it('with --json reports the failure as the JSON object', async () => {
+    const runExperiment = async () => {
+      throw new RlpaError('model-unreachable', 'No answer.', { url: 'u' });
+    };
+    const { exitCode, stdout } = await commandLine(['train', '--json'], { runExperiment });
+    expect(exitCode).toBe(1);
+    expect(JSON.parse(stdout)).toEqual({ error: { code: 'model-unreachable', message: 'No answer.', details: { url: 'u' } } });
+  });
+});
+
+describe('an interrupted run', () => {
+  it('ends with exit code 130 and says what was kept and how to go on, in words that a shell takes', async () => {
+    const interrupt = new AbortController();
+    const runExperiment = async ({ signal, onCheckpoint }: ExperimentOptions) => {
+      onCheckpoint!({ iteration: 2, location: 'my runs/a/checkpoint-2' });
+      interrupt.abort();
+      throw new RlpaError('aborted', 'Interrupted.', {}, { cause: signal!.reason });
+    };
+    const argv = ['train', '--out', join(tmpdir(), 'rlpa no such run'), '--quiet'];
+    const { exitCode, stderr, stdout } = await commandLine(argv, { runExperiment, signal: interrupt.signal });
+    expect(exitCode).toBe(130);
+    expect(stdout).toBe('');
+    expect(stderr.split('\n')).toEqual([
+      'Kept the checkpoint after iteration 2: my runs/a/checkpoint-2',
+      `Go on with it: rlpa train --out '${join(tmpdir(), 'rlpa no such run')}' --quiet --resume`,
+      'Interrupted.',
+      '',
+    ]);
+  });
+});
