@@ -28,6 +28,7 @@ export {
   type SlotMap,
   type SlotReading,
   type ValuesOf,
+  valueJsonSchema,
 } from './schema';
 export { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
 export { TurnStream } from './turn-stream';

@@ -2,13 +2,12 @@ import type { ProfileSchema } from './schema';
 import type { SlotDefinition } from './slot';
 
 /**
- * Tells a chat model the text form of a turn and the slots that it may fill.
+ * Tells a chat model the text form of a turn and the slots that it may fill: all of the schema's, unless told which.
  *
  * @example
  * const messages = [{ role: 'system', content: formatInstructions(schema) }, { role: 'user', content: 'Night shift again.' }];
  */
-export function formatInstructions(schema: ProfileSchema): string {
-  const slots = Object.values(schema.slots);
+export function formatInstructions(schema: ProfileSchema, slots: readonly SlotDefinition[] = Object.values(schema.slots)): string {
   return `Every time you answer, first write down everything you know about the user by now, then reply. Use exactly this form:
 
 <profile>

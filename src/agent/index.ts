@@ -1,0 +1,13 @@
+export type { AgentProblem } from './answer';
+export { PersonalizedAgent, type PersonalizedAgentOptions } from './personalized-agent';
+export { memoryStore, type ProfileStore } from './profile-store';
+export {
+  type AnswerForm,
+  fencedPrompt,
+  type PromptBuilder,
+  type PromptContext,
+  type TranscriptPromptOptions,
+  transcriptPrompt,
+} from './prompt';
+export type { AgentEvents, TurnPart, TurnRequest, TurnResult } from './turn';
+export type { Contradiction, Evidence, Provenance, RecordedChange, StoredItem, StoredTurn, UserRecord } from './user-record';

@@ -1,0 +1,67 @@
+import { RlpaError } from '../errors';
+import {
+  type Profile,
+  type ProfileChange,
+  type ProfileSchema,
+  profileItem,
+  type RejectedValue,
+  type SlotDefinition,
+  type SlotMap,
+} from '../profile/index';
+import type { ProposedChange } from './structured-answer';
+
+export interface AppliedProposals<S extends SlotMap> {
+  readonly profile: Profile<S>;
+  readonly rejected: readonly RejectedValue[];
+  /** The user's words that the model went by, by item key. */
+  readonly quotes: ReadonlyMap<string, string>;
+}
+
+/**
+ * Applies what a model proposes, change by change; what the schema or the lack of consent refuses is reported. A slot may be named by its
+ * label, and `set` and `add` are understood by the slot's cardinality: models mix them up, and nothing is lost by it.
+ */
+export function applyProposals<S extends SlotMap>(
+  before: Profile<S>,
+  proposals: readonly ProposedChange[],
+  isAllowed: (slot: SlotDefinition) => boolean,
+): AppliedProposals<S> {
+  let profile = before;
+  const rejected: RejectedValue[] = [];
+  const quotes = new Map<string, string>();
+  for (const { quote, ...proposal } of proposals) {
+    const slot = before.schema.slotByLabel(proposal.slot);
+    if (!slot) {
+      rejected.push({ slot: proposal.slot, value: proposal.value, reason: 'the schema has no such slot' });
+      continue;
+    }
+    if (proposal.op !== 'remove' && !isAllowed(slot)) {
+      rejected.push({ slot: slot.key, value: proposal.value, reason: 'the slot is sensitive, and there is no consent' });
+      continue;
+    }
+    for (const change of fitting(proposal, slot)) {
+      try {
+        profile = profile.with([change]);
+      } catch (error) {
+        if (!RlpaError.isInstance(error)) throw error;
+        rejected.push({ slot: slot.key, value: change.value, reason: String(error.details.reason ?? error.message) });
+        continue;
+      }
+      if (quote) quotes.set(keyOf(before.schema, change), quote);
+    }
+  }
+  return { profile, rejected, quotes };
+}
+
+function fitting(change: ProfileChange, { key, cardinality }: SlotDefinition): ProfileChange[] {
+  if (change.op === 'remove') return [{ ...change, slot: key }];
+  if (cardinality === 'one') return [{ op: 'set', slot: key, value: change.value }];
+  const values = Array.isArray(change.value) ? change.value : [change.value];
+  if (change.op === 'set' && Array.isArray(change.value)) return [{ op: 'set', slot: key, value: values }];
+  return values.map((value) => ({ op: 'add', slot: key, value }));
+}
+
+function keyOf(schema: ProfileSchema, { slot, value }: ProfileChange): string {
+  const reading = schema.read(slot, value);
+  return profileItem(slot, reading.ok ? reading.value : value).key;
+}

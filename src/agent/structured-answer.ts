@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import { type ProfileChange, type RejectedValue, type SlotDefinition, valueJsonSchema } from '../profile/index';
+import { JsonReplyReader } from './json-reply-reader';
+
+/** A change that the model proposes, with the user's words that it says it went by. */
+export interface ProposedChange extends ProfileChange {
+  readonly quote?: string;
+}
+
+export type StructuredAnswer =
+  | { readonly ok: true; readonly changes: readonly ProposedChange[]; readonly rejected: readonly RejectedValue[]; readonly reply: string }
+  | {
+      readonly ok: false;
+      readonly problem: { readonly code: 'invalid-json' | 'empty-response'; readonly message: string };
+      readonly reply?: string;
+    };
+
+/** The JSON Schema of an answer: strict, every field required, one kind of change for each slot. */
+export function answerJsonSchema(slots: readonly SlotDefinition[]): Record<string, unknown> {
+  const change = (slot: SlotDefinition) =>
+    strictObject({
+      op: { type: 'string', enum: slot.cardinality === 'one' ? ['set', 'remove'] : ['add', 'remove'] },
+      slot: { type: 'string', enum: [slot.key] },
+      value: valueJsonSchema(slot),
+      evidence: { type: ['string', 'null'] },
+    });
+  return strictObject({ changes: { type: 'array', items: { anyOf: slots.map(change) } }, reply: { type: 'string' } });
+}
+
+function strictObject(properties: Record<string, unknown>): Record<string, unknown> {
+  return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+}
+
+const answerType = z.object({ changes: z.array(z.unknown()), reply: z.string() });
+const changeType = z.object({
+  op: z.enum(['set', 'add', 'remove']),
+  slot: z.string(),
+  value: z.unknown(),
+  evidence: z.string().nullish(),
+});
+
+/** Reads an answer. Never throws: of a broken one the reply is saved where there is one. */
+export function parseStructuredAnswer(text: string): StructuredAnswer {
+  const json = text.replace(/^\s*```(?:json)?\s*\n|\n?\s*```\s*$/g, '');
+  let answer: z.infer<typeof answerType>;
+  try {
+    answer = answerType.parse(JSON.parse(json));
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : 'it is not JSON';
+    const problem = {
+      code: 'invalid-json',
+      message: `Expected JSON with "changes" and "reply", found ${quote(text)}: ${reason}.`,
+    } as const;
+    const reply = savedReply(json);
+    return { ok: false, problem, ...(reply && { reply }) };
+  }
+  if (answer.reply.trim() === '') return { ok: false, problem: { code: 'empty-response', message: 'The reply is empty.' } };
+  const changes: ProposedChange[] = [];
+  const rejected: RejectedValue[] = [];
+  for (const element of answer.changes) {
+    const change = changeType.safeParse(element);
+    if (change.success) {
+      const { op, slot, value, evidence } = change.data;
+      changes.push({ op, slot, value: value ?? undefined, ...(evidence && { quote: evidence }) });
+    } else rejected.push({ slot: '', value: element, reason: 'a change has "op", "slot" and "value"' });
+  }
+  return { ok: true, changes, rejected, reply: answer.reply };
+}
+
+/** The "reply" of JSON that is cut off or wrong elsewhere; text that never began as JSON is a reply itself. */
+function savedReply(text: string): string | undefined {
+  const reply = text.trimStart().startsWith('{') ? new JsonReplyReader().push(text) : text;
+  return reply.trim() === '' ? undefined : reply;
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
+}
