@@ -1,17 +1,11 @@
-import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { RlpaError } from '../errors';
 import type { Checkpoint, CheckpointStore, MetricsLog } from '../training/index';
-import {
-  planSafetensors,
-  readSafetensorsHeader,
-  readSafetensorsHeaderLength,
-  type StoredTensor,
-  safetensorsPrefixBytes,
-  toFloat32Array,
-  toStoredTensor,
-} from '../transformer/index';
+import { type StoredTensor, toFloat32Array, toStoredTensor } from '../transformer/index';
+import { JsonLines, readJsonLines } from './jsonl';
+import { openSafetensors, writeSafetensors } from './safetensors-file';
 import { temporarySuffix, writeWhole } from './write-whole';
 
 export interface FileCheckpointOptions {
@@ -23,8 +17,8 @@ export interface FileCheckpointOptions {
 interface Description extends Omit<Checkpoint, 'policy'> {
   readonly version: number;
   readonly optimizerStep: number;
-  /** Of the tensors' bytes in the order of the file. */
-  readonly crc32: number;
+  /** CRC-32 of each tensor's bytes. */
+  readonly checksums: Readonly<Record<string, number>>;
 }
 
 const namePattern = /^checkpoint-(\d+)\.safetensors$/;
@@ -46,7 +40,6 @@ export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointO
   }
   return {
     async save(checkpoint) {
-      await mkdir(directory, { recursive: true });
       const path = join(directory, `checkpoint-${String(checkpoint.position).padStart(8, '0')}.safetensors`);
       await writeCheckpoint(path, checkpoint);
       await tidy(directory, keep);
@@ -54,11 +47,12 @@ export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointO
     },
     async latest() {
       const names = await checkpointNames(directory);
-      const failures: unknown[] = [];
+      const failures: RlpaError[] = [];
       for (const name of names) {
         try {
           return await readCheckpoint(join(directory, name));
         } catch (error) {
+          if (!RlpaError.isInstance(error) || error.code !== 'invalid-checkpoint') throw error;
           failures.push(error);
         }
       }
@@ -66,7 +60,7 @@ export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointO
       const [first] = failures;
       throw new RlpaError(
         'invalid-checkpoint',
-        `None of the ${names.length} checkpoints in ${directory} is whole: ${first instanceof Error ? first.message : first}`,
+        `None of the ${names.length} checkpoints in ${directory} is whole: ${first!.message}`,
         { directory, names },
         { cause: first },
       );
@@ -79,86 +73,50 @@ export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointO
  * run that was never stopped.
  */
 export function fileMetrics(path: string): MetricsLog {
+  const lines = new JsonLines<object>(path);
   return {
-    async append(_position, metrics) {
-      const file = await open(path, 'a');
-      try {
-        await file.writeFile(`${JSON.stringify(metrics)}\n`);
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
-    },
+    append: (_position, metrics) => lines.append(metrics),
     async cutAfter(position) {
-      const text = await readFile(path, 'utf8').catch((error) => {
-        if (error.code === 'ENOENT') return undefined;
+      const all = await readJsonLines<{ iteration?: number; step?: number }>(path).catch((error) => {
+        if (error.cause?.code === 'ENOENT') return undefined;
         throw error;
       });
-      if (text === undefined) return;
-      const kept = text.split('\n').filter((line) => positionOf(line) <= position);
-      await writeWhole(
-        path,
-        kept.map((line) => `${line}\n`),
-      );
+      const kept = all?.filter(({ iteration, step }) => (iteration ?? step ?? Number.POSITIVE_INFINITY) <= position);
+      if (kept !== undefined) await writeWhole(path, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(''));
     },
   };
 }
 
-/** The position that a line speaks of; Infinity for what is no whole line, as a killed process leaves. */
-function positionOf(line: string): number {
-  try {
-    const { iteration, step } = JSON.parse(line);
-    return iteration ?? step ?? Number.POSITIVE_INFINITY;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
-}
-
-async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
-  const { policy, ...rest } = checkpoint;
+async function writeCheckpoint(path: string, { policy, ...rest }: Checkpoint): Promise<void> {
   const tensors = new Map<string, StoredTensor>();
   for (const [name, tensor] of policy.tensors) tensors.set(name, toStoredTensor(tensor, name));
-  const { order } = planSafetensors(tensors);
-  const data = order.map((name) => tensors.get(name)!.data);
   const description: Description = {
     ...rest,
     version: policy.version,
     optimizerStep: policy.optimizerStep,
-    crc32: data.reduce((sum, bytes) => crc32(bytes, sum), 0),
+    checksums: Object.fromEntries([...tensors].map(([name, { data }]) => [name, crc32(data)])),
   };
-  const { head } = planSafetensors(tensors, { checkpoint: JSON.stringify(description) });
-  await writeWhole(path, [head, ...data]);
+  await writeSafetensors(path, tensors, { checkpoint: JSON.stringify(description) });
 }
 
 /** @throws RlpaError `invalid-checkpoint` for anything but a whole checkpoint */
 async function readCheckpoint(path: string): Promise<Checkpoint> {
-  const file = await open(path, 'r');
   try {
-    const { size } = await file.stat();
-    const read = async (position: number, length: number) => {
-      const bytes = new Uint8Array(length);
-      const { bytesRead } = await file.read(bytes, 0, length, position);
-      if (bytesRead < length) throw new RlpaError('invalid-file', `${path}: expected ${length} bytes at ${position}, found ${bytesRead}.`);
-      return bytes;
-    };
-    const prefix = await read(0, Math.min(size, safetensorsPrefixBytes));
-    const headerEnd = safetensorsPrefixBytes + readSafetensorsHeaderLength(prefix, size, path);
-    const { entries, metadata } = readSafetensorsHeader(await read(0, headerEnd), size, path);
-    const { version, optimizerStep, crc32: expected, ...rest } = parseDescription(metadata.checkpoint, path);
+    const file = await openSafetensors(path);
+    const { version, optimizerStep, checksums, ...rest } = parseDescription(file.metadata.checkpoint, path);
     const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-    let found = 0;
-    for (const entry of [...entries.values()].sort((a, b) => a.begin - b.begin)) {
-      const data = await read(entry.begin, entry.end - entry.begin);
-      found = crc32(data, found);
-      tensors.set(entry.name, { shape: entry.shape, data: toFloat32Array({ dtype: entry.dtype, shape: entry.shape, data }) });
+    for (const name of file.entries.keys()) {
+      const tensor = await file.read(name);
+      const found = crc32(tensor.data);
+      if (found !== checksums[name]) {
+        throw new RlpaError('invalid-file', `${path}, tensor '${name}': expected the checksum ${checksums[name]}, found ${found}.`);
+      }
+      tensors.set(name, { shape: tensor.shape, data: toFloat32Array(tensor) });
     }
-    if (found !== expected) throw new RlpaError('invalid-file', `${path}: expected a checksum of ${expected}, found ${found}.`);
     return { ...rest, policy: { version, optimizerStep, tensors } };
   } catch (error) {
-    if (!RlpaError.isInstance(error)) throw error;
+    if (!RlpaError.isInstance(error) || error.code !== 'invalid-file') throw error;
     throw new RlpaError('invalid-checkpoint', error.message, { ...error.details, file: path }, { cause: error });
-  } finally {
-    await file.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import { RlpaError } from '../errors';
-import type { PolicyTrainingState, TrainablePolicy } from '../policy/trainable-policy';
+import type { PolicyTrainingState, TrainablePolicy } from '../policy/index';
 
 /** All that a run needs to go on as if it had never stopped. */
 export interface Checkpoint {

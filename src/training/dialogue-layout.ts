@@ -1,7 +1,6 @@
 import type { Episode, EpisodeTurn } from '../environment/index';
 import { RlpaError } from '../errors';
-import type { SampledTokens } from '../policy/policy';
-import type { TrainablePolicy, TrainingSequence } from '../policy/trainable-policy';
+import type { SampledTokens, TrainablePolicy, TrainingSequence } from '../policy/index';
 import type { TurnReward } from '../reward/index';
 import { type HistoryForm, joinTurns, maskOf, type TurnSpan } from './sequences';
 

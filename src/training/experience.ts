@@ -1,5 +1,5 @@
 import type { Episode } from '../environment/index';
-import type { PPOSequence, ScoredSequence, TrainablePolicy } from '../policy/trainable-policy';
+import type { PPOSequence, ScoredSequence, TrainablePolicy } from '../policy/index';
 import { type AdvantageOptions, type AdvantageTurn, advantageMoments, dialogueAdvantages, type RewardScale, whiten } from './advantage';
 import { type DialogueLayout, layOutDialogue, type SampledTurn } from './dialogue-layout';
 import type { HistoryForm } from './sequences';

@@ -1,4 +1,4 @@
-import type { OptimizerStep } from '../policy/trainable-policy';
+import type { OptimizerStep } from '../policy/index';
 import { oneOf, optional, rule } from './options';
 import { type ScheduleShape, scheduleFactor } from './schedule';
 

@@ -1,5 +1,5 @@
 import { RlpaError } from '../errors';
-import type { TrainablePolicy } from '../policy/trainable-policy';
+import type { TrainablePolicy } from '../policy/index';
 
 /** What an option's value must be, in words and as a test. */
 export interface OptionRule {

@@ -83,7 +83,7 @@ export function measureRollouts(episodes: readonly Episode[]): RolloutMetrics {
       criterion,
       mean(
         judged,
-        passes(({ reward }) => reward.response![criterion].pass),
+        shareOf((verdict) => verdict[criterion].pass),
       ),
     ]),
   ) as Record<Criterion, number | null>;

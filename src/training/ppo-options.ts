@@ -1,4 +1,4 @@
-import type { PPOLossOptions } from '../policy/trainable-policy';
+import type { PPOLossOptions } from '../policy/index';
 import type { Credit } from './advantage';
 import { type OptimizerOptions, optimizerRules } from './optimizer';
 import { type OptionRule, oneOf, optional, rule } from './options';

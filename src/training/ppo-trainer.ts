@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
 import type { Episode } from '../environment/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
-import type { TrainablePolicy } from '../policy/trainable-policy';
+import type { TrainablePolicy } from '../policy/index';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import { RewardScale, type RewardScaleState } from './advantage';

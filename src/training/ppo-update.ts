@@ -1,5 +1,5 @@
 import { RlpaError, throwIfAborted } from '../errors';
-import type { PPOLossOptions, PPOLossReport, PPOSequence, TrainablePolicy } from '../policy/trainable-policy';
+import type { PPOLossOptions, PPOLossReport, PPOSequence, TrainablePolicy } from '../policy/index';
 import type { Random } from '../random';
 import { optimizerStep } from './optimizer';
 import type { PPOHyperparameters } from './ppo-options';

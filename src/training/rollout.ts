@@ -1,5 +1,5 @@
 import type { Episode, History } from '../environment/index';
-import type { Policy } from '../policy/policy';
+import type { Policy } from '../policy/index';
 import type { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import type { HistoryForm } from './sequences';

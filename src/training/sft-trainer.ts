@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
 import type { ChatMessage } from '../chat/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
-import type { TrainablePolicy, TrainingSequence } from '../policy/trainable-policy';
+import type { TrainablePolicy, TrainingSequence } from '../policy/index';
 import { Random } from '../random';
 import { type CheckpointStore, type MetricsLog, RunRecord } from './checkpoint';
 import { type OptimizerOptions, optimizerRules, optimizerStep } from './optimizer';

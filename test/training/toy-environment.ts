@@ -86,3 +86,6 @@ export function scored(total: number): TurnReward {
 
 /** 1 for a reply that is the user's letter and nothing else. */
 export const echo: ToyOptions['reward'] = (reply, letter) => scored(Number(reply === letter));
+
+/** Grows with the place of the reply's first letter in the alphabet: hardly ever the same for all. */
+export const late: ToyOptions['reward'] = (reply) => scored(reply === '' ? 0 : 'abcdefgh'.indexOf(reply[0]!) / 8);
