@@ -1,4 +1,5 @@
 import type { ProfileSchema, SlotDefinition } from '../profile/index';
+import { remember } from './memory';
 import { isFreeForm, topicOf, topicsIn } from './topics';
 import { contentWords, sentences, stem, words } from './words';
 
@@ -11,9 +12,7 @@ export function isQuestion(sentence: string): boolean {
 }
 
 /** The sentences of a text that ask something. */
-export function questions(text: string): string[] {
-  return sentences(text).filter(isQuestion);
-}
+export const questions: (text: string) => readonly string[] = remember((text) => sentences(text).filter(isQuestion));
 
 /** The sentences of a text that state something. */
 export function statements(text: string): string[] {
@@ -33,14 +32,14 @@ const followUps = [
 ];
 
 /** A question in the form that the topics' patterns read: words only, contractions written out. */
-function spelledOut(question: string): string {
+const spelledOut = remember((question: string): string => {
   return words(question)
     .join(' ')
     .replace(/\b(what|where|who|how|when|that|it|there)'s\b/g, '$1 is')
     .replace(/\b(whats|wheres|whos|hows)\b/g, (word) => `${word.slice(0, -1)} is`)
     .replace(/'re\b/g, ' are')
     .replace(/\b(what|where|who) (?:are|r) u\b/g, '$1 are you');
-}
+});
 
 /** "How are you?" and its like: polite, and about nothing. */
 export function isSmallTalk(question: string): boolean {
@@ -88,14 +87,24 @@ export function shareTopic(a: string, b: string): boolean {
 }
 
 /**
- * Whether a question was asked before: in the same words, or with the same subject words.
+ * Whether a question was asked before: in the same words, or with the same interrogative and subject words.
+ *
+ * @param earlier what the same speaker said before
  */
 export function wasAsked(question: string, earlier: readonly string[]): boolean {
-  const form = spelledOut(question);
-  const subject = [...contentWords(question)].sort().join(' ');
+  const { form, subject } = keysOf(question);
   return earlier.some((text) =>
-    questions(text).some(
-      (other) => spelledOut(other) === form || (subject !== '' && [...contentWords(other)].sort().join(' ') === subject),
-    ),
+    questions(text).some((other) => {
+      const asked = keysOf(other);
+      return asked.form === form || (subject !== undefined && asked.subject === subject);
+    }),
   );
 }
+
+/** What two askings of one question have in common. No subject where there is no subject word. */
+const keysOf = remember((question: string): { readonly form: string; readonly subject: string | undefined } => {
+  const form = spelledOut(question);
+  const content = [...contentWords(question)].sort();
+  const interrogative = /\b(?:what|where|who|when|why|how|which)\b/.exec(form)?.[0] ?? '';
+  return { form, subject: content.length > 0 ? [interrogative, ...content].join(' ') : undefined };
+});

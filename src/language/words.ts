@@ -1,3 +1,5 @@
+import { remember } from './memory';
+
 /** Words that carry no subject of their own: grammar, and the small change of conversation. */
 const stopwords = new Set(
   `a an the this that these those there here it its he him his she her they them their we us our i me my mine myself you your yours yourself
@@ -23,9 +25,9 @@ function plain(text: string): string {
 }
 
 /** The words of a text in order: lower case, letters, digits and inner apostrophes. */
-export function words(text: string): string[] {
+export const words: (text: string) => readonly string[] = remember((text) => {
   return plain(text).match(/[\p{L}\p{N}]+(?:'[\p{L}]+)*/gu) ?? [];
-}
+});
 
 /** The words joined by single blanks: equal for texts that differ in case, punctuation and spacing only. */
 export function normalizeUtterance(text: string): string {
@@ -38,7 +40,7 @@ export function normalizeUtterance(text: string): string {
  * @example
  * sentences('A nurse! Where do you live?'); // ['A nurse!', 'Where do you live?']
  */
-export function sentences(text: string): string[] {
+export const sentences: (text: string) => readonly string[] = remember((text) => {
   const parts = text.split(/\n+|(?<=[.!?…]["')]?)(?<!\b(?:Dr|Mr|Mrs|Ms|St|vs|e\.g|i\.e|a\.m|p\.m)\.)\s+/);
   const found: string[] = [];
   for (const part of parts.map((each) => each.trim())) {
@@ -48,7 +50,7 @@ export function sentences(text: string): string[] {
     else found.push(part);
   }
   return found;
-}
+});
 
 /**
  * Strips the endings of English plurals and verb forms, so that "hiking" and "hikes" meet. What is left is a key, not a word.
@@ -66,11 +68,11 @@ export function stem(word: string): string {
 }
 
 /** The different stems of the words that carry a subject. */
-export function contentWords(text: string): Set<string> {
+export const contentWords: (text: string) => ReadonlySet<string> = remember((text) => {
   const found = new Set<string>();
   for (const word of words(text)) if (!stopwords.has(word) && (word.length > 1 || /\d/.test(word))) found.add(stem(word));
   return found;
-}
+});
 
 /** Whether two texts have a subject word in common. */
 export function shareContent(a: string, b: string): boolean {

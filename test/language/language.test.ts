@@ -152,6 +152,7 @@ describe('questions', () => {
     expect(wasAsked('Where do you live?', ['Hello. where do you live ?'])).toBe(true);
     expect(wasAsked('So where do you live now?', ['Where do you live?'])).toBe(true);
     expect(wasAsked('Where do you work?', ['Where do you live?'])).toBe(false);
+    expect(wasAsked('Where do you live?', ['What do you do for a living?'])).toBe(false);
     expect(wasAsked('How are you?', ['And you?'])).toBe(false);
   });
 });

@@ -239,10 +239,13 @@ describe('informativeness', () => {
     ['adds to what was said', 'A nurse, that keeps you busy.', true],
     ['is a copy', 'I work as a nurse.', false],
     ['is a copy from the other side', 'You work as a nurse!', false],
-    // work, nurse of work, nurse: 100 % of its subject words
-    ['is made of the user’s words', 'A nurse at work?', false],
-    // nurse of nurse, live: 50 %
-    ['is half of the user’s words', 'A nurse. Where do you live?', true],
+    // work, nurse of work, nurse: 100     ['is made of the user’s words', 'A nurse at work?', false],
+    // nurse of nurse, live and a new question: 33 %
+    ['is a third of the user’s words', 'A nurse. Where do you live?', true],
+    // nurse of nurse and a new question: 50 %
+    ['asks something new without a subject word', 'A nurse. What do you do for fun?', true],
+    // nurse of nurse; the question is not new
+    ['asks back what was said', 'A nurse? You are a nurse?', false],
     ['flatters', 'A nurse, you are so inspiring! Where do you live?', false],
     ['praises the question', 'Great question! I like nurses.', false],
     ['says nothing', ' ', false],

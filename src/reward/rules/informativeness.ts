@@ -1,16 +1,18 @@
-import { isFlattery, sentences, words } from '../../language/index';
+import { isFlattery, sentences, shareContent, words } from '../../language/index';
 import { fail, pass, type Rule } from './reading';
 
 /** Adds something: neither parrots the user nor flatters. */
-export const informativeness: Rule = ({ reply, content, message, messageContent, bounds }) => {
+export const informativeness: Rule = ({ reply, content, questions, message, messageContent, bounds }) => {
   if (words(reply).length === 0) return fail('says nothing');
   if (isFlattery(reply)) return fail('flatters or praises emptily');
   const heard = turnedRound(message);
   const parroted = sentences(reply).find((sentence) => words(sentence).length >= 3 && heard.includes(turnedRound(sentence)));
   if (parroted !== undefined) return fail(`says the user's own words back: "${parroted}"`);
   const echoed = [...content].filter((word) => messageContent.has(word)).length;
-  const share = content.size === 0 ? 0 : echoed / content.size;
-  if (share >= bounds.maxEcho) return fail(`${Math.round(100 * share)} % of its subject words are the user's`);
+  // A question on another subject is something new, even one without a subject word, as "What do you do for fun?" is.
+  const asked = questions.filter((question) => !shareContent(question, message)).length;
+  const share = content.size === 0 ? 0 : echoed / (content.size + asked);
+  if (share >= bounds.maxEcho) return fail(`${Math.round(100 * share)} % of what it says is the user's`);
   return pass('adds something of its own');
 };
 
