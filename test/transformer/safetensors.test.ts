@@ -8,12 +8,13 @@ import {
   encodeSafetensors,
   readSafetensorsHeader,
   type StoredTensor,
+  type TensorToStore,
   toFloat32Array,
   toInt32Array,
 } from '../../src/transformer/index';
 import { describeWithShared, sharedPath } from '../shared';
 
-const weights = new Map([
+const weights = new Map<string, { shape: number[]; data: Float32Array | Int32Array }>([
   ['b.weight', { shape: [2, 3], data: Float32Array.of(1, -2, 3.5, 0, 1e-30, 6) }],
   ['a.ids', { shape: [2], data: Int32Array.of(-7, 2 ** 31 - 1) }],
 ]);
@@ -55,9 +56,12 @@ describe('safetensors', () => {
   });
 
   it('starts the data, and every tensor, where its type can be read without copying', () => {
-    const file = encodeSafetensors(
-      new Map([['odd', raw('U8', Uint8Array.of(1, 2, 3))], ...weights, ['wide', raw('F64', Float64Array.of(1))]]),
-    );
+    const tensors = new Map<string, TensorToStore>([
+      ['odd', raw('U8', Uint8Array.of(1, 2, 3))],
+      ...weights,
+      ['wide', raw('F64', Float64Array.of(1))],
+    ]);
+    const file = encodeSafetensors(tensors);
     const { entries } = readSafetensorsHeader(file, file.byteLength, 'f');
     expect(entries.get('wide')!.begin % 8).toBe(0);
     expect(entries.get('b.weight')!.begin % 4).toBe(0);
