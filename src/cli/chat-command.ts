@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { PersonalizedAgent } from '../agent/index';
 import { ProfileSchema } from '../profile/index';
 import { existingFolder, httpUrl } from './arguments';
-import { chatModelFromFlags } from './chat-model-options';
+import { apiKeyHelp, chatModelFromFlags } from './chat-model-options';
 import type { CommandContext, OpenedPolicy } from './context';
 import { converse } from './conversation';
 import { printLine } from './terminal';
@@ -33,12 +33,12 @@ export function chatCommand(context: CommandContext): Command {
     .description('Talk to a trained policy or to a chat model through a personalized agent, and see what it learns about you.')
     .optionsGroup('Who answers (one of both):')
     .option('--policy <folder>', 'a policy that was saved by train', existingFolder)
-    .option('--model <name>', 'a chat model behind an OpenAI-compatible API; the key is read from $OPENAI_API_KEY')
+    .option('--model <name>', 'a chat model behind an OpenAI-compatible API')
     .option('--base-url <url>', 'its server (default: $OPENAI_BASE_URL)', httpUrl)
     .optionsGroup('Output:')
     .option('--json', 'for machines: stdout is one JSON object with all turns, printed at the end')
     .helpOption('-h, --help', 'show this help')
-    .addHelpText('after', examples)
+    .addHelpText('after', examples + apiKeyHelp)
     .action((flags: ChatFlags) => chat(flags, context));
 }
 

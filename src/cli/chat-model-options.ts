@@ -12,21 +12,25 @@ export interface ChatModelFlags {
 }
 
 /**
- * The chat model that the flags name, if any. The key is never a flag, which a process list would show: it comes from `OPENAI_API_KEY`.
- * A server of one's own usually needs none.
+ * The chat model that the flags name, if any. A key is never a flag, which a process list would show. `OPENAI_API_KEY` belongs to OpenAI
+ * or to `OPENAI_BASE_URL`; a server that a flag names gets `RLPA_API_KEY`, if there is one, so that no key goes where it was not meant to.
  */
-export function chatModelFromFlags(flags: ChatModelFlags, terminal: Terminal): ChatModel | undefined {
-  const { model, modelFlag, baseUrlFlag } = flags;
+export function chatModelFromFlags(flags: ChatModelFlags, { env }: Terminal): ChatModel | undefined {
+  const { model, baseUrl, modelFlag, baseUrlFlag } = flags;
   if (model === undefined) {
-    if (flags.baseUrl !== undefined) throw new UsageError(`${baseUrlFlag} needs ${modelFlag} NAME: the model to ask for at that address.`);
+    if (baseUrl !== undefined) throw new UsageError(`${baseUrlFlag} needs ${modelFlag} NAME: the model to ask for at that address.`);
     return undefined;
   }
-  const baseURL = flags.baseUrl ?? terminal.env.OPENAI_BASE_URL;
-  const apiKey = terminal.env.OPENAI_API_KEY;
-  if (baseURL === undefined && !apiKey) {
+  if (baseUrl !== undefined) return openAIChat({ model, baseURL: baseUrl, apiKey: env.RLPA_API_KEY });
+  if (!env.OPENAI_API_KEY && !env.OPENAI_BASE_URL) {
     throw new UsageError(
       `${modelFlag} ${model} needs OPENAI_API_KEY in the environment, or ${baseUrlFlag} URL of an OpenAI-compatible server.`,
     );
   }
-  return openAIChat({ model, baseURL, apiKey: apiKey || 'none' });
+  return openAIChat({ model, baseURL: env.OPENAI_BASE_URL, apiKey: env.OPENAI_API_KEY });
 }
+
+/** For the help of every command that takes a chat model. */
+export const apiKeyHelp = `
+API keys are read from the environment: OPENAI_API_KEY for OpenAI or $OPENAI_BASE_URL, RLPA_API_KEY for a server given by a flag.
+`;

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { existingFolder, httpUrl, positiveInteger } from './arguments';
-import { chatModelFromFlags } from './chat-model-options';
+import { apiKeyHelp, chatModelFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
 import type { EvaluationOptions } from './experiment';
 import { progressDisplay } from './progress';
@@ -39,7 +39,7 @@ export function evalCommand(context: CommandContext): Command {
     .description('Measure how well a policy or a chat model gets to know people and answers them.')
     .optionsGroup('Who is measured (one of both):')
     .option('--policy <folder>', 'a policy that was saved by train', existingFolder)
-    .option('--model <name>', 'a chat model behind an OpenAI-compatible API; the key is read from $OPENAI_API_KEY')
+    .option('--model <name>', 'a chat model behind an OpenAI-compatible API')
     .option('--base-url <url>', 'its server (default: $OPENAI_BASE_URL)', httpUrl);
   addPeopleOptions(command)
     .option('--users <n>', "how many people (default: the recipe's)", positiveInteger)
@@ -48,7 +48,7 @@ export function evalCommand(context: CommandContext): Command {
     .optionsGroup('Reward:');
   addJudgeOptions(command);
   return addOutputOptions(command)
-    .addHelpText('after', examples)
+    .addHelpText('after', examples + apiKeyHelp)
     .action((flags: EvalFlags) => evaluateSubject(flags, context));
 }
 

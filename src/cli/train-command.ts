@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { nonNegativeNumber, policyName, positiveInteger, positiveNumber } from './arguments';
-import { chatModelFromFlags } from './chat-model-options';
+import { apiKeyHelp, chatModelFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
 import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes } from './experiment';
 import { type ProgressDisplay, progressDisplay } from './progress';
@@ -77,7 +77,7 @@ export function trainCommand(context: CommandContext): Command {
     .option('--resume', 'go on from the last checkpoint in --out')
     .option('--checkpoint-every <n>', "iterations between checkpoints (default: the recipe's)", positiveInteger);
   return addOutputOptions(command)
-    .addHelpText('after', examples)
+    .addHelpText('after', examples + apiKeyHelp)
     .action((flags: TrainFlags) => train(flags, context));
 }
 
