@@ -30,6 +30,7 @@ export interface RejectedValue {
 export type SlotReading<Value = unknown> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly reason: string };
 
 const defaultMaxLength = 1000;
+const emptyList: readonly unknown[] = Object.freeze([]);
 
 /** What we want to know about a user: named, typed slots. */
 export class ProfileSchema<S extends SlotMap = SlotMap> {
@@ -142,7 +143,9 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
       if (rejected.length > 0) throw invalidProfile(rejected[0]!);
     }
     const next = freezeValues(this.#definitions(), values);
-    if (JSON.stringify(next) === JSON.stringify(profile.values)) return profile;
+    const touched = new Set(changes.map(({ slot }) => slot));
+    const same = (slot: string) => JSON.stringify(next[slot]) === JSON.stringify((profile.values as typeof next)[slot]);
+    if ([...touched].every(same)) return profile;
     return new Profile(this, next as ValuesOf<S>, profile.version + 1);
   }
 
@@ -251,7 +254,10 @@ function freezeValues(definitions: Readonly<Record<string, SlotDefinition>>, val
   const frozen: Record<string, unknown> = {};
   for (const { key, cardinality } of Object.values(definitions)) {
     const value = values[key];
-    frozen[key] = freeze(cardinality === 'one' ? value : distinct(Array.isArray(value) ? value : []));
+    if (Object.isFrozen(value))
+      frozen[key] = value; // primitives, and what another profile of the schema holds already
+    else frozen[key] = freeze(cardinality === 'one' ? value : distinct(value as unknown[]));
+    if (cardinality === 'many') frozen[key] ??= emptyList;
   }
   return Object.freeze(frozen);
 }

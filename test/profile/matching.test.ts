@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { ChatModel, ChatRequest } from '../../src/chat/index';
@@ -17,6 +20,7 @@ import {
   slot,
 } from '../../src/profile/index';
 import { Random } from '../../src/random';
+import { writeTinyEmbeddingModel } from './tiny-embedding-model';
 
 const item = (text: unknown, name = 'interests') => profileItem(name, text);
 
@@ -233,6 +237,22 @@ describe('embeddingMatcher', () => {
     const waiting = hanging.similarity([[item('a'), item('b')]], controller.signal);
     controller.abort();
     await expect(waiting).rejects.toMatchObject({ code: 'aborted' });
+  });
+
+  it('runs a feature-extraction model from a local folder', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'rlpa-embedding-'));
+    try {
+      writeTinyEmbeddingModel(folder, { night: [1, 0], nurse: [0, 1], pilot: [-1, -1] });
+      const similarities = await embeddingMatcher({ model: folder }).similarity([
+        [item('night nurse'), item('nurse')],
+        [item('nurse'), item('pilot')],
+      ]);
+      // mean of [1, 0] and [0, 1] is [.5, .5]; its cosine with [0, 1] is 1/√2, whatever the padding of the batch
+      expect(similarities[0]).toBeCloseTo(Math.SQRT1_2, 6);
+      expect(similarities[1]).toBe(0);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('says which model could not be loaded', async () => {
