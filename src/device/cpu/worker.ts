@@ -49,6 +49,9 @@ async function serve(request: Request): Promise<unknown> {
         interOpNumThreads: 1,
         executionMode: 'sequential',
         graphOptimizationLevel: 'all',
+        // An arena a session keeps what its largest run needed: with a program a shape that is gigabytes, for a few per cent of speed.
+        enableCpuMemArena: false,
+        enableMemPattern: false,
         logSeverityLevel: 3,
         extra: { session: { intra_op: { allow_spinning: '0' } } },
       });
