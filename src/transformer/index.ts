@@ -27,7 +27,6 @@ export {
   projections,
 } from './lora';
 export {
-  assertFinite,
   decodeSafetensors,
   encodeSafetensors,
   planSafetensors,
@@ -40,9 +39,8 @@ export {
   type StoredTensor,
   safetensorsPrefixBytes,
   type TensorToStore,
-  toFloat32Array,
-  toInt32Array,
   toStoredTensor,
 } from './safetensors';
+export { assertFinite, toFloat32Array, toInt32Array } from './tensor-values';
 export { type DecodeOptions, type EncodeOptions, Tokenizer, TokenStream } from './tokenizer';
 export { valueHead, valueHeadShapes } from './value-head';
