@@ -57,7 +57,7 @@ async function chat(flags: ChatFlags, context: CommandContext): Promise<void> {
 
 /** A policy brings the schema that it was trained with; a chat model gets the standard one. */
 async function openSpeaker({ policy, model, baseUrl }: ChatFlags, context: CommandContext): Promise<OpenedPolicy> {
-  const chatModel = chatModelFromFlags({ model, baseUrl, modelFlag: '--model', baseUrlFlag: '--base-url' }, context.terminal);
+  const chatModel = chatModelFromFlags({ model, baseUrl, flag: '--model' }, context.terminal);
   if ((policy === undefined) === (chatModel === undefined)) {
     throw new UsageError('Say who answers: either --policy FOLDER or --model NAME.');
   }

@@ -1,22 +1,15 @@
 import { Command } from 'commander';
 import { existingFolder, httpUrl, positiveInteger } from './arguments';
-import { apiKeyHelp, chatModelFromFlags } from './chat-model-options';
+import { addHelperOptions, apiKeyHelp, chatModelFromFlags, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
 import type { EvaluationOptions } from './experiment';
 import { progressDisplay } from './progress';
 import { evaluationOutcome, printOutcome } from './results';
-import {
-  addJudgeOptions,
-  addOutputOptions,
-  addPeopleOptions,
-  type JudgeFlags,
-  type PeopleFlags,
-  seedOption,
-  turnsOption,
-} from './shared-options';
+import { addOutputOptions, addPeopleOptions, seedOption, turnsOption } from './shared-options';
 import { UsageError } from './usage-error';
 
-interface EvalFlags extends PeopleFlags, JudgeFlags, OutputFlags {
+interface EvalFlags extends HelperFlags, OutputFlags {
+  readonly dialogues?: string;
   readonly policy?: string;
   readonly model?: string;
   readonly baseUrl?: string;
@@ -44,9 +37,8 @@ export function evalCommand(context: CommandContext): Command {
   addPeopleOptions(command)
     .option('--users <n>', "how many people (default: the recipe's)", positiveInteger)
     .addOption(turnsOption())
-    .addOption(seedOption())
-    .optionsGroup('Reward:');
-  addJudgeOptions(command);
+    .addOption(seedOption());
+  addHelperOptions(command);
   return addOutputOptions(command)
     .addHelpText('after', examples + apiKeyHelp)
     .action((flags: EvalFlags) => evaluateSubject(flags, context));
@@ -63,14 +55,7 @@ async function evaluateSubject(flags: EvalFlags, context: CommandContext): Promi
       seed: flags.seed,
       evalUsers: flags.users,
       turns: flags.turns,
-      userModel: chatModelFromFlags(
-        { model: flags.userModel, baseUrl: flags.userBaseUrl, modelFlag: '--user-model', baseUrlFlag: '--user-base-url' },
-        terminal,
-      ),
-      judgeModel: chatModelFromFlags(
-        { model: flags.judgeModel, baseUrl: flags.judgeBaseUrl, modelFlag: '--judge-model', baseUrlFlag: '--judge-base-url' },
-        terminal,
-      ),
+      ...helpersFromFlags(flags, terminal),
       signal,
       onProgress: (event) => display.update(event),
     });
@@ -82,8 +67,8 @@ async function evaluateSubject(flags: EvalFlags, context: CommandContext): Promi
 }
 
 /** The policy folder or the chat model that the flags name: exactly one. */
-function subjectFromFlags({ policy, model, baseUrl }: EvalFlags, { terminal }: CommandContext): EvaluationOptions['subject'] {
-  const chatModel = chatModelFromFlags({ model, baseUrl, modelFlag: '--model', baseUrlFlag: '--base-url' }, terminal);
+function subjectFromFlags({ policy, model, baseUrl, concurrency }: EvalFlags, { terminal }: CommandContext): EvaluationOptions['subject'] {
+  const chatModel = chatModelFromFlags({ model, baseUrl, flag: '--model', concurrency }, terminal);
   if ((policy === undefined) === (chatModel === undefined)) {
     throw new UsageError('Say who is measured: either --policy FOLDER or --model NAME.');
   }

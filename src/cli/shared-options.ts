@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { existingFile, httpUrl, positiveInteger, wholeNumber } from './arguments';
+import { existingFile, positiveInteger, wholeNumber } from './arguments';
 
 /** Options that several commands have, worded once. */
 
@@ -20,15 +20,7 @@ export function addPeopleOptions(command: Command): Command {
         .default('generated')
         .conflicts('dialogues'),
     )
-    .option('--dialogues <file.csv>', 'recorded people instead: a CSV of dialogues with persona sentences', existingFile)
-    .option('--user-model <name>', 'let this chat model play the users (default: scripted users, no model needed)')
-    .option('--user-base-url <url>', 'OpenAI-compatible server of the user model (default: $OPENAI_BASE_URL)', httpUrl);
-}
-
-export function addJudgeOptions(command: Command): Command {
-  return command
-    .option('--judge-model <name>', 'let this chat model judge replies (default: transparent rules, no model needed)')
-    .option('--judge-base-url <url>', 'OpenAI-compatible server of the judge model (default: $OPENAI_BASE_URL)', httpUrl);
+    .option('--dialogues <file.csv>', 'recorded people instead: a CSV of dialogues with persona sentences', existingFile);
 }
 
 export function seedOption(): Option {
@@ -37,15 +29,4 @@ export function seedOption(): Option {
 
 export function turnsOption(): Option {
   return new Option('--turns <n>', "turns in a dialogue (default: the recipe's)").argParser(positiveInteger);
-}
-
-export interface PeopleFlags {
-  readonly dialogues?: string;
-  readonly userModel?: string;
-  readonly userBaseUrl?: string;
-}
-
-export interface JudgeFlags {
-  readonly judgeModel?: string;
-  readonly judgeBaseUrl?: string;
 }

@@ -2,25 +2,18 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { nonNegativeNumber, policyName, positiveInteger, positiveNumber } from './arguments';
-import { apiKeyHelp, chatModelFromFlags } from './chat-model-options';
+import { addHelperOptions, apiKeyHelp, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
 import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes } from './experiment';
 import { type ProgressDisplay, progressDisplay } from './progress';
 import { ablationOutcome, experimentOutcome, printOutcome } from './results';
 import { resumeCommand } from './resume-advice';
-import {
-  addJudgeOptions,
-  addOutputOptions,
-  addPeopleOptions,
-  type JudgeFlags,
-  type PeopleFlags,
-  seedOption,
-  turnsOption,
-} from './shared-options';
+import { addOutputOptions, addPeopleOptions, seedOption, turnsOption } from './shared-options';
 import { printLine } from './terminal';
 import { UsageError } from './usage-error';
 
-interface TrainFlags extends PeopleFlags, JudgeFlags, OutputFlags {
+interface TrainFlags extends HelperFlags, OutputFlags {
+  readonly dialogues?: string;
   readonly policy: string;
   readonly lora?: number;
   readonly device: 'cpu';
@@ -64,7 +57,7 @@ export function trainCommand(context: CommandContext): Command {
       new Option('--reward <parts>', 'what earns: knowing the profile, the response, or both').choices(rewardModes).default('both'),
     )
     .addOption(new Option('--ablation', 'train once for each of the three rewards and print one table').conflicts('reward'));
-  addJudgeOptions(command)
+  addHelperOptions(command)
     .optionsGroup('Training:')
     .option('--iterations <n>', "PPO iterations (default: the recipe's)", positiveInteger)
     .addOption(turnsOption())
@@ -138,14 +131,7 @@ function experimentOptions(flags: TrainFlags, { terminal, signal }: CommandConte
     policyFolder: flags.policy === 'tiny' ? undefined : flags.policy,
     loraRank: flags.lora,
     device: flags.device,
-    userModel: chatModelFromFlags(
-      { model: flags.userModel, baseUrl: flags.userBaseUrl, modelFlag: '--user-model', baseUrlFlag: '--user-base-url' },
-      terminal,
-    ),
-    judgeModel: chatModelFromFlags(
-      { model: flags.judgeModel, baseUrl: flags.judgeBaseUrl, modelFlag: '--judge-model', baseUrlFlag: '--judge-base-url' },
-      terminal,
-    ),
+    ...helpersFromFlags(flags, terminal),
     outDir: flags.out,
     resume: flags.resume,
     checkpointEvery: flags.checkpointEvery,

@@ -25,7 +25,7 @@ describe('rlpa --help', () => {
 
   it('groups the options of train by what they are about', async () => {
     const { stdout } = await commandLine(['train', '--help']);
-    const groups = ['Policy:', 'People to talk to:', 'Reward:', 'Training:', 'Files:', 'Output:'];
+    const groups = ['Policy:', 'People to talk to:', 'Reward:', 'Chat models as users and judge', 'Training:', 'Files:', 'Output:'];
     expect(groups.map((group) => stdout.indexOf(`\n${group}`))).toEqual(
       groups.map((group) => stdout.indexOf(`\n${group}`)).toSorted((a, b) => a - b),
     );
