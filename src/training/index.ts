@@ -12,16 +12,11 @@ export type { Checkpoint, CheckpointStore, MetricsLog } from './checkpoint';
 export { type DialogueLayout, layOutDialogue, type SampledTurn } from './dialogue-layout';
 export { type Experience, type ExperienceOptions, type ExperienceReport, gatherExperience } from './experience';
 export type { OptimizerOptions } from './optimizer';
+export type { PPOTrainerEvents, TrainingWarning, TrainingWarningCode } from './ppo-events';
 export { measureRollouts, type PPOMetrics, type RolloutMetrics, timingMetrics } from './ppo-metrics';
 export { type PPOHyperparameters, paperDefaults, ppoDefaults } from './ppo-options';
-export {
-  PPOTrainer,
-  type PPOTrainerEvents,
-  type PPOTrainerOptions,
-  type TrainingWarning,
-  type TrainingWarningCode,
-  type TrainOptions,
-} from './ppo-trainer';
+export { PPOTrainer } from './ppo-trainer';
+export type { PPOTrainerOptions, TrainOptions } from './ppo-trainer-options';
 export { type UpdatePlan, type UpdateReport, updateWithPPO } from './ppo-update';
 export { drawPersonas, type RolloutEnvironment, type RolloutRequest } from './rollout';
 export { type AdaptiveKlOptions, nextKlCoefficient, type ScheduleShape, scheduleFactor } from './schedule';

@@ -13,7 +13,10 @@ export interface PPOHyperparameters extends OptimizerOptions {
   readonly epochs: number;
   /** Optimiser steps a pass: the dialogues are shuffled and divided into so many parts. */
   readonly minibatches: number;
-  /** Discount from turn to turn. */
+  /**
+   * Discount from turn to turn. With 1, dialogues that the turn limit always truncates, and credit along the dialogue, values have no
+   * bound: each iteration adds the rewards of a dialogue to them.
+   */
   readonly gamma: number;
   /** GAE's λ. */
   readonly lambda: number;
@@ -59,7 +62,7 @@ export const ppoDefaults: PPOHyperparameters = {
   weightDecay: 0,
   decayAll: false,
   maxGradientNorm: 1,
-  gamma: 1,
+  gamma: 0.9,
   lambda: 0.95,
   credit: 'dialogue',
   clip: 0.2,
@@ -77,9 +80,9 @@ export const ppoDefaults: PPOHyperparameters = {
 };
 
 /**
- * The paper's training line, for policies of billions of parameters: pass it with `samplesPerTurn: 4` in the environment to come near
- * the reference run, and with `credit: 'turn'` to take its credit assignment too. Its batches of 256 and 128 are samples, here counted
- * as dialogues.
+ * The paper's training line with the credit assignment of its reference code, for policies of billions of parameters. With
+ * `samplesPerTurn: 4` and `continuation: 'best'` in the environment it comes near the reference run. Batches of 256 and 128 samples
+ * there are counted as dialogues here.
  */
 export const paperDefaults = {
   dialogues: 256,
@@ -93,6 +96,7 @@ export const paperDefaults = {
   maxGradientNorm: 1,
   gamma: 1,
   lambda: 0.95,
+  credit: 'turn',
   clip: 0.2,
   valueClip: 0.2,
   kl: 'reward',

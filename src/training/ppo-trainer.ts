@@ -5,84 +5,16 @@ import type { TrainablePolicy } from '../policy/index';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import { RewardScale, type RewardScaleState } from './advantage';
-import { type CheckpointStore, type MetricsLog, RunRecord } from './checkpoint';
+import { RunRecord } from './checkpoint';
 import { type Experience, gatherExperience } from './experience';
-import {
-  abortSignal,
-  aFunction,
-  checkOptions,
-  checkpointStore,
-  givenOptions,
-  listOf,
-  metricsLog,
-  type OptionRule,
-  optional,
-  rule,
-  trainablePolicy,
-  withMethods,
-} from './options';
+import { checkOptions, givenOptions } from './options';
+import { metricWarnings, type PPOTrainerEvents, type TrainingWarningCode } from './ppo-events';
 import { measureRollouts, type PPOMetrics } from './ppo-metrics';
-import { type PPOHyperparameters, ppoDefaults, ppoRules } from './ppo-options';
-import { type UpdateReport, updateWithPPO } from './ppo-update';
+import { type PPOHyperparameters, ppoDefaults } from './ppo-options';
+import { type PPOTrainerOptions, type TrainOptions, trainerRules, trainRules } from './ppo-trainer-options';
+import { noUpdate, type UpdateReport, updateWithPPO } from './ppo-update';
 import { drawPersonas, historyForm, type RolloutEnvironment } from './rollout';
 import { nextKlCoefficient } from './schedule';
-
-export interface PPOTrainerOptions extends Partial<PPOHyperparameters> {
-  readonly policy: TrainablePolicy;
-  readonly environment: RolloutEnvironment;
-  /** The users to train with. */
-  readonly personas: readonly Persona[];
-  /** Where checkpoints go; without it the run cannot be resumed. `fileCheckpoints(directory)` of `rlpa/node` keeps them in files. */
-  readonly checkpoints?: CheckpointStore;
-  /** Where the metrics of every iteration go besides the event. `fileMetrics(path)` of `rlpa/node` writes JSONL. */
-  readonly metricsLog?: MetricsLog;
-  /** Milliseconds, for the timing metrics only. */
-  readonly now?: () => number;
-}
-
-export interface TrainOptions {
-  /** Length of the whole run, what a checkpoint already has included. The schedules refer to it. */
-  readonly iterations: number;
-  /** Go on from the latest checkpoint of the store, if there is one. */
-  readonly resume?: boolean;
-  readonly signal?: AbortSignal;
-}
-
-export type TrainingWarningCode =
-  /** Advantages did not vary: the iteration changed nothing. */
-  | 'skipped-iteration'
-  /** Some dialogues broke off because their user could not be had. */
-  | 'failed-episodes'
-  /** Some turns had no verdict and were masked. */
-  | 'unjudged-turns'
-  /** Some samples were older than allowed and were dropped. */
-  | 'stale-samples'
-  /** Generation and scoring disagree by more than rounding explains. */
-  | 'generation-mismatch'
-  /** A resumed run has other options than the one that was stopped. */
-  | 'options-changed';
-
-export interface TrainingWarning {
-  readonly code: TrainingWarningCode;
-  readonly message: string;
-  /** 1-based. */
-  readonly iteration: number;
-}
-
-export interface PPOTrainerEvents {
-  rollout: (event: {
-    readonly iteration: number;
-    readonly iterations: number;
-    readonly episodes: readonly Episode[];
-    readonly seconds: number;
-  }) => void;
-  iteration: (event: { readonly iteration: number; readonly iterations: number; readonly metrics: PPOMetrics }) => void;
-  checkpoint: (event: { readonly iteration: number; readonly location: string }) => void;
-  warning: (event: TrainingWarning) => void;
-}
-
-/** Above this, log-probabilities of generation and scoring differ by more than the order of float32 sums. */
-const largestRoundingDifference = 1e-2;
 
 /**
  * Trains a policy by proximal policy optimisation (Schulman et al. 2017) on whole dialogues with simulated users. An iteration rolls
@@ -253,7 +185,7 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
       updateTokensPerSecond: sequenceTokens(experience) / updateSeconds,
     };
     await this.#record.log(iteration, metrics);
-    this.#warnAbout(metrics);
+    for (const [code, message] of metricWarnings(metrics, this.options)) this.#warn(code, message);
     this.emit('iteration', { iteration, iterations, metrics });
     if (iteration % this.options.checkpointEvery === 0 || iteration === iterations) await this.#save(iterations);
   }
@@ -292,25 +224,6 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
     return Object.fromEntries(Object.entries({ ...this.options, iterations }).map(([option, value]) => [option, String(value)]));
   }
 
-  #warnAbout(metrics: PPOMetrics): void {
-    if (metrics.skipped) this.#warn('skipped-iteration', 'All advantages were equal: the iteration changed nothing.');
-    if (metrics.failedEpisodes > 0) {
-      this.#warn('failed-episodes', `${metrics.failedEpisodes} of ${metrics.episodes} dialogues broke off; the turns before were used.`);
-    }
-    if (metrics.unjudgedTurns > 0) {
-      this.#warn('unjudged-turns', `${metrics.unjudgedTurns} of ${metrics.turns} turns had no verdict and were masked.`);
-    }
-    if (metrics.droppedStaleTurns > 0) {
-      this.#warn(
-        'stale-samples',
-        `${metrics.droppedStaleTurns} of ${metrics.turns} turns were up to ${metrics.maxAge} steps old and were dropped.`,
-      );
-    }
-    if (metrics.maxLogProbDifference > largestRoundingDifference) {
-      this.#warn('generation-mismatch', `Log-probabilities of generation and scoring differ by up to ${metrics.maxLogProbDifference}.`);
-    }
-  }
-
   #warn(code: TrainingWarningCode, message: string): void {
     this.emit('warning', { code, message, iteration: this.#iteration });
   }
@@ -324,40 +237,6 @@ interface TrainerState {
   readonly skippedIterations: number;
   readonly options: Readonly<Record<string, string>>;
 }
-
-const trainerRules: Record<keyof PPOTrainerOptions, OptionRule> = {
-  ...ppoRules,
-  policy: trainablePolicy,
-  environment: withMethods('an environment', 'rollout'),
-  personas: listOf('persona'),
-  checkpoints: optional(checkpointStore),
-  metricsLog: optional(metricsLog),
-  now: optional(aFunction),
-};
-
-const trainRules: Record<keyof TrainOptions, OptionRule> = {
-  iterations: rule.count,
-  resume: optional(rule.boolean),
-  signal: optional(abortSignal),
-};
-
-const noUpdate: UpdateReport = {
-  policyLoss: 0,
-  valueLoss: 0,
-  entropy: 0,
-  klK1: 0,
-  klK3: 0,
-  clipFraction: 0,
-  approximateKl: 0,
-  loss: 0,
-  ratioMin: 1,
-  ratioMax: 1,
-  gradientNorm: 0,
-  updates: 0,
-  stoppedEarly: false,
-  learningRate: 0,
-  valueLearningRate: 0,
-};
 
 /** Users or judges that all fail are no batch to skip, but the end of the run: otherwise it would idle through its iterations. */
 function assertSomethingToLearn(episodes: readonly Episode[], { trainableTokens, report }: Experience): void {

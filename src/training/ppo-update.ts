@@ -25,6 +25,25 @@ export interface UpdateReport extends PPOLossReport {
   readonly valueLearningRate: number;
 }
 
+/** The report of an iteration that was skipped. */
+export const noUpdate: UpdateReport = {
+  policyLoss: 0,
+  valueLoss: 0,
+  entropy: 0,
+  klK1: 0,
+  klK3: 0,
+  clipFraction: 0,
+  approximateKl: 0,
+  loss: 0,
+  ratioMin: 1,
+  ratioMax: 1,
+  gradientNorm: 0,
+  updates: 0,
+  stoppedEarly: false,
+  learningRate: 0,
+  valueLearningRate: 0,
+};
+
 /**
  * Epochs over an iteration's dialogues in shuffled minibatches. The loss of each step is normalised by its own number of trainable
  * tokens. The epochs end before a step at which the approximate KL to the sampling policy exceeds `stopKl`.

@@ -18,7 +18,8 @@ function withTurn(episode: Episode, index: number, change: (turn: EpisodeTurn) =
   return { ...episode, turns: episode.turns.map((turn, t) => (t === index ? change(turn) : turn)) };
 }
 
-const unjudged: TurnReward = { total: 0, status: 'unjudged', failure: 'timeout: the judge' };
+/** The total is meaningless, and must not count. */
+const unjudged: TurnReward = { total: -100, status: 'unjudged', failure: 'timeout: the judge' };
 
 describe('experience from rollouts', () => {
   it('trains on what the policy wrote and on nothing that it read', async () => {

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import type { DialogueEnvironment } from '../../src/environment/index';
 import { RlpaError } from '../../src/errors';
 import type { PPOSequence } from '../../src/policy/trainable-policy';
 import { Random } from '../../src/random';
@@ -9,6 +10,7 @@ import {
   type PPOTrainerOptions,
   paperDefaults,
   ppoDefaults,
+  type RolloutEnvironment,
   type TrainingWarning,
   updateWithPPO,
 } from '../../src/training/index';
@@ -215,6 +217,18 @@ describe('the KL to the reference', () => {
     }
   });
 
+  it('is in the rewards only when it is to be', async () => {
+    const earned = async (kl: 'reward' | 'k3') => {
+      // λ = 0 and a value head that stays at 0: the return of a token is what it earned itself.
+      const { trainer, policy } = setUp({ kl, klCoefficient: 1, lambda: 0, valueWarmup: 0, valueLearningRate: 0 });
+      await trainer.train({ iterations: 2 });
+      return (policy.seen.at(-1)!.sequences as PPOSequence[]).flatMap(({ returns }) => [...returns]);
+    };
+    const eighths = (value: number) => Number.isInteger(value * 8);
+    expect((await earned('k3')).every(eighths)).toBe(true);
+    expect((await earned('reward')).every(eighths)).toBe(false);
+  });
+
   it.each(['reward', 'k3'] as const)('holds the policy back, as %s', async (kl) => {
     const drift = async (klCoefficient: number) => {
       const { trainer, iterations } = setUp({ kl, klCoefficient, dialogues: 32 });
@@ -231,6 +245,20 @@ describe('the KL to the reference', () => {
     expect(iterations[0]!.klCoefficient).toBe(0.1);
     expect(iterations[1]!.klCoefficient).toBeCloseTo(0.08, 10);
     expect(iterations[2]!.klCoefficient).toBeCloseTo(iterations[1]!.kl > 1e-4 ? 0.096 : 0.064, 10);
+  });
+});
+
+describe('values', () => {
+  it('that nothing bounds are warned of, once', async () => {
+    const warned = async (options: Parameters<typeof setUp>[0]) => {
+      const { trainer, warnings } = setUp(options);
+      await trainer.train({ iterations: 2 });
+      return warnings.filter(({ code }) => code === 'unbounded-values').length;
+    };
+    expect(await warned({ gamma: 1, toy: { end: 'truncated' } })).toBe(1);
+    expect(await warned({ gamma: 0.9, toy: { end: 'truncated' } })).toBe(0);
+    expect(await warned({ gamma: 1, toy: { end: 'terminated' } })).toBe(0);
+    expect(await warned({ gamma: 1, credit: 'turn', toy: { end: 'truncated' } })).toBe(0);
   });
 });
 
@@ -306,9 +334,9 @@ describe('users', () => {
 
 describe('a run that is stopped', () => {
   const options = { seed: 5, klTarget: 0.01, klHorizon: 50, rewardScaling: true, schedule: 'cosine' } as const;
-  const uninterrupted = async () => {
+  const uninterrupted = async (policyOptions: TabularPolicyOptions = {}) => {
     const log = new MemoryLog();
-    const { trainer, policy } = setUp({ ...options, metricsLog: log });
+    const { trainer, policy } = setUp({ ...options, metricsLog: log, policy: policyOptions });
     await trainer.train({ iterations: 6 });
     return { log: log.records.map(({ metrics }) => withoutTimings(metrics)), state: await policy.exportState() };
   };
@@ -339,7 +367,8 @@ describe('a run that is stopped', () => {
   });
 
   it('by its signal rejects with aborted, in a rollout as in an update, and can be resumed', async () => {
-    const expected = await uninterrupted();
+    // In small micro-batches, so that an update can be left with some of its gradient.
+    const expected = await uninterrupted({ microBatch: 2 });
     for (const method of ['act', 'score', 'accumulatePPO', 'update']) {
       const checkpoints = new MemoryCheckpoints();
       const log = new MemoryLog();
@@ -348,7 +377,7 @@ describe('a run that is stopped', () => {
       const onCall = (called: string) => {
         if (called === method && ++calls === 7) controller.abort(new Error('enough'));
       };
-      const { trainer } = setUp({ ...options, checkpoints, metricsLog: log, policy: { onCall } });
+      const { trainer } = setUp({ ...options, checkpoints, metricsLog: log, policy: { onCall, microBatch: 2 } });
       await expect(trainer.train({ iterations: 6, signal: controller.signal })).rejects.toMatchObject({ code: 'aborted' });
       expect(checkpoints.saved.length).toBeGreaterThan(0);
       await trainer.train({ iterations: 6, resume: true });
@@ -439,6 +468,10 @@ describe('resuming', () => {
 });
 
 describe('options', () => {
+  it('take a dialogue environment', () => {
+    expectTypeOf<DialogueEnvironment>().toExtend<RolloutEnvironment>();
+  });
+
   it.each([
     [{ learningRate: -1 }, 'learningRate', -1],
     [{ learningRate: Number.NaN }, 'learningRate', Number.NaN],
@@ -464,7 +497,7 @@ describe('options', () => {
   });
 
   it('that are undefined count as left out', () => {
-    expect(setUp({ gamma: undefined, klTarget: undefined }).trainer.options.gamma).toBe(1);
+    expect(setUp({ gamma: undefined, klTarget: undefined }).trainer.options.gamma).toBe(ppoDefaults.gamma);
   });
 
   it('refuse a policy that cannot be trained', () => {

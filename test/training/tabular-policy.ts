@@ -211,12 +211,13 @@ export class TabularPolicy implements TrainablePolicy {
     normalizer: number,
     signal?: AbortSignal,
   ): Promise<CrossEntropyReport> {
-    await this.options.onCall?.('accumulateCrossEntropy');
-    signal?.throwIfAborted();
     this.seen.push({ method: 'accumulateCrossEntropy', sequences });
+    const size = this.options.microBatch ?? sequences.length;
     let loss = 0;
     let tokens = 0;
-    for (const sequence of sequences) {
+    for (const [index, sequence] of sequences.entries()) {
+      if (index % size === 0) await this.options.onCall?.('accumulateCrossEntropy');
+      signal?.throwIfAborted();
       forEachAction(sequence, (t, context) => {
         const token = sequence.tokens[t]!;
         const logProb = this.#logProbs(this.logits, context);

@@ -33,7 +33,11 @@ export class ToyEnvironment implements RolloutEnvironment {
     await this.options.onRollout?.(request);
     const random = new Random(request.seed);
     const { turns: turnCount, reward, end = 'terminated' } = this.options;
-    const dialogues = request.personas.map((persona, d) => ({ persona, random: random.split('dialogue', d), turns: [] as EpisodeTurn[] }));
+    const dialogues = request.personas.map((persona, d) => ({
+      persona,
+      random: random.split('dialogue', d, persona.id),
+      turns: [] as EpisodeTurn[],
+    }));
     for (let turn = 1; turn <= turnCount; turn++) {
       const states = dialogues.map(({ random: dice, turns }, d) => this.#state(d, turns, dice.pick([...'abcd']), dice.uint32()));
       const actions = await (request.policy as Policy).act(states, { signal: request.signal });

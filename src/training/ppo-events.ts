@@ -1,0 +1,63 @@
+import type { Episode } from '../environment/index';
+import type { PPOMetrics } from './ppo-metrics';
+import type { PPOHyperparameters } from './ppo-options';
+
+export type TrainingWarningCode =
+  /** Advantages did not vary: the iteration changed nothing. */
+  | 'skipped-iteration'
+  /** Some dialogues broke off because their user could not be had. */
+  | 'failed-episodes'
+  /** Some turns had no verdict and were masked. */
+  | 'unjudged-turns'
+  /** Some samples were older than allowed and were dropped. */
+  | 'stale-samples'
+  /** Generation and scoring disagree by more than rounding explains. */
+  | 'generation-mismatch'
+  /** No dialogue ends by itself and nothing is discounted: values grow without bound. */
+  | 'unbounded-values'
+  /** A resumed run has other options than the one that was stopped. */
+  | 'options-changed';
+
+export interface TrainingWarning {
+  readonly code: TrainingWarningCode;
+  readonly message: string;
+  /** 1-based. */
+  readonly iteration: number;
+}
+
+export interface PPOTrainerEvents {
+  rollout: (event: {
+    readonly iteration: number;
+    readonly iterations: number;
+    readonly episodes: readonly Episode[];
+    readonly seconds: number;
+  }) => void;
+  iteration: (event: { readonly iteration: number; readonly iterations: number; readonly metrics: PPOMetrics }) => void;
+  checkpoint: (event: { readonly iteration: number; readonly location: string }) => void;
+  warning: (event: TrainingWarning) => void;
+}
+
+/** Above this, log-probabilities of generation and scoring differ by more than the order of float32 sums. */
+const largestRoundingDifference = 1e-2;
+
+/** What an iteration's metrics should make one look at. */
+export function metricWarnings(metrics: PPOMetrics, { gamma, credit }: PPOHyperparameters): [code: TrainingWarningCode, message: string][] {
+  const { episodes, failedEpisodes, turns, unjudgedTurns, droppedStaleTurns, maxAge, maxLogProbDifference } = metrics;
+  const warnings: [TrainingWarningCode, string, boolean][] = [
+    ['skipped-iteration', 'All advantages were equal: the iteration changed nothing.', metrics.skipped],
+    ['failed-episodes', `${failedEpisodes} of ${episodes} dialogues broke off; the turns before were used.`, failedEpisodes > 0],
+    ['unjudged-turns', `${unjudgedTurns} of ${turns} turns had no verdict and were masked.`, unjudgedTurns > 0],
+    ['stale-samples', `${droppedStaleTurns} samples, up to ${maxAge} steps old, were dropped.`, droppedStaleTurns > 0],
+    [
+      'generation-mismatch',
+      `Log-probabilities of generation and scoring differ by up to ${maxLogProbDifference}.`,
+      maxLogProbDifference > largestRoundingDifference,
+    ],
+    [
+      'unbounded-values',
+      'Every dialogue was truncated and gamma is 1: values will grow without bound. Expected a gamma below 1, or dialogues that end.',
+      metrics.iteration === 1 && metrics.truncatedRate === 1 && gamma === 1 && credit === 'dialogue',
+    ],
+  ];
+  return warnings.filter(([, , applies]) => applies).map(([code, message]) => [code, message]);
+}

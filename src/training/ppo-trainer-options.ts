@@ -1,0 +1,54 @@
+import type { TrainablePolicy } from '../policy/index';
+import type { Persona } from '../simulation/index';
+import type { CheckpointStore, MetricsLog } from './checkpoint';
+import {
+  abortSignal,
+  aFunction,
+  checkpointStore,
+  listOf,
+  metricsLog,
+  type OptionRule,
+  optional,
+  rule,
+  trainablePolicy,
+  withMethods,
+} from './options';
+import { type PPOHyperparameters, ppoRules } from './ppo-options';
+import type { RolloutEnvironment } from './rollout';
+
+export interface PPOTrainerOptions extends Partial<PPOHyperparameters> {
+  readonly policy: TrainablePolicy;
+  readonly environment: RolloutEnvironment;
+  /** The users to train with. */
+  readonly personas: readonly Persona[];
+  /** Where checkpoints go; without it the run cannot be resumed. `fileCheckpoints(directory)` of `rlpa/node` keeps them in files. */
+  readonly checkpoints?: CheckpointStore;
+  /** Where the metrics of every iteration go besides the event. `fileMetrics(path)` of `rlpa/node` writes JSONL. */
+  readonly metricsLog?: MetricsLog;
+  /** Milliseconds, for the timing metrics only. */
+  readonly now?: () => number;
+}
+
+export interface TrainOptions {
+  /** Length of the whole run, what a checkpoint already has included. The schedules refer to it. */
+  readonly iterations: number;
+  /** Go on from the latest checkpoint of the store, if there is one. */
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export const trainerRules: Record<keyof PPOTrainerOptions, OptionRule> = {
+  ...ppoRules,
+  policy: trainablePolicy,
+  environment: withMethods('an environment', 'rollout'),
+  personas: listOf('persona'),
+  checkpoints: optional(checkpointStore),
+  metricsLog: optional(metricsLog),
+  now: optional(aFunction),
+};
+
+export const trainRules: Record<keyof TrainOptions, OptionRule> = {
+  iterations: rule.count,
+  resume: optional(rule.boolean),
+  signal: optional(abortSignal),
+};
