@@ -6,6 +6,7 @@ export default defineConfig({
     alias: [
       { find: /^rlpa$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
       { find: /^rlpa\/(node|testing)$/, replacement: fileURLToPath(new URL('./src/$1/index.ts', import.meta.url)) },
+      { find: '#policy-host', replacement: fileURLToPath(new URL('./src/node/policy-host.ts', import.meta.url)) },
     ],
   },
   test: {

@@ -1,7 +1,9 @@
-/** What needs a file system: `rlpa/node`. */
+/** What needs Node: the CPU device and the file system, `rlpa/node`. */
+export { cpuDevice } from '../device/cpu/index';
 export { type AdapterFolder, type AdapterToWrite, readAdapterFolder, writeAdapterFolder } from './adapter-folder';
 export { type FileCheckpointOptions, fileCheckpoints, fileMetrics } from './checkpoint';
 export { episodeLog, JsonLines, readJsonLines } from './jsonl';
 export { type ModelToWrite, readModelFolder, writeModelFolder, writeTokenizer } from './model-folder';
+export { readPolicyFolder, writePolicyFolder } from './policy-folder';
 export { openSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors-file';
 export { writeJsonWhole, writeWhole } from './write-whole';

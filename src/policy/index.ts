@@ -1,7 +1,16 @@
 export { type Batch, type BatchLayout, planBatches } from './batch';
-export { type LocalModel, LocalPolicy, type LocalPolicyOptions } from './local-policy';
+export { type ChatPolicyOptions, chatPolicy } from './chat-policy';
+export {
+  type CreateOptions,
+  type LoadOptions,
+  type LocalModel,
+  LocalPolicy,
+  type LocalPolicyOptions,
+  type SaveOptions,
+} from './local-policy';
 export { crossEntropyLoss, ppoLoss, reportPPOLoss } from './losses';
 export type { ActOptions, Policy, PolicyAction, PolicyState, SampledTokens } from './policy';
+export type { PolicyHost, PolicyToStore, StoredPolicy } from './policy-host';
 export type {
   CrossEntropyReport,
   OptimizerStep,

@@ -25,20 +25,24 @@ export class KeyValueCache {
     readonly config: ModelConfig,
   ) {}
 
-  /** Gives each owner a row with room for its number of tokens; → row of each. */
+  /** Gives each demand a row with room for its number of tokens, several to an owner who asks more than once; → row of each. */
   async reserve(demands: readonly { readonly owner: string; readonly tokens: number }[]): Promise<number[]> {
-    const owned = new Map(this.rows.flatMap(({ owner }, index) => (owner === undefined ? [] : [[owner, index] as const])));
-    const newcomers = demands.filter(({ owner }) => !owned.has(owner));
-    const free = this.rows.flatMap(({ owner }, index) => (owner === undefined ? [index] : []));
-    const rows = this.rows.length + Math.max(0, newcomers.length - free.length);
+    const owned = new Map<string, number[]>();
+    this.rows.forEach(({ owner }, index) => {
+      if (owner !== undefined) owned.set(owner, [...(owned.get(owner) ?? []), index]);
+    });
+    const given = demands.map(({ owner }) => owned.get(owner)?.shift());
+    const newcomers = given.filter((row) => row === undefined).length;
+    const free = this.rows.filter(({ owner }) => owner === undefined).length;
+    const rows = this.rows.length + Math.max(0, newcomers - free);
     const capacity = Math.min(bucket(Math.max(...demands.map(({ tokens }) => tokens)), capacityStep), this.config.maxPositions);
     if (rows > this.rows.length || capacity > this.capacity) await this.#resize(rowBucket(rows), Math.max(capacity, this.capacity));
-    for (const { owner } of newcomers) {
-      const index = this.rows.findIndex((row) => row.owner === undefined);
-      this.rows[index] = { owner, tokens: [] };
-      owned.set(owner, index);
-    }
-    return demands.map(({ owner }) => owned.get(owner)!);
+    return given.map((row, index) => {
+      if (row !== undefined) return row;
+      const next = this.rows.findIndex(({ owner }) => owner === undefined);
+      this.rows[next] = { owner: demands[index]!.owner, tokens: [] };
+      return next;
+    });
   }
 
   /** The dialogues are over: their rows may be given to others. An idle cache gives its memory back. */

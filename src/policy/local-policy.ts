@@ -13,9 +13,11 @@ import {
   loraConfig,
   loraShapes,
   type ModelConfig,
+  mergeLora,
   type Projection,
   parameterShapes,
   type Tokenizer,
+  toHuggingFaceConfig,
   valueHeadShapes,
 } from '../transformer/index';
 import { type Batch, type BatchLayout, gatherActions, planBatches, spreadActions } from './batch';
@@ -47,7 +49,7 @@ import type {
   TrainingSequence,
 } from './trainable-policy';
 
-type Weights = ReadonlyMap<string, { readonly shape: Shape; readonly data: Float32Array }>;
+export type Weights = ReadonlyMap<string, { readonly shape: Shape; readonly data: Float32Array }>;
 
 export interface LocalPolicyOptions {
   /** Train an adapter and leave the base model as it is. Without it all weights are trained. */
@@ -74,6 +76,29 @@ export interface LocalModel {
   readonly template?: ChatTemplate;
   /** Base weights by Hugging Face name; absent for a new model. May hold adapter and value-head tensors too. */
   readonly weights?: Weights;
+  /** Tokens that end a text, beside what the template and the tokenizer say; the configuration's by default. */
+  readonly eosTokenIds?: readonly number[];
+  /** What generation_config.json says to others; saved again with the model. */
+  readonly generationConfig?: Readonly<Record<string, unknown>>;
+  /** Folder or hub name of these base weights, for whoever opens an adapter that was trained on them. */
+  readonly baseModel?: string;
+}
+
+export interface LoadOptions extends LocalPolicyOptions {
+  /** Where it runs; `cpu` by default. A device that is given is owned by the policy from then on. */
+  readonly device?: 'cpu' | Device;
+  /** The folder of a PEFT adapter to be put on the model. */
+  readonly adapter?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface CreateOptions extends LocalModel, LocalPolicyOptions {
+  readonly device?: 'cpu' | Device;
+}
+
+export interface SaveOptions {
+  /** Add the adapter to the base model and save the whole, for those who read no adapters. */
+  readonly merged?: boolean;
 }
 
 /**
@@ -100,6 +125,7 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #maxNewTokens: number;
   readonly #microBatchTokens: number;
   readonly #layout: BatchLayout;
+  readonly #origin: Pick<LocalModel, 'generationConfig' | 'baseModel'>;
   /** Weights, and once training began gradients and moments, by name. */
   readonly #buffers = new Map<string, DeviceBuffer>();
   /** Shapes of what training moves. */
@@ -110,10 +136,57 @@ export class LocalPolicy implements TrainablePolicy {
   #optimizerSteps = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
+  /**
+   * Opens a Hugging Face folder of a Qwen2 or Llama model, or what {@link save} wrote. A PEFT adapter is put on it where `adapter` names
+   * one or the folder holds one; training then goes on with that adapter.
+   *
+   * @throws RlpaError `invalid-file` or `invalid-model` for a folder that is not whole, `invalid-option`, `missing-dependency` outside
+   *   Node, `aborted`
+   * @example
+   * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { lora: { rank: 16 } });
+   * const trained = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { adapter: './runs/1/adapter' });
+   */
+  static async load(folder: string, { device, adapter, signal, ...options }: LoadOptions = {}): Promise<LocalPolicy> {
+    checkOptions(options);
+    const { policyHost } = await import('#policy-host');
+    const { lora, ...model } = await policyHost.readPolicy(folder, { adapter, signal });
+    const wanted = options.lora && loraConfig(options.lora);
+    if (lora && wanted && JSON.stringify(lora) !== JSON.stringify(wanted)) {
+      throw new RlpaError(
+        'invalid-option',
+        `LocalPolicy, option 'lora': the folder's adapter is ${JSON.stringify(lora)}, found ${JSON.stringify(wanted)}; leave it out.`,
+        { option: 'lora', expected: lora, found: wanted },
+      );
+    }
+    return LocalPolicy.create({ ...model, ...options, lora: lora ?? options.lora, device });
+  }
+
+  /**
+   * A policy of given parts; a new model with random weights where `weights` are left out.
+   *
+   * @throws RlpaError `invalid-option`, `invalid-model`, `missing-dependency` outside Node unless a device is given
+   */
+  static async create({ device = 'cpu', ...parts }: CreateOptions): Promise<LocalPolicy> {
+    checkOptions(parts);
+    if (typeof device === 'string' && device !== 'cpu') {
+      throw new RlpaError('invalid-option', `LocalPolicy, option 'device': expected 'cpu' or a device, found '${device}'.`, {
+        option: 'device',
+        found: device,
+      });
+    }
+    const opened = device === 'cpu' ? (await import('#policy-host')).policyHost.openDevice(device) : device;
+    try {
+      return new LocalPolicy(opened, parts, parts);
+    } catch (error) {
+      await opened.dispose();
+      throw error;
+    }
+  }
+
   /** @param device owned by the policy from now on: {@link dispose} ends it. */
   constructor(device: Device, model: LocalModel, options: LocalPolicyOptions = {}) {
     const { seed = 0, temperature = 1, maxNewTokens = 256, microBatchTokens = 4096, layout = 'right', name = 'local' } = options;
-    expectPositive({ temperature, maxNewTokens, microBatchTokens });
+    checkOptions(options);
     this.config = model.config;
     this.tokenizer = model.tokenizer;
     this.template = model.template ?? ChatTemplate.of(model.tokenizer);
@@ -124,10 +197,11 @@ export class LocalPolicy implements TrainablePolicy {
     this.#programs = new ProgramCache(device);
     this.#form = { config: model.config, lora: this.lora, limits: options.limits };
     this.#sampler = new Sampler(device, this.#programs, this.#form);
-    this.#stopTokens = new Set(endOfTurn(this.tokenizer, this.template, model.config.eosTokenIds));
+    this.#stopTokens = new Set(endOfTurn(this.tokenizer, this.template, model.eosTokenIds ?? model.config.eosTokenIds));
     this.#maxNewTokens = maxNewTokens;
     this.#microBatchTokens = microBatchTokens;
     this.#layout = layout;
+    this.#origin = { generationConfig: model.generationConfig, baseModel: model.baseModel };
     if (this.tokenizer.size > model.config.vocabularySize) {
       throw new RlpaError(
         'invalid-model',
@@ -138,7 +212,7 @@ export class LocalPolicy implements TrainablePolicy {
         },
       );
     }
-    this.fingerprint = JSON.stringify({ config: model.config, lora: this.lora, tokens: this.tokenizer.size });
+    this.fingerprint = JSON.stringify({ config: toHuggingFaceConfig(model.config), lora: this.lora, tokens: this.tokenizer.size });
     const head = valueHeadShapes(model.config.hiddenSize);
     const adapter = this.lora ? loraShapes(model.config, this.lora) : new Map<string, Shape>();
     this.#trainable = new Map([...(this.lora ? adapter : parameterShapes(model.config)), ...head]);
@@ -394,11 +468,36 @@ export class LocalPolicy implements TrainablePolicy {
     });
   }
 
-  /** All weights by name, read from the device: base, adapter and value head. */
-  async readWeights(): Promise<Map<string, { shape: Shape; data: Float32Array }>> {
+  /**
+   * Saves what acts, to be opened by {@link load}, transformers, PEFT or vLLM: a Hugging Face folder; with LoRA a PEFT adapter folder, or
+   * `merged` the whole model. The value head lies beside it in a file of its own. A training that is to go on needs a checkpoint instead.
+   *
+   * @throws RlpaError `invalid-option` for an adapter into a folder that holds a model, `file-failed`, `missing-dependency` outside Node
+   * @example
+   * await policy.save('./runs/1/policy');
+   */
+  async save(folder: string, { merged = false }: SaveOptions = {}): Promise<void> {
+    const { policyHost } = await import('#policy-host');
+    const { config, tokenizer, template, lora } = this;
+    const { generationConfig, baseModel } = this.#origin;
+    const adapter = lora && !merged ? { lora, baseModel } : undefined;
+    const weights = await this.readWeights(adapter ? this.#trainable.keys() : this.#weightNames());
+    await policyHost.writePolicy(folder, {
+      config,
+      tokenizer,
+      template,
+      stopTokens: [...this.#stopTokens],
+      generationConfig,
+      adapter,
+      weights: lora && merged ? mergeLora(weights, config, lora) : weights,
+    });
+  }
+
+  /** Weights by name, read from the device: base, adapter and value head, or those that are named. */
+  async readWeights(names: Iterable<string> = this.#weightNames()): Promise<Map<string, { shape: Shape; data: Float32Array }>> {
     return this.#exclusive(undefined, async () => {
       const weights = new Map<string, { shape: Shape; data: Float32Array }>();
-      for (const name of this.#weightNames()) {
+      for (const name of names) {
         const buffer = this.#buffers.get(name)!;
         weights.set(name, { shape: buffer.shape, data: (await this.#device.read(buffer)) as Float32Array });
       }
@@ -501,8 +600,16 @@ function tokenWeights(batch: Batch, normalizer: number): Float32Array {
   return new Float32Array(batch.predictors.length).fill(1 / normalizer, 0, batch.count);
 }
 
-function expectPositive(options: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(options)) {
+function checkOptions({ temperature = 1, maxNewTokens = 256, microBatchTokens = 4096, limits }: LocalPolicyOptions): void {
+  const { topK = 1, topP = 1 } = limits ?? {};
+  if (!Number.isInteger(topK) || topK < 1 || !(topP > 0 && topP <= 1)) {
+    const found = JSON.stringify({ topK, topP });
+    throw new RlpaError('invalid-option', `limits must be a topK of at least 1 and a topP in (0, 1], found ${found}.`, {
+      name: 'limits',
+      found,
+    });
+  }
+  for (const [name, value] of Object.entries({ temperature, maxNewTokens, microBatchTokens })) {
     if (!(value > 0) || !Number.isFinite(value))
       throw new RlpaError('invalid-option', `${name} must be a positive number, found ${value}.`, { name, found: value });
   }

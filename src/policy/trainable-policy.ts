@@ -88,7 +88,10 @@ export interface TrainablePolicy extends Policy {
   update(step: OptimizerStep): Promise<{ readonly gradientNorm: number }>;
   /** Drops the accumulated gradient. */
   clearGradients(): Promise<void>;
-  /** Makes the current weights the reference π_ref. With LoRA the base is the reference and this is refused once training began. */
+  /**
+   * Makes the current weights the reference π_ref; without a call, it is the weights of the first time that it was asked to score. With
+   * LoRA the base is the reference and this is refused once training began.
+   */
   setReference(): Promise<void>;
   /** Everything that training changes: weights, Adam moments and step count, reference weights, version. Keys are stable names. */
   exportState(): Promise<PolicyTrainingState>;

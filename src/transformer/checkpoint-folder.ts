@@ -15,6 +15,8 @@ export const modelFiles = {
   generationConfig: 'generation_config.json',
   adapterConfig: 'adapter_config.json',
   adapterWeights: 'adapter_model.safetensors',
+  /** Ours: what PPO needs to go on, and no other library reads. */
+  valueHead: 'value_head.safetensors',
 } as const;
 
 /** Tensors that lie somewhere and are read one at a time. */

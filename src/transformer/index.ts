@@ -21,6 +21,7 @@ export {
   type LoraConfig,
   loraConfig,
   loraShapes,
+  mergeLora,
   type Projection,
   projectionPrefix,
   projectionShape,

@@ -1,6 +1,6 @@
 import { RlpaError } from '../errors';
 import type { Random } from '../random';
-import { add, matmul, scale, type Tensor } from '../tensor/index';
+import { add, matmul, type Shape, scale, type Tensor } from '../tensor/index';
 import type { ModelConfig } from './config';
 
 /** The seven projections that an adapter can stand on. */
@@ -33,7 +33,8 @@ export function loraConfig(options: {
       { targets },
     );
   }
-  return { rank, alpha, targets };
+  // in one order, so that the same adapter is described alike wherever it comes from
+  return { rank, alpha, targets: projections.filter((projection) => targets.includes(projection)) };
 }
 
 const placeOf = (projection: Projection) =>
@@ -91,4 +92,36 @@ export function initialLora(name: string, shape: readonly number[], random: Rand
 export function withLora(output: Tensor, x: Tensor, a: Tensor, b: Tensor, lora: LoraConfig): Tensor {
   const low = matmul(x, a, { transposeB: true });
   return add(output, scale(matmul(low, b, { transposeB: true }), lora.alpha / lora.rank));
+}
+
+/** The base weights with the adapter added to them, W + (alpha/rank)·B·A: the same model without an adapter. */
+export function mergeLora(
+  weights: ReadonlyMap<string, { readonly shape: Shape; readonly data: Float32Array }>,
+  config: ModelConfig,
+  { rank, alpha, targets }: LoraConfig,
+): Map<string, { readonly shape: Shape; readonly data: Float32Array }> {
+  const merged = new Map(weights);
+  for (let layer = 0; layer < config.layers; layer++) {
+    for (const projection of targets) {
+      const prefix = projectionPrefix(layer, projection);
+      const a = weights.get(`${prefix}.lora_A.weight`)!.data;
+      const b = weights.get(`${prefix}.lora_B.weight`)!.data;
+      const { shape, data: base } = weights.get(`${prefix}.weight`)!;
+      const [rows, columns] = shape as readonly [number, number];
+      const data = new Float32Array(rows * columns);
+      const row = new Float64Array(columns);
+      for (let i = 0; i < rows; i++) {
+        row.set(base.subarray(i * columns, (i + 1) * columns));
+        for (let k = 0; k < rank; k++) {
+          const factor = (alpha / rank) * b[i * rank + k]!;
+          for (let j = 0; j < columns; j++) row[j]! += factor * a[k * columns + j]!;
+        }
+        data.set(row, i * columns);
+      }
+      merged.set(`${prefix}.weight`, { shape, data });
+      merged.delete(`${prefix}.lora_A.weight`);
+      merged.delete(`${prefix}.lora_B.weight`);
+    }
+  }
+  return merged;
 }

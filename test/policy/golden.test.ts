@@ -91,7 +91,7 @@ function expectClose(found: NumberArray, expected: NumberArray, tolerance: numbe
   expect(worst, `${what}: largest difference`).toBeLessThanOrEqual(tolerance);
 }
 
-const largest = (data: NumberArray) => data.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+const largest = (data: NumberArray) => (data as Float32Array).reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 
 for (const [kind, open] of Object.entries(devices)) {
   describeWithShared(`golden cases on ${kind}`, 'golden/README.md', () => {

@@ -1,0 +1,6 @@
+import { cpuDevice } from '../device/cpu/index';
+import type { PolicyHost } from '../policy/index';
+import { readPolicyFolder, writePolicyFolder } from './policy-folder';
+
+/** `#policy-host` in Node: the CPU device and the file system. */
+export const policyHost: PolicyHost = { openDevice: () => cpuDevice(), readPolicy: readPolicyFolder, writePolicy: writePolicyFolder };

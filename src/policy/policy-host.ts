@@ -1,0 +1,33 @@
+import type { Device } from '../device/index';
+import type { ChatTemplate, LoraConfig, ModelConfig, Tokenizer } from '../transformer/index';
+import type { LocalModel, Weights } from './local-policy';
+
+/**
+ * What a local policy needs of the machine that it runs on: a device and files. Node has both (`src/node/policy-host.ts`); elsewhere
+ * `no-policy-host.ts` says what is missing. Which of the two `#policy-host` is, package.json decides by the importer's conditions, so that
+ * bundles for browsers hold no Node built-in.
+ */
+export interface PolicyHost {
+  openDevice(kind: 'cpu'): Device;
+  readPolicy(folder: string, options: { readonly adapter?: string; readonly signal?: AbortSignal }): Promise<StoredPolicy>;
+  writePolicy(folder: string, policy: PolicyToStore): Promise<void>;
+}
+
+/** A policy as it lies in its folders. */
+export interface StoredPolicy extends LocalModel {
+  /** Of the adapter that was found. */
+  readonly lora?: LoraConfig;
+}
+
+export interface PolicyToStore {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+  /** Tokens that end a turn, for whoever samples from the model. */
+  readonly stopTokens: readonly number[];
+  readonly generationConfig?: Readonly<Record<string, unknown>>;
+  /** Only the adapter is written: it stands on `baseModel`. */
+  readonly adapter?: { readonly lora: LoraConfig; readonly baseModel?: string };
+  /** The model's weights or the adapter's, and the value head's. */
+  readonly weights: Weights;
+}
