@@ -298,6 +298,8 @@ export class LocalPolicy implements TrainablePolicy {
       values: new Float32Array(tokens.length),
       entropies: new Float32Array(tokens.length),
     }));
+    // left alone it would move with the weights, and the KL would stay 0 whatever they become
+    if (reference && !this.lora && !this.#reference) await this.setReference();
     const form: ModelForm = reference ? { ...this.#form, lora: undefined } : this.#form;
     await this.#overBatches(sequences, signal, async (batch) => {
       const program = await this.#programs.get(`score ${batchKey(batch)} ${form.lora !== undefined}`, () =>
@@ -441,31 +443,46 @@ export class LocalPolicy implements TrainablePolicy {
 
   async importState({ version, optimizerStep, tensors }: PolicyTrainingState): Promise<void> {
     await this.#exclusive(undefined, async () => {
-      for (const name of this.#trainable.keys()) {
-        const found = tensors.get(name);
-        const expected = this.#trainable.get(name)!;
-        if (!found || String(found.shape) !== String(expected)) {
-          throw new RlpaError(
-            'invalid-checkpoint',
-            `The checkpoint's ${name} should have shape [${expected}], found ${found ? `[${found.shape}]` : 'nothing'}.`,
-            { name },
-          );
+      this.#checkState(tensors);
+      if ([...tensors.keys()].some((key) => key.startsWith('mean '))) this.#trainingBuffers();
+      for (const [name, shape] of this.#trainable) {
+        this.#device.write(this.#buffers.get(name)!, tensors.get(name)!.data);
+        for (const moment of [meanBuffer(name), varianceBuffer(name)]) {
+          // a state from before the first step has none: those of later steps must not survive it
+          if (this.#buffers.has(moment))
+            this.#device.write(this.#buffers.get(moment)!, tensors.get(moment)?.data ?? new Float32Array(sizeOf(shape)));
         }
       }
-      if ([...tensors.keys()].some((key) => key.startsWith('mean '))) this.#trainingBuffers();
-      for (const [key, { shape, data }] of tensors) {
-        const reference = key.startsWith('reference ') ? key.slice('reference '.length) : undefined;
-        if (reference !== undefined) {
-          this.#reference ??= new Map([...parameterShapes(this.config)].map(([name, size]) => [name, this.#device.create(size, 'f32')]));
-          this.#device.write(this.#reference.get(reference)!, data);
-        } else if (this.#buffers.has(key)) this.#device.write(this.#buffers.get(key)!, data);
-        else
-          throw new RlpaError('invalid-checkpoint', `The checkpoint's tensor ${key} [${shape}] has no place in this model.`, { name: key });
+      if (this.#reference) this.#device.release(this.#reference.values());
+      this.#reference = undefined;
+      for (const [name, shape] of parameterShapes(this.config)) {
+        const stored = tensors.get(`reference ${name}`);
+        if (!stored) continue;
+        this.#reference ??= new Map();
+        this.#reference.set(name, this.#device.create(shape, 'f32', stored.data));
       }
       this.#version = version;
       this.#optimizerSteps = optimizerStep;
       this.#sampler.invalidate();
     });
+  }
+
+  /** Refuses a state that is not this model's, before any of it is taken over. */
+  #checkState(tensors: PolicyTrainingState['tensors']): void {
+    const expected = new Map<string, Shape>();
+    for (const [name, shape] of this.#trainable) for (const key of [name, meanBuffer(name), varianceBuffer(name)]) expected.set(key, shape);
+    if (!this.lora) for (const [name, shape] of parameterShapes(this.config)) expected.set(`reference ${name}`, shape);
+    const missing = [...this.#trainable.keys()].filter((name) => !tensors.has(name));
+    for (const name of [...missing, ...tensors.keys()]) {
+      const found = tensors.get(name)?.shape;
+      const wanted = expected.get(name);
+      if (found && wanted && String(found) === String(wanted)) continue;
+      throw new RlpaError(
+        'invalid-checkpoint',
+        `The checkpoint's tensor ${name}: expected ${wanted ? `shape [${wanted}]` : 'none'}, found ${found ? `[${found}]` : 'nothing'}.`,
+        { name },
+      );
+    }
   }
 
   /**
