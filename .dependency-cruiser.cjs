@@ -17,6 +17,9 @@ const layers = [
 const left = ['profile', 'chat', 'language', 'simulation', 'reward', 'environment'];
 const right = ['tensor', 'device', 'transformer'];
 
+/** The one way up, from policy to node. */
+const policyHost = '^src/node/policy-host\\.ts$';
+
 /** Folders, or single files of the same name, directly under src. */
 const under = (names) => `^src/(${names.join('|')})(/|\\.ts$)`;
 
@@ -31,8 +34,16 @@ module.exports = {
       comment: 'A lower layer must not know a higher one: move what both need down, or pass it in.',
       severity: 'error',
       from: { path: under(names) },
-      to: { path: under(layers.slice(i + 1).flat()) },
+      to: { path: under(layers.slice(i + 1).flat()), ...(names.includes('policy') ? { pathNot: policyHost } : {}) },
     })),
+    {
+      name: 'policy-host-when-asked-for',
+      comment:
+        'LocalPolicy.load, create and save reach up to Node for a device and for files, by import() alone: package.json resolves #policy-host to it in Node only, so that the core stays free of built-ins.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: policyHost, dynamic: false },
+    },
     {
       name: 'every-folder-has-a-layer',
       comment: 'A new folder under src needs its place in the list at the top of .dependency-cruiser.cjs.',
@@ -55,7 +66,11 @@ module.exports = {
       comment: "Another folder's files are reached through its index.ts, which lists what it offers.",
       severity: 'error',
       from: { path: '^src/([^/]+)/' },
-      to: { path: '^src/[^/]+/', pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$', '^src/device/[^/]+/index\\.ts$'], ...atRunTime },
+      to: {
+        path: '^src/[^/]+/',
+        pathNot: ['^src/$1/', '^src/[^/]+/index\\.ts$', '^src/device/[^/]+/index\\.ts$', policyHost],
+        ...atRunTime,
+      },
     },
     {
       name: 'browser-safe',

@@ -1,21 +1,33 @@
 import { defineConfig } from 'tsup';
 
-const shared = { target: 'node20', sourcemap: true, splitting: true, shims: true, clean: false } as const;
+const modules = { index: 'src/index.ts', node: 'src/node/index.ts', testing: 'src/testing/index.ts' };
 
-export default defineConfig([
+const shared = {
+  target: 'node20',
+  sourcemap: true,
+  splitting: true,
+  clean: false,
+  removeNodeProtocol: false,
+  // Peers that are loaded when they are asked for, and what package.json's `imports` resolve where the package is used.
+  external: ['onnxruntime-node', '@huggingface/transformers', /^#/],
+} as const;
+
+/** `tsup --no-dts` leaves the types out, which take most of the time and which running needs not. */
+export default defineConfig(({ dts }) => [
   {
     ...shared,
-    entry: { index: 'src/index.ts', node: 'src/node/index.ts', testing: 'src/testing/index.ts' },
-    format: ['esm', 'cjs'],
-    dts: true,
-    external: ['onnxruntime-node', '@huggingface/transformers'],
-  },
-  {
-    ...shared,
-    // Programs rather than modules: nothing imports them, so they need neither types nor CommonJS.
-    entry: { cli: 'src/cli/main.ts', 'cpu-worker': 'src/device/cpu/worker.ts' },
     format: ['esm'],
-    dts: false,
-    external: ['onnxruntime-node', '@huggingface/transformers'],
+    entry: {
+      ...modules,
+      // The two meanings of `#policy-host`. A CommonJS importer gets these too: import() works there.
+      'policy-host': 'src/node/policy-host.ts',
+      'no-policy-host': 'src/policy/no-policy-host.ts',
+      // Programs: nothing imports them.
+      cli: 'src/cli/main.ts',
+      'cpu-worker': 'src/device/cpu/worker.ts',
+    },
   },
+  // `import.meta.url`, by which the CPU device finds its worker, needs a shim here.
+  { ...shared, format: ['cjs'], entry: modules, shims: true },
+  ...(dts === false ? [] : [{ ...shared, format: ['esm' as const, 'cjs' as const], entry: modules, dts: { only: true } }]),
 ]);

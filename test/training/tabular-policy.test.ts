@@ -41,13 +41,21 @@ describe('the test policy', () => {
     const used = [...policy.logitGradient.keys()].filter((i) => policy.logitGradient[i] !== 0);
     expect(used).toHaveLength(3 * vocabulary);
     for (const i of used) {
-      const up = await lossAt(({ logits }) => void (logits[i]! += step));
-      const down = await lossAt(({ logits }) => void (logits[i]! -= step));
+      const up = await lossAt(({ logits }) => {
+        logits[i]! += step;
+      });
+      const down = await lossAt(({ logits }) => {
+        logits[i]! -= step;
+      });
       expect(Math.abs((up - down) / (2 * step) - policy.logitGradient[i]!)).toBeLessThan(1e-5);
     }
     for (const i of [...policy.valueGradient.keys()].filter((index) => policy.valueGradient[index] !== 0)) {
-      const up = await lossAt(({ valueTable }) => void (valueTable[i]! += step));
-      const down = await lossAt(({ valueTable }) => void (valueTable[i]! -= step));
+      const up = await lossAt(({ valueTable }) => {
+        valueTable[i]! += step;
+      });
+      const down = await lossAt(({ valueTable }) => {
+        valueTable[i]! -= step;
+      });
       expect(Math.abs((up - down) / (2 * step) - policy.valueGradient[i]!)).toBeLessThan(1e-5);
     }
   });
