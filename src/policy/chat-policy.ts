@@ -1,5 +1,6 @@
 import type { ChatModel, ChatResult } from '../chat/index';
 import { RlpaError } from '../errors';
+import { forkSignal } from '../simulation/index';
 import type { ActOptions, Policy, PolicyAction, PolicyState } from './policy';
 
 export interface ChatPolicyOptions {
@@ -24,12 +25,17 @@ export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1,
     if (value > 0) continue;
     throw new RlpaError('invalid-option', `chatPolicy: ${option} is a positive number, found ${value}.`, { option, found: value });
   }
-  const generate = ({ messages, seed }: PolicyState, { greedy, signal }: ActOptions) =>
-    model.generate({ messages, seed, temperature: greedy ? 0 : temperature, maxTokens, timeoutMs, signal });
   return {
     name: model.name,
-    async act(states, options = {}) {
-      return (await Promise.all(states.map((state) => generate(state, options)))).map(toAction);
+    async act(states, { greedy, signal }: ActOptions = {}) {
+      const { signals, release } = forkSignal(signal, states.length);
+      const answer = ({ messages, seed }: PolicyState, index: number) =>
+        model.generate({ messages, seed, temperature: greedy ? 0 : temperature, maxTokens, timeoutMs, signal: signals[index] });
+      try {
+        return (await Promise.all(states.map(answer))).map(toAction);
+      } finally {
+        release();
+      }
     },
   };
 }
