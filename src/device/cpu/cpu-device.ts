@@ -34,7 +34,8 @@ class CpuDevice implements Device {
 
   constructor(threads: number) {
     const path = createRequire(import.meta.url).resolve('#cpu-worker');
-    this.#worker = new Worker(pathToFileURL(path), { workerData: { threads } satisfies WorkerOptions });
+    // The program's own flags, such as --input-type or a loader, are not for the thread, which may not even start with them.
+    this.#worker = new Worker(pathToFileURL(path), { workerData: { threads } satisfies WorkerOptions, execArgv: [] });
     this.#worker.unref();
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) =>
