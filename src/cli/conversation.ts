@@ -49,7 +49,10 @@ export async function converse(agent: PersonalizedAgent, { terminal, signal }: C
         for (const change of turn.changes) write(`${paint('green', `        ${change}`)}\n`);
         if (turn.problem) write(`${paint('red', `        ${turn.problem}`)}\n`);
       } catch (error) {
-        if (signal.aborted || !answering.signal.aborted) throw error;
+        if (signal.aborted || !answering.signal.aborted) {
+          write('\n');
+          throw error;
+        }
         write(`${paint('dim', '(stopped)')}\n`);
       } finally {
         answering = undefined;

@@ -9,7 +9,7 @@ import { printLine } from './terminal';
 import { trainCommand } from './train-command';
 import { UsageError } from './usage-error';
 
-const version = '0.1.0';
+const version = '0.1.0'; // a test holds it to the package's
 
 const overview = `
 Start here:

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,6 +7,13 @@ import { commandLine } from './command-line';
 const folder = mkdtempSync(join(tmpdir(), 'rlpa-cli-'));
 const file = join(folder, 'dialogues.csv');
 writeFileSync(file, 'a,b\n');
+
+describe('rlpa --version', () => {
+  it("is the package's", async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    expect(await commandLine(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
+  });
+});
 
 describe('rlpa --help', () => {
   it('lists the commands, where to start, and what the exit codes mean', async () => {
