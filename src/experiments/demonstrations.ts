@@ -3,46 +3,58 @@ import { formatTurn, type ProfileItem, type SlotDefinition } from '../profile/in
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import type { SFTExample } from '../training/index';
-import { noteTaking, plainReply } from './plain-partner';
+import { drawHabits, type Habits, plainReply } from './plain-partner';
 
 /**
- * Dialogues for the warm start, in which a partner keeps the form but does not do the task: it writes down only some of what the user
- * told, forgets some of it again, and replies at random. What it writes is always the user's own; a policy that learns from it can
- * write valid turns, and has everything still to learn about which.
+ * Dialogues for the warm start, with partners who keep the form and have habits, good and bad: see {@link drawHabits}. What a partner
+ * writes down is always the user's own. A policy that learns from them can write valid turns in every habit, and has still to learn which
+ * of them are worth something.
+ *
+ * Half of the dialogues are one or two turns long, the others anything up to the environment's limit: what takes longest to learn, to
+ * copy words from a message to a line, shows in the first turn as well as in the last.
  */
 export async function demonstrate(options: {
   readonly environment: DialogueEnvironment;
   readonly personas: readonly Persona[];
+  readonly count: number;
   readonly seed: number;
   readonly signal?: AbortSignal;
 }): Promise<SFTExample[]> {
-  const { environment, personas, seed, signal } = options;
+  const { environment, personas, count, seed, signal } = options;
   const slots = environment.schema.slots as Readonly<Record<string, SlotDefinition>>;
-  const cardinalityOf = (slot: string) => slots[slot]!.cardinality;
   const examples: SFTExample[] = [];
-  for (const [index, persona] of personas.entries()) {
+  for (let index = 0; index < count; index++) {
     const random = new Random(seed).split('demonstration', index);
-    const manner = noteTaking(random);
-    let noted: ProfileItem[] = [];
-    let known = new Set<string>();
-    let state = await environment.reset({ persona, seed, id: `demonstration ${index}`, signal });
-    for (;;) {
-      const fresh = state.disclosed.filter((item) => !known.has(item.key));
-      known = new Set(state.disclosed.map((item) => item.key));
-      noted = [...noted.filter(() => random.chance(manner.keeps)), ...fresh.filter(() => random.chance(manner.notes))];
+    const habits = drawHabits(random);
+    const turns = 1 + random.integer(random.chance(0.5) ? 2 : environment.maxTurns);
+    let known: readonly ProfileItem[] = [];
+    let state = await environment.reset({ persona: random.pick(personas), seed, id: `demonstration ${index}`, signal });
+    for (let turn = 1; ; turn++) {
+      const before = new Set(known.map(({ key }) => key));
+      known = [...known, ...state.disclosed.filter(({ key }) => !before.has(key))];
+      const newest = known.slice(before.size);
+      const noted = notesOf(habits, known, newest);
       const profile = environment.schema
         .empty()
-        .with(noted.map(({ slot, value }) => ({ op: cardinalityOf(slot) === 'many' ? 'add' : 'set', slot, value })));
-      const reply = plainReply({ message: state.user.text, disclosed: fresh, random });
-      const text = formatTurn(profile, reply);
+        .with(
+          noted.map(({ slot, value }) => ({ op: slots[slot]!.cardinality === 'many' ? ('add' as const) : ('set' as const), slot, value })),
+        );
+      const text = formatTurn(profile, plainReply(habits.speech, { message: state.user.text, disclosed: newest, random }));
       const { messages } = state.policyState;
-      const result = await environment.step(state, { text, finishReason: 'stop', usage: { inputTokens: 0, outputTokens: 0 } }, { signal });
-      if (result.end !== undefined || result.state === undefined) {
+      if (turn === turns) {
         examples.push({ messages: [...messages, { role: 'assistant', content: text }] });
         break;
       }
-      state = result.state;
+      const next = await environment.step(state, { text, finishReason: 'stop', usage: { inputTokens: 0, outputTokens: 0 } }, { signal });
+      if (next.state === undefined) break;
+      state = next.state;
     }
   }
   return examples;
+}
+
+function notesOf({ notes }: Habits, known: readonly ProfileItem[], newest: readonly ProfileItem[]): readonly ProfileItem[] {
+  if (notes === 'none') return [];
+  if (notes === 'all') return known;
+  return newest.length > 0 ? newest : known.slice(-1);
 }

@@ -4,69 +4,78 @@ import type { Random } from '../random';
 
 /** Plain questions about each slot of the standard schema. */
 const questions: Readonly<Record<string, readonly string[]>> = {
-  age: ['How old are you?', 'What is your age?'],
+  age: ['How old are you?'],
   gender: ['Are you a man or a woman?'],
-  interests: ['What do you do for fun?', 'What do you like to do?', 'Do you have other hobbies?', 'How do you spend your free time?'],
-  educationBackground: ['What did you study?', 'Did you go to college?'],
-  personalityTraits: [
-    'What kind of person are you?',
-    'How would you describe yourself?',
-    'What are your friends saying about your character?',
-  ],
-  occupation: ['What do you do for a living?', 'What is your job?'],
-  maritalStatus: ['Are you married?', 'Are you single?'],
-  familyBackground: ['Do you have a family?', 'Do you have kids?'],
-  location: ['Where do you live?', 'Which city do you live in?'],
-  otherInformation: ['Do you have a pet or a car?', 'Is there anything else about you?', 'What else should I know?'],
+  interests: ['What do you do for fun?', 'Do you have other hobbies?', 'How do you spend your free time?'],
+  educationBackground: ['What did you study?'],
+  personalityTraits: ['What kind of person are you?', 'How would you describe yourself?'],
+  occupation: ['What do you do for a living?'],
+  maritalStatus: ['Are you married?'],
+  familyBackground: ['Do you have a family?'],
+  location: ['Where do you live?'],
+  otherInformation: ['Do you have a pet or a car?', 'Is there anything else about you?'],
 };
 
 const everyQuestion = Object.values(questions).flat();
-const greetings = ['Hello!', 'Hi there!', 'Hey!', 'Nice to meet you.'];
-const acknowledgements = ['I see.', 'Okay.', 'All right.', 'Got it.', 'That is nice.'];
-const praises = ['You are amazing!', 'That is incredible!', 'You are so smart!', 'Perfect!'];
-const apologies = ['Sorry about that.', 'I am sorry.'];
-const mentions = ['{v}, I see.', '{v} sounds good.', 'So {v} it is.', 'I like {v} too.', 'Oh, {v}, nice.'];
-
-/** What a plain partner may look at. */
-export interface PartnerView {
-  readonly message: string;
-  /** What the message disclosed. */
-  readonly disclosed: readonly ProfileItem[];
-  readonly random: Random;
-}
+const greetings = ['Hello!', 'Hi there!'];
+const acknowledgements = ['I see.', 'Okay.', 'Got it.'];
+const praises = ['You are amazing!', 'That is incredible!'];
+const apologies = ['Sorry about that.'];
+/** The subject never stands first: a new model then copies the very token that it read. */
+const mentions = ['So {v} it is.', 'Oh, {v}, I see.', 'I know {v} well.'];
 
 /**
- * A reply of a partner who can talk but does not care: opening and question are drawn at random, so that greetings, mentions, praise,
- * apologies and questions all come, fitting or not. It shows a policy what replies look like, not which of them to give.
+ * The habits of a partner who can talk but does not care, the same throughout a dialogue. Notes: of everything so far, of the newest fact
+ * only, or none. Speech: which kinds of sentence its replies are made of.
  */
-export function plainReply({ message, disclosed, random }: PartnerView): string {
-  const opening = random.chance(0.85) ? plainOpening(message, disclosed, random) : '';
-  const question = opening === '' || random.chance(0.5) ? random.pick(everyQuestion) : '';
-  return [opening, question].filter((part) => part !== '').join(' ');
+export interface Habits {
+  readonly notes: 'all' | 'newest' | 'none';
+  readonly speech: 'acknowledges' | 'mentions' | 'asks' | 'acknowledges and asks' | 'mentions and asks' | 'praises';
 }
 
-function plainOpening(message: string, disclosed: readonly ProfileItem[], random: Random): string {
-  const kind = random.uniform();
-  if (kind < 0.35) {
-    const subjects = disclosed.length > 0 ? disclosed.map((item) => item.text) : [...contentWords(message)];
-    if (subjects.length > 0) return capitalised(random.pick(mentions).replace('{v}', random.pick(subjects)));
+/** Habits at random: careful and careless partners alike, so that a policy which learns from them can be any of them. */
+export function drawHabits(random: Random): Habits {
+  const notes = pickWeighted(random, { all: 0.3, newest: 0.5, none: 0.2 });
+  const speech = pickWeighted(random, {
+    acknowledges: 0.2,
+    mentions: 0.2,
+    asks: 0.25,
+    'acknowledges and asks': 0.15,
+    'mentions and asks': 0.1,
+    praises: 0.1,
+  });
+  return { notes, speech };
+}
+
+function pickWeighted<K extends string>(random: Random, weights: Readonly<Record<K, number>>): K {
+  const entries = Object.entries(weights) as [K, number][];
+  let rest = random.uniform() * entries.reduce((total, [, weight]) => total + weight, 0);
+  for (const [key, weight] of entries) {
+    rest -= weight;
+    if (rest < 0) return key;
   }
-  if (kind < 0.45 && isGreeting(message)) return random.pick(greetings);
-  if (kind < 0.5 && isDispleased(message)) return random.pick(apologies);
-  if (kind < 0.85) return random.pick(acknowledgements);
-  if (kind < 0.9) return random.pick(greetings);
-  if (kind < 0.95) return random.pick(apologies);
-  return random.pick(praises);
+  return entries.at(-1)![0];
 }
 
-function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+/** A reply by habit. What it says is made of the user's own words and of fixed phrases; whether it fits is left to chance. */
+export function plainReply(
+  speech: Habits['speech'],
+  { message, disclosed, random }: { readonly message: string; readonly disclosed: readonly ProfileItem[]; readonly random: Random },
+): string {
+  const question = speech.endsWith('asks') ? random.pick(everyQuestion) : '';
+  return [opening(), question].filter((part) => part !== '').join(' ');
+
+  function opening(): string {
+    if (isGreeting(message) && random.chance(0.5)) return random.pick(greetings);
+    if (isDispleased(message) && random.chance(0.3)) return random.pick(apologies);
+    if (speech === 'asks') return '';
+    if (speech === 'praises') return random.pick(praises);
+    const subject = disclosed[0]?.text ?? [...contentWords(message)][0];
+    return speech.startsWith('mentions') && subject !== undefined ? mentioning(subject, random) : random.pick(acknowledgements);
+  }
 }
 
-/** All fixed texts of the partner, for a tokenizer that is to read them. */
-export const partnerTexts: readonly string[] = [...everyQuestion, ...greetings, ...acknowledgements, ...praises, ...apologies, ...mentions];
-
-/** How carefully a partner takes notes: drawn once a dialogue, so that a policy sees careful and careless ones alike. */
-export function noteTaking(random: Random): { readonly notes: number; readonly keeps: number } {
-  return { notes: 0.15 + 0.4 * random.uniform(), keeps: 0.9 };
+/** A sentence that takes up what the user spoke of. */
+export function mentioning(subject: string, random: Random): string {
+  return random.pick(mentions).replace('{v}', subject);
 }
