@@ -115,6 +115,24 @@ export class DialogueEnvironment {
   }
 
   /**
+   * Refuses who cannot take part, before any dialogue begins.
+   *
+   * @throws `invalid-persona` for an empty profile, a value in a slot that the schema does not have, and what else the user cannot play.
+   */
+  checkPersona(persona: Persona): void {
+    const { id, profile, change } = persona;
+    this.user.check(persona);
+    for (const item of [...profile.items(), ...(change?.profile.items() ?? [])]) {
+      if (item.slot in this.schema.slots) continue;
+      throw new RlpaError(
+        'invalid-persona',
+        `Persona "${id}" has a value in slot "${item.slot}"; the environment's schema has ${this.schema.slotNames.join(', ')}.`,
+        { persona: id, slot: item.slot },
+      );
+    }
+  }
+
+  /**
    * Starts a dialogue: the user has said its first message.
    *
    * @param options.id stable name of the dialogue, which its random numbers depend on besides the seed; the persona's id by default
@@ -131,7 +149,7 @@ export class DialogueEnvironment {
     id?: string;
     signal?: AbortSignal;
   }): Promise<DialogueState> {
-    this.#checkPersona(persona);
+    this.checkPersona(persona);
     const session = this.user.begin(persona, new Random(seed).split('user', id));
     const user = await session.next([], { signal });
     return this.#state({ id, persona, seed, session, profile: this.schema.empty(), turns: [], dialogue: [] }, user);
@@ -259,17 +277,6 @@ export class DialogueEnvironment {
       if (signal?.aborted) throw abortedError(signal);
       if (isMissingUser(error)) return error;
       throw error;
-    }
-  }
-
-  #checkPersona({ id, profile, change }: Persona): void {
-    for (const item of [...profile.items(), ...(change?.profile.items() ?? [])]) {
-      if (item.slot in this.schema.slots) continue;
-      throw new RlpaError(
-        'invalid-persona',
-        `Persona "${id}" has a value in slot "${item.slot}"; the environment's schema has ${this.schema.slotNames.join(', ')}.`,
-        { persona: id, slot: item.slot },
-      );
     }
   }
 }

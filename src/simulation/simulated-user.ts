@@ -66,17 +66,26 @@ export class SimulatedUser {
   }
 
   /**
-   * Starts a dialogue as this persona. All that the user does at random comes from `random`.
+   * Refuses who cannot be played, before any dialogue begins.
    *
    * @throws `invalid-persona` for an empty golden profile, a change before turn 2, or no messages where they are to be replayed.
    */
-  begin(persona: Persona, random: Random): UserSession {
+  check(persona: Persona): void {
     checkPersona(persona);
     if (this.behaviour.recorded && !(persona.messages && persona.messages.length > 0)) {
       throw new RlpaError('invalid-persona', `Persona "${persona.id}" has no recorded messages for the ${this.behaviour.name} behaviour.`, {
         persona: persona.id,
       });
     }
+  }
+
+  /**
+   * Starts a dialogue as this persona. All that the user does at random comes from `random`.
+   *
+   * @throws as {@link check}
+   */
+  begin(persona: Persona, random: Random): UserSession {
+    this.check(persona);
     return new UserSession(this, persona, random);
   }
 }

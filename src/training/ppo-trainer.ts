@@ -25,7 +25,8 @@ import { nextKlCoefficient } from './schedule';
  *
  * Events: `rollout`, `iteration`, `checkpoint`, `warning`.
  *
- * @throws RlpaError `invalid-option`, naming the option, what was expected and what was found; nothing is written before that
+ * @throws RlpaError `invalid-option`, naming the option, what was expected and what was found, and `invalid-persona`; nothing is written
+ *   before that
  * @example
  * const trainer = new PPOTrainer({ policy, environment, personas, checkpoints: fileCheckpoints('./runs/1') });
  * trainer.on('iteration', ({ iteration, metrics }) => console.log(iteration, metrics.reward, metrics.kl));
@@ -55,6 +56,7 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
     const all = { ...ppoDefaults, ...givenOptions(options) };
     checkOptions('PPOTrainer', all, trainerRules);
     const { policy, environment, personas, checkpoints, metricsLog: log, now, ...hyperparameters } = all;
+    for (const persona of personas) environment.checkPersona?.(persona);
     this.options = hyperparameters;
     this.#policy = policy;
     this.#environment = environment;

@@ -17,6 +17,8 @@ export interface RolloutRequest {
 export interface RolloutEnvironment {
   /** `keep`: earlier turns stay in the prompt as they were, token for token, and the trainer holds the environment to it. */
   readonly history?: History;
+  /** Refuses who cannot take part: asked of every persona before the run begins. */
+  checkPersona?(persona: Persona): void;
   rollout(request: RolloutRequest): Promise<readonly Episode[]>;
 }
 
