@@ -1,8 +1,8 @@
-import { defineConfig } from 'tsup';
+import { defineConfig, type Options } from 'tsup';
 
 const modules = { index: 'src/index.ts', node: 'src/node/index.ts', testing: 'src/testing/index.ts' };
 
-const shared = {
+const shared: Options = {
   target: 'node20',
   sourcemap: true,
   splitting: true,
@@ -10,7 +10,7 @@ const shared = {
   removeNodeProtocol: false,
   // Peers that are loaded when they are asked for, and what package.json's `imports` resolve where the package is used.
   external: ['onnxruntime-node', '@huggingface/transformers', /^#/],
-} as const;
+};
 
 /** `tsup --no-dts` leaves the types out, which take most of the time and which running needs not. */
 export default defineConfig(({ dts }) => [
@@ -29,5 +29,5 @@ export default defineConfig(({ dts }) => [
   },
   // `import.meta.url`, by which the CPU device finds its worker, needs a shim here.
   { ...shared, format: ['cjs'], entry: modules, shims: true },
-  ...(dts === false ? [] : [{ ...shared, format: ['esm' as const, 'cjs' as const], entry: modules, dts: { only: true } }]),
+  ...(dts === false ? [] : [{ ...shared, format: ['esm', 'cjs'] satisfies Options['format'], entry: modules, dts: { only: true } }]),
 ]);
