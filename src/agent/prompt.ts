@@ -49,8 +49,11 @@ export function fencedPrompt({ instruction = defaultInstruction }: { instruction
 export interface TranscriptPromptOptions {
   /** Default `formatInstructions(schema)`. */
   readonly instruction?: string;
-  /** As `DialogueEnvironment` had it in training: `strip` keeps the profile block of the latest answer only. Default `keep`. */
-  readonly history?: 'keep' | 'strip';
+  /**
+   * As `DialogueEnvironment` had it in training: `strip` keeps the profile block of the latest answer only, `latest` keeps the latest
+   * exchange only. Default `keep`.
+   */
+  readonly history?: 'keep' | 'strip' | 'latest';
 }
 
 /**
@@ -62,14 +65,21 @@ export interface TranscriptPromptOptions {
  * new PersonalizedAgent({ schema, model: policy.asChatModel(), prompt: transcriptPrompt() });
  */
 export function transcriptPrompt({ instruction, history = 'keep' }: TranscriptPromptOptions = {}): PromptBuilder {
-  return ({ schema, turns, message }) => [
-    { role: 'system', content: instruction ?? formatInstructions(schema) },
-    ...turns.flatMap((turn, index): ChatMessage[] => [
-      { role: 'user', content: turn.message },
-      { role: 'assistant', content: history === 'keep' || index === turns.length - 1 ? turn.text : turn.reply || '…' },
-    ]),
-    { role: 'user', content: message },
-  ];
+  return ({ schema, profile, turns, message }) => {
+    const remembered = history === 'latest' ? turns.slice(-1) : turns;
+    const answer = (turn: StoredTurn, last: boolean): string => {
+      if (history === 'strip' && !last) return turn.reply || '…';
+      return history === 'latest' && turn.malformed ? formatTurn(profile, turn.reply || '…') : turn.text;
+    };
+    return [
+      { role: 'system', content: instruction ?? formatInstructions(schema) },
+      ...remembered.flatMap((turn, index): ChatMessage[] => [
+        { role: 'user', content: turn.message },
+        { role: 'assistant', content: answer(turn, index === remembered.length - 1) },
+      ]),
+      { role: 'user', content: message },
+    ];
+  };
 }
 
 function jsonInstructions(slots: readonly SlotDefinition[]): string {

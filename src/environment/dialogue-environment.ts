@@ -17,7 +17,7 @@ import type { AlternativeAction, Episode, EpisodeTurn } from './episode';
 import { isMissingUser } from './missing-user';
 import { checkCount, checkOneOf, checkPositive } from './option-checks';
 import { type RolloutOptions, rollout } from './rollout';
-import { type History, transcript } from './transcript';
+import { type History, histories, transcript } from './transcript';
 
 export interface DialogueEnvironmentOptions {
   readonly schema: ProfileSchema;
@@ -108,7 +108,7 @@ export class DialogueEnvironment {
     this.continuation = options.continuation ?? 'sampled';
     this.actionTimeoutMs = options.actionTimeoutMs ?? 600_000;
     this.rewardTimeoutMs = options.rewardTimeoutMs ?? 180_000;
-    checkOneOf('history', this.history, ['keep', 'strip']);
+    checkOneOf('history', this.history, histories);
     checkOneOf('continuation', this.continuation, ['sampled', 'best']);
     for (const option of ['maxTurns', 'samplesPerTurn'] as const) checkCount(option, this[option]);
     for (const option of ['actionTimeoutMs', 'rewardTimeoutMs'] as const) checkPositive(option, this[option]);

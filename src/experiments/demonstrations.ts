@@ -22,6 +22,8 @@ export async function demonstrate(options: {
 }): Promise<SFTExample[]> {
   const { environment, personas, count, seed, signal } = options;
   const slots = environment.schema.slots as Readonly<Record<string, SlotDefinition>>;
+  // a dialogue that is kept whole is learnt whole; otherwise each turn has a prompt of its own
+  const targets = environment.history === 'keep' ? 'all' : 'last';
   const examples: SFTExample[] = [];
   for (let index = 0; index < count; index++) {
     const random = new Random(seed).split('demonstration', index);
@@ -41,10 +43,9 @@ export async function demonstrate(options: {
         );
       const text = formatTurn(profile, plainReply(habits.speech, { message: state.user.text, disclosed: newest, random }));
       const { messages } = state.policyState;
-      if (turn === turns) {
-        examples.push({ messages: [...messages, { role: 'assistant', content: text }] });
-        break;
-      }
+      if (turn === turns || environment.history !== 'keep')
+        examples.push({ messages: [...messages, { role: 'assistant', content: text }], targets });
+      if (turn === turns) break;
       const next = await environment.step(state, { text, finishReason: 'stop', usage: { inputTokens: 0, outputTokens: 0 } }, { signal });
       if (next.state === undefined) break;
       state = next.state;

@@ -21,7 +21,9 @@ export function exercises(options: {
     const random = new Random(seed).split('exercise', index);
     const item = random.pick(random.pick(personas).profile.items());
     const occasion = random.chance(0.5) ? 'answer' : 'volunteer';
-    const profile = schema.empty().with([{ op: slots[item.slot]!.cardinality === 'many' ? 'add' : 'set', slot: item.slot, value: item.value }]);
+    const profile = schema
+      .empty()
+      .with([{ op: slots[item.slot]!.cardinality === 'many' ? 'add' : 'set', slot: item.slot, value: item.value }]);
     return {
       messages: [
         { role: 'system', content: instruction },
