@@ -1,0 +1,155 @@
+"""The work of bench/tiny.ts in plain PyTorch: the same decoder, the same loss, AdamW, sampling with a key/value cache.
+
+Reads one JSON request a line and answers each with the seconds that it took: {"size": {...}, "work": "gemm" | "prefill" | "decode" | "update"}.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+torch.set_num_threads(int(os.environ.get("BENCH_THREADS", "2")))
+torch.manual_seed(0)
+
+
+class Decoder(torch.nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        d, ff, vocabulary = size["hiddenSize"], size["intermediateSize"], size["vocabularySize"]
+        self.heads, self.kv_heads, self.layers = size["heads"], size["kvHeads"], size["layers"]
+        self.head_size = d // self.heads
+        kv = self.kv_heads * self.head_size
+        weight = lambda *shape: torch.nn.Parameter(torch.randn(*shape) * 0.02)
+        self.embedding = weight(vocabulary, d)
+        self.value_weight, self.value_bias = weight(1, d), weight(1)
+        self.norm = torch.nn.Parameter(torch.ones(d))
+        self.blocks = torch.nn.ModuleList()
+        for _ in range(self.layers):
+            block = torch.nn.Module()
+            block.attention_norm = torch.nn.Parameter(torch.ones(d))
+            block.mlp_norm = torch.nn.Parameter(torch.ones(d))
+            block.q, block.k, block.v, block.o = weight(d, d), weight(kv, d), weight(kv, d), weight(d, d)
+            block.q_bias, block.k_bias, block.v_bias = weight(d), weight(kv), weight(kv)
+            block.gate, block.up, block.down = weight(ff, d), weight(ff, d), weight(d, ff)
+            self.blocks.append(block)
+
+    def rms(self, x, weight):
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * weight
+
+    def rotate(self, x, positions):
+        half = self.head_size // 2
+        frequency = 10_000.0 ** (-torch.arange(0, half, dtype=torch.float32) / half)
+        angle = positions[:, None].float() * frequency[None]
+        cos, sin = torch.cat([angle.cos()] * 2, -1)[None, :, None], torch.cat([angle.sin()] * 2, -1)[None, :, None]
+        turned = torch.cat([-x[..., half:], x[..., :half]], -1)
+        return x * cos + turned * sin
+
+    def forward(self, tokens, start=0, cache=None):
+        """tokens [B, S] at positions start… → hidden states [B, S, d]; a cache of [B, kv_heads, capacity, head_size] is filled as it goes."""
+        batch, length = tokens.shape
+        positions = torch.arange(start, start + length)
+        seen = start + length
+        mask = torch.full((length, seen), float("-inf")).triu(start + 1) if length > 1 else None
+        x = F.embedding(tokens, self.embedding)
+        for index, block in enumerate(self.blocks):
+            h = self.rms(x, block.attention_norm)
+            split = lambda y, heads: y.view(batch, length, heads, self.head_size)
+            q = self.rotate(split(F.linear(h, block.q, block.q_bias), self.heads), positions).transpose(1, 2)
+            k = self.rotate(split(F.linear(h, block.k, block.k_bias), self.kv_heads), positions).transpose(1, 2)
+            v = split(F.linear(h, block.v, block.v_bias), self.kv_heads).transpose(1, 2)
+            if cache is not None:
+                keys, values = cache[index]
+                keys[:, :, start:seen], values[:, :, start:seen] = k, v
+                k, v = keys[:, :, :seen], values[:, :, :seen]
+            groups = self.heads // self.kv_heads
+            k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+            scores = q @ k.transpose(-1, -2) / self.head_size**0.5
+            if mask is not None:
+                scores = scores + mask
+            mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, -1)
+            x = x + F.linear(mixed, block.o)
+            h = self.rms(x, block.mlp_norm)
+            x = x + F.linear(F.silu(F.linear(h, block.gate)) * F.linear(h, block.up), block.down)
+        return self.rms(x, self.norm)
+
+    def value(self, hidden):
+        return F.linear(hidden, self.value_weight, self.value_bias)[..., 0]
+
+
+class Work:
+    def __init__(self, size):
+        self.size = size
+        self.model = Decoder(size)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-6, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0)
+        self.tokens = torch.randint(0, size["vocabularySize"], (size["rows"], size["length"]))
+        self.cache = None
+        self.next = None
+
+    def prefill(self):
+        size, model = self.size, self.model
+        with torch.no_grad():
+            room = (size["rows"], model.kv_heads, size["prompt"] + size["sampled"], model.head_size)
+            self.cache = [(torch.zeros(room), torch.zeros(room)) for _ in model.blocks]
+            hidden = model(self.tokens[:, : size["prompt"]], 0, self.cache)
+            self.next = self.sample(hidden[:, -1])
+
+    def sample(self, hidden):
+        log_probs = F.linear(hidden, self.model.embedding).log_softmax(-1)
+        chosen = torch.multinomial(log_probs.exp(), 1)
+        log_probs.gather(-1, chosen), self.model.value(hidden)
+        return chosen
+
+    def decode(self):
+        size = self.size
+        with torch.no_grad():
+            for step in range(size["sampled"] - 1):
+                hidden = self.model(self.next, size["prompt"] + step, self.cache)
+                self.next = self.sample(hidden[:, 0])
+
+    def update(self):
+        actions = self.size["actions"]
+        hidden = self.model(self.tokens)[:, -actions - 1 : -1]
+        targets = self.tokens[:, -actions:]
+        log_probs = F.linear(hidden, self.model.embedding).log_softmax(-1)
+        chosen = log_probs.gather(-1, targets[..., None])[..., 0]
+        entropy = -(log_probs.exp() * log_probs).sum(-1)
+        value = self.model.value(hidden)
+        old, advantage, returns = chosen.detach(), torch.sin(targets.float()), torch.cos(targets.float())
+        ratio = (chosen - old).clamp(-20, 20).exp()
+        policy = -torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
+        clipped = torch.minimum(torch.maximum(value, -torch.ones_like(value)), torch.ones_like(value))
+        value_loss = 0.5 * torch.maximum((value - returns).pow(2), (clipped - returns).pow(2))
+        distance = (old - chosen).clamp(-20, 20)
+        loss = (policy + 0.5 * value_loss - 0.01 * entropy + 0.01 * (distance.exp() - 1 - distance)).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+
+
+def gemm(n, repeats):
+    with torch.no_grad():
+        x, y = torch.rand(n, n) / n, torch.rand(n, n) / n
+        for _ in range(repeats):
+            x = x @ y
+        return x.sum()
+
+
+works = {}
+print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["work"] == "gemm":
+        run = lambda: gemm(request["n"], request["repeats"])
+    else:
+        size = request["size"]
+        work = works.setdefault(size["name"], None) or works.update({size["name"]: Work(size)}) or works[size["name"]]
+        run = getattr(work, request["work"])
+    started, cpu = time.perf_counter(), time.process_time()
+    run()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "peakMiB": memory}), flush=True)

@@ -1,0 +1,93 @@
+import type { ModelConfig } from '../src/transformer/index';
+
+/** A model and the work that is measured on it. */
+export interface BenchSize {
+  readonly name: string;
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly vocabularySize: number;
+  /** Sequences of an update, and dialogues that are sampled at once. */
+  readonly rows: number;
+  /** Tokens of each sequence of an update. */
+  readonly length: number;
+  /** How many of them are the policy's own, and trained on: the last ones. */
+  readonly actions: number;
+  /** Tokens that a sampled dialogue begins with, and that are sampled. */
+  readonly prompt: number;
+  readonly sampled: number;
+}
+
+const vocabularySize = 1024;
+
+export const sizes: readonly BenchSize[] = [
+  {
+    name: 'tiny',
+    layers: 4,
+    hiddenSize: 192,
+    intermediateSize: 512,
+    heads: 6,
+    kvHeads: 2,
+    vocabularySize,
+    rows: 64,
+    length: 192,
+    actions: 191,
+    prompt: 128,
+    sampled: 64,
+  },
+  {
+    name: 'demo',
+    layers: 2,
+    hiddenSize: 128,
+    intermediateSize: 256,
+    heads: 4,
+    kvHeads: 1,
+    vocabularySize,
+    rows: 32,
+    length: 448,
+    actions: 224,
+    prompt: 384,
+    sampled: 64,
+  },
+];
+
+export function configOf(size: BenchSize): ModelConfig {
+  const { hiddenSize, intermediateSize, layers, heads, kvHeads, vocabularySize } = size;
+  return {
+    architecture: 'qwen2',
+    hiddenSize,
+    intermediateSize,
+    layers,
+    heads,
+    kvHeads,
+    headSize: hiddenSize / heads,
+    vocabularySize,
+    maxPositions: 512,
+    rmsNormEpsilon: 1e-6,
+    ropeTheta: 10_000,
+    tiedEmbeddings: true,
+    attentionBias: true,
+    attentionOutputBias: false,
+  };
+}
+
+/**
+ * Multiplications and additions that the work cannot do without. Projections: 2 a weight and token. Attention: 4·heads·headSize for each
+ * pair of a token and one that it sees. The head: 2·V·d for each token whose distribution is wanted. Backward: twice the forward pass.
+ */
+export function floatingPointOperations(size: BenchSize): { readonly sampling: number; readonly prefill: number; readonly update: number } {
+  const { hiddenSize: d, intermediateSize, layers, heads, kvHeads, rows, length, actions, prompt, sampled, vocabularySize } = size;
+  const headSize = d / heads;
+  const projections = 2 * layers * (2 * d * d + 2 * d * kvHeads * headSize + 3 * d * intermediateSize);
+  const pair = 4 * layers * heads * headSize;
+  const head = 2 * vocabularySize * d;
+  const pairs = (tokens: number) => (tokens * (tokens + 1)) / 2;
+  const forward = length * projections + pairs(length) * pair + actions * head;
+  return {
+    prefill: rows * (prompt * projections + pairs(prompt) * pair + head),
+    sampling: rows * ((sampled - 1) * (projections + head) + (pairs(prompt + sampled - 1) - pairs(prompt)) * pair),
+    update: 3 * rows * forward,
+  };
+}

@@ -1,0 +1,227 @@
+/**
+ * How fast sampling and the PPO update are at tiny sizes: as a share of what the same onnxruntime reaches in a plain matrix product in the
+ * same run, and beside PyTorch where it is installed. The rounds are interleaved, so that a busy machine slows all of them down alike.
+ *
+ *     npx tsx bench/tiny.ts [--rounds 5] [--json]
+ */
+import { availableParallelism, cpus, loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { cpuDevice } from '../src/device/cpu/index';
+import type { Device } from '../src/device/index';
+import { LocalPolicy, type PPOSequence } from '../src/policy/index';
+import { Graph, matmul, sum } from '../src/tensor/index';
+import { Tokenizer, trainTokenizer } from '../src/transformer/index';
+import buildWorker from '../test/build-worker';
+import { type Measurement, openPeer, type Peer } from './peer';
+import { type BenchSize, configOf, floatingPointOperations, sizes } from './sizes';
+
+const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '5' }, json: { type: 'boolean', default: false } } });
+const rounds = Number(options.rounds);
+const threads = availableParallelism();
+const gemmSizes = [512, 1024];
+const gemmRepeats = 8;
+
+async function measure(work: () => Promise<unknown>): Promise<Measurement> {
+  const started = performance.now();
+  const cpu = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(cpu);
+  return { seconds: (performance.now() - started) / 1000, cpu: (user + system) / 1e6 };
+}
+
+/** A chain of n×n matrix products whose operands are buffers, as weights in training are. */
+async function gemmOf(device: Device, n: number): Promise<() => Promise<unknown>> {
+  const graph = new Graph();
+  const [x, y] = [graph.buffer('x', [n, n]), graph.buffer('y', [n, n])];
+  let product = x;
+  for (let i = 0; i < gemmRepeats; i++) product = matmul(product, y);
+  graph.output('sum', sum(product));
+  const program = await device.compile(graph);
+  const entries = () => Float32Array.from({ length: n * n }, (_, i) => Math.abs(Math.sin(i)) / n);
+  const buffers = { x: device.create([n, n], 'f32', entries()), y: device.create([n, n], 'f32', entries()) };
+  return () => device.run(program, { buffers });
+}
+
+const { tokenizer, tokenizerConfig } = trainTokenizer({ texts: ['hello world'], vocabularySize: 300 });
+
+function policyOf(size: BenchSize): LocalPolicy {
+  const model = { config: configOf(size), tokenizer: Tokenizer.fromJSON(tokenizer, tokenizerConfig) };
+  return new LocalPolicy(cpuDevice({ threads }), model, { maxNewTokens: size.sampled, microBatchTokens: size.rows * size.length });
+}
+
+function token(row: number, t: number, { vocabularySize }: BenchSize): number {
+  return (row * 7919 + t * 104_729) % vocabularySize;
+}
+
+interface Works {
+  /** Seconds until the first token, for all rows. */
+  readonly prefill: Measurement;
+  /** The tokens after the first. */
+  readonly decode: Measurement & { readonly tokens: number };
+  readonly update: Measurement;
+}
+
+async function measurePolicy(policy: LocalPolicy, size: BenchSize): Promise<Works> {
+  const requests = Array.from({ length: size.rows }, (_, row) => ({
+    owner: `row ${row}`,
+    prompt: Int32Array.from({ length: size.prompt }, (_, t) => token(row, t, size)),
+    seed: row,
+  }));
+  let tokens = 0;
+  let first: { at: number; cpu: NodeJS.CpuUsage } | undefined;
+  const started = performance.now();
+  const cpu = process.cpuUsage();
+  await policy.sample(requests, {
+    onToken: () => {
+      tokens++;
+      first ??= { at: performance.now(), cpu: process.cpuUsage() };
+    },
+  });
+  const ended = performance.now();
+  const inDecoding = process.cpuUsage(first!.cpu);
+  const whole = process.cpuUsage(cpu);
+  policy.release(requests.map(({ owner }) => owner));
+  const cpuSeconds = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1e6;
+
+  const sequences = Array.from({ length: size.rows }, (_, row): PPOSequence => {
+    const ids = Int32Array.from({ length: size.length }, (_, t) => token(row, t, size));
+    const column = (of: (t: number) => number) => Float32Array.from({ length: size.length }, (_, t) => of(t));
+    const guess = -Math.log(size.vocabularySize);
+    return {
+      tokens: ids,
+      actionMask: Uint8Array.from({ length: size.length }, (_, t) => Number(t >= size.length - size.actions)),
+      oldLogProbs: column(() => guess),
+      referenceLogProbs: column(() => guess),
+      oldValues: column(() => 0),
+      advantages: column((t) => Math.sin(t)),
+      returns: column((t) => Math.cos(t)),
+    };
+  });
+  const update = await measure(async () => {
+    await policy.accumulatePPO(sequences, {
+      clip: 0.2,
+      valueClip: 1,
+      valueCoefficient: 0.5,
+      entropyCoefficient: 0.01,
+      klLossCoefficient: 0.01,
+      klLoss: 'k3',
+      normalizer: size.rows * size.actions,
+    });
+    await policy.update({ learningRate: 1e-6, betas: [0.9, 0.95], epsilon: 1e-5, weightDecay: 0, maxGradientNorm: 1 });
+  });
+  return {
+    prefill: { seconds: (first!.at - started) / 1000, cpu: cpuSeconds(whole) - cpuSeconds(inDecoding) },
+    decode: { seconds: (ended - first!.at) / 1000, cpu: cpuSeconds(inDecoding), tokens: tokens - size.rows },
+    update,
+  };
+}
+
+async function measurePeer(peer: Peer, size: BenchSize): Promise<Omit<Works, 'decode'> & { readonly decode: Measurement }> {
+  return {
+    prefill: await peer.measure({ work: 'prefill', size }),
+    decode: await peer.measure({ work: 'decode', size }),
+    update: await peer.measure({ work: 'update', size }),
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted.length % 2 === 1 ? sorted[(sorted.length - 1) / 2]! : (sorted[sorted.length / 2 - 1]! + sorted[sorted.length / 2]!) / 2;
+}
+
+/** Medians over the rounds. */
+function typical(found: readonly Measurement[]): Measurement {
+  return { seconds: median(found.map(({ seconds }) => seconds)), cpu: median(found.map(({ cpu }) => cpu)) };
+}
+
+const say = (text: string) => process.stderr.write(`${text}\n`);
+
+await buildWorker();
+const opened = await openPeer(threads);
+const peer = typeof opened === 'string' ? undefined : opened;
+say(`${cpus()[0]?.model}, ${threads} threads, load ${loadavg()[0]!.toFixed(2)}; ${peer?.version ?? `no PyTorch: ${opened}`}`);
+
+const device = cpuDevice({ threads });
+const gemms = await Promise.all(gemmSizes.map((n) => gemmOf(device, n)));
+const policies = sizes.map(policyOf);
+const gemmRounds: { ours: Measurement; peer?: Measurement }[][] = gemmSizes.map(() => []);
+const workRounds: { ours: Works; peer?: Awaited<ReturnType<typeof measurePeer>> }[][] = sizes.map(() => []);
+// the first round compiles and warms up
+for (let round = 0; round <= rounds; round++) {
+  for (const [i, n] of gemmSizes.entries()) {
+    const ours = await measure(gemms[i]!);
+    const theirs = await peer?.measure({ work: 'gemm', n, repeats: gemmRepeats });
+    if (round > 0) gemmRounds[i]!.push({ ours, peer: theirs });
+  }
+  for (const [i, size] of sizes.entries()) {
+    const ours = await measurePolicy(policies[i]!, size);
+    const theirs = peer && (await measurePeer(peer, size));
+    if (round > 0) workRounds[i]!.push({ ours, peer: theirs });
+  }
+  say(round === 0 ? 'warm' : `round ${round} of ${rounds}`);
+}
+await Promise.all([device, ...policies].map((each) => each.dispose()));
+peer?.close();
+
+interface Row {
+  readonly work: string;
+  readonly seconds: number;
+  /** Busy cores. */
+  readonly cores: number;
+  readonly tokensPerSecond?: number;
+  readonly gigaflops: number;
+  readonly shareOfGemm: number;
+  readonly peerSeconds?: number;
+  readonly timesPeer?: number;
+}
+
+const rows: Row[] = [];
+let gemmRate = 0;
+function add(work: string, operations: number, found: readonly { ours: Measurement; peer?: Measurement }[], tokens?: number): void {
+  const ours = typical(found.map((each) => each.ours));
+  const theirs = peer && typical(found.map((each) => each.peer!));
+  const gigaflops = operations / ours.seconds / 1e9;
+  if (tokens === undefined) gemmRate = Math.max(gemmRate, gigaflops);
+  rows.push({
+    work,
+    seconds: ours.seconds,
+    cores: ours.cpu / ours.seconds,
+    ...(tokens !== undefined && { tokensPerSecond: tokens / ours.seconds }),
+    gigaflops,
+    shareOfGemm: gigaflops / gemmRate,
+    // a ratio of each round, since those are what was measured under the same load
+    ...(theirs && { peerSeconds: theirs.seconds, timesPeer: median(found.map((each) => each.peer!.seconds / each.ours.seconds)) }),
+  });
+}
+for (const [i, n] of gemmSizes.entries()) add(`matrix product ${n}×${n}×${n}`, 2 * gemmRepeats * n ** 3, gemmRounds[i]!);
+for (const [i, size] of sizes.entries()) {
+  const { prefill, sampling, update } = floatingPointOperations(size);
+  const pick = (work: keyof Works) => workRounds[i]!.map(({ ours, peer }) => ({ ours: ours[work], peer: peer?.[work] }));
+  add(`${size.name}: reading prompts, ${size.rows}×${size.prompt}`, prefill, pick('prefill'), size.rows * size.prompt);
+  // a random policy may sample the end of a turn: rows that are done are computed all the same, but give no tokens
+  const tokens = median(workRounds[i]!.map(({ ours }) => ours.decode.tokens));
+  add(`${size.name}: sampling, ${size.rows} at once`, sampling, pick('decode'), tokens);
+  add(`${size.name}: PPO update, ${size.rows}×${size.length}`, update, pick('update'), size.rows * size.length);
+}
+
+if (options.json) {
+  console.log(JSON.stringify({ machine: cpus()[0]?.model, threads, load: loadavg()[0], peer: peer?.version, rounds, rows }));
+} else {
+  const number = (value: number | undefined, digits = 0) =>
+    value === undefined ? '' : value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const table = [
+    ['work', 'seconds', 'busy cores', 'tokens/s', 'GFLOP/s', 'of GEMM', 'PyTorch s', 'times PyTorch'],
+    ['---', '---:', '---:', '---:', '---:', '---:', '---:', '---:'],
+    ...rows.map((row) => [
+      row.work,
+      number(row.seconds, 3),
+      number(row.cores, 1),
+      number(row.tokensPerSecond),
+      number(row.gigaflops),
+      `${number(100 * row.shareOfGemm)} %`,
+      number(row.peerSeconds, 3),
+      number(row.timesPeer, 1),
+    ]),
+  ];
+  for (const cells of table) console.log(`| ${cells.join(' | ')} |`);
+}
