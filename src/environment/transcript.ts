@@ -1,5 +1,4 @@
 import type { ChatMessage } from '../chat/index';
-import type { PolicyAction } from '../policy/policy';
 import { formatTurn } from '../profile/index';
 import type { EpisodeTurn } from './episode';
 
