@@ -165,13 +165,15 @@ export interface ExtendShape {
   readonly length: number;
   /** Entries that the cache has room for. */
   readonly capacity: number;
+  /** Nothing is in the cache yet: the new tokens see each other only. */
+  readonly fresh: boolean;
   readonly greedy: boolean;
 }
 
 export const cacheBuffer = (layer: number, part: 'keys' | 'values') => `cache ${layer} ${part}`;
 
 /** Feeds new tokens to rows with a cache, extends the caches, and samples each row's next token from the last of its new ones. */
-export function extendGraph(form: ModelForm, { rows, length, capacity, greedy }: ExtendShape): Graph {
+export function extendGraph(form: ModelForm, { rows, length, capacity, fresh, greedy }: ExtendShape): Graph {
   const graph = new Graph();
   const { config } = form;
   const { kvHeads, headSize } = config;
@@ -189,7 +191,7 @@ export function extendGraph(form: ModelForm, { rows, length, capacity, greedy }:
       };
       graph.append({ buffer: cacheBuffer(layer, 'keys'), value: keys, offsets, counts });
       graph.append({ buffer: cacheBuffer(layer, 'values'), value: values, offsets, counts });
-      return cachedAttention(queries, keys, values, cached, shape);
+      return fresh ? attention(queries, keys, values, shape) : cachedAttention(queries, keys, values, cached, shape);
     },
     lora: form.lora,
   });

@@ -125,6 +125,8 @@ export class Sampler {
     const length = chunkLengths.find((size) => size >= most) ?? chunkLengths.at(-1)!;
     const rows = this.#cache.rows.length;
     const capacity = this.#cache.capacity;
+    // so a dialogue begins, and every dialogue under way goes on after an update: worth a program that leaves the empty cache alone
+    const fresh = length > 1 && active.every(({ row }) => this.#cache.rows[row]!.tokens.length === 0);
     const inputs = {
       tokens: new Int32Array(rows * length),
       positions: new Int32Array(rows * length),
@@ -153,8 +155,8 @@ export class Sampler {
       // 24 bits, so that float32 never rounds up to 1
       inputs.uniform[row] = (stream.random.uint32() >>> 8) / 2 ** 24;
     }
-    const key = `extend ${JSON.stringify([form.lora !== undefined, form.limits, rows, length, capacity, greedy])}`;
-    const program = await this.programs.get(key, () => extendGraph(form, { rows, length, capacity, greedy }));
+    const key = `extend ${JSON.stringify([form.lora !== undefined, form.limits, rows, length, capacity, fresh, greedy])}`;
+    const program = await this.programs.get(key, () => extendGraph(form, { rows, length, capacity, fresh, greedy }));
     const { last, ...common } = inputs;
     const result = await this.device.run(program, {
       inputs: { ...common, ...(length > 1 ? { last } : {}), temperature: Float32Array.of(temperature) },
