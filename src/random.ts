@@ -3,7 +3,10 @@
  * The n-th number of a stream is a pure function of (key, n), so every consumer can own a stream of its own, any device computes
  * the same numbers, and a checkpoint is two integers.
  */
-export function philox(counter: readonly [number, number, number, number], key: readonly [number, number]): [number, number, number, number] {
+export function philox(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+): [number, number, number, number] {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
   for (let round = 0; round < 10; round++) {

@@ -1,9 +1,10 @@
 import { Command } from 'commander';
 import { PersonalizedAgent } from '../agent/index';
+import type { OpenedPolicy } from '../experiments/index';
 import { ProfileSchema } from '../profile/index';
 import { existingFolder, httpUrl } from './arguments';
 import { apiKeyHelp, chatModelFromFlags } from './chat-model-options';
-import type { CommandContext, OpenedPolicy } from './context';
+import type { CommandContext } from './context';
 import { converse } from './conversation';
 import { printLine } from './terminal';
 import { UsageError } from './usage-error';

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
+import type { ExperimentOptions } from '../experiments/index';
 import type { CommandContext, OutputFlags } from './context';
-import type { ExperimentOptions } from './experiment';
 import { progressDisplay } from './progress';
 import { experimentOutcome, printOutcome } from './results';
 import { addOutputOptions, seedOption } from './shared-options';

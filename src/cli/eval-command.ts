@@ -1,8 +1,8 @@
 import { Command } from 'commander';
+import type { EvaluationOptions } from '../experiments/index';
 import { existingFolder, httpUrl, positiveInteger } from './arguments';
 import { addHelperOptions, apiKeyHelp, chatModelFromFlags, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
-import type { EvaluationOptions } from './experiment';
 import { progressDisplay } from './progress';
 import { evaluationOutcome, printOutcome } from './results';
 import { addOutputOptions, addPeopleOptions, seedOption, turnsOption } from './shared-options';

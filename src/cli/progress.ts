@@ -1,5 +1,5 @@
 import cliProgress from 'cli-progress';
-import type { ExperimentProgress } from './experiment';
+import type { ExperimentProgress } from '../experiments/index';
 import { describePace, PaceMeter } from './pace';
 import { printLine, type Terminal } from './terminal';
 

@@ -6,8 +6,8 @@ import {
   type ReportTable,
   reportTable,
 } from '../evaluation/index';
+import type { AgentTurnRecord, ExperimentOptions, ExperimentResult, RewardMode } from '../experiments/index';
 import type { CommandContext, OutputFlags } from './context';
-import type { AgentTurnRecord, ExperimentOptions, ExperimentResult, RewardMode } from './experiment';
 import { describeDuration } from './pace';
 import { renderTable } from './table';
 import { painter, printLine } from './terminal';

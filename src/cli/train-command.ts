@@ -1,10 +1,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes } from '../experiments/index';
 import { nonNegativeNumber, policyName, positiveInteger, positiveNumber } from './arguments';
 import { addHelperOptions, apiKeyHelp, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
-import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes } from './experiment';
 import { type ProgressDisplay, progressDisplay } from './progress';
 import { ablationOutcome, experimentOutcome, printOutcome } from './results';
 import { resumeCommand } from './resume-advice';

@@ -1,4 +1,5 @@
-import type { DialogueEnvironment } from '../environment/index';
+import type { DialogueEnvironment, DialogueState } from '../environment/index';
+import { statements, words } from '../language/index';
 import { formatTurn, type ProfileItem, type SlotDefinition } from '../profile/index';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
@@ -32,9 +33,8 @@ export async function demonstrate(options: {
     let known: readonly ProfileItem[] = [];
     let state = await environment.reset({ persona: random.pick(personas), seed, id: `demonstration ${index}`, signal });
     for (let turn = 1; ; turn++) {
-      const before = new Set(known.map(({ key }) => key));
-      known = [...known, ...state.disclosed.filter(({ key }) => !before.has(key))];
-      const newest = known.slice(before.size);
+      const newest = toldNow(state, known);
+      known = [...known, ...newest];
       const noted = notesOf(habits, known, newest);
       const profile = environment.schema
         .empty()
@@ -54,8 +54,22 @@ export async function demonstrate(options: {
   return examples;
 }
 
+/** Most facts in the notes of somebody who notes all: what is older is forgotten. */
+const longestNotes = 6;
+
 function notesOf({ notes }: Habits, known: readonly ProfileItem[], newest: readonly ProfileItem[]): readonly ProfileItem[] {
   if (notes === 'none') return [];
-  if (notes === 'all') return known;
+  if (notes === 'all') return known.slice(-longestNotes);
   return newest.length > 0 ? newest : known.slice(-1);
+}
+
+/** What the user has just told, in the user's own words: of recorded people, whose facts fit no slot, the statements themselves. */
+function toldNow(state: DialogueState, known: readonly ProfileItem[]): readonly ProfileItem[] {
+  const before = new Set(known.map(({ key }) => key));
+  const { schema } = state.profile;
+  const open = Object.values(schema.slots as Readonly<Record<string, SlotDefinition>>).find((slot) => slot.open && state.persona.messages);
+  if (!open) return state.disclosed.filter(({ key }) => !before.has(key));
+  const said = statements(state.user.text).filter((sentence) => words(sentence).length >= 3);
+  const { profile } = schema.safeProfile({ [open.key]: said });
+  return profile.items().filter(({ key }) => !before.has(key));
 }

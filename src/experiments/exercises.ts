@@ -1,12 +1,13 @@
-import { formatTurn, type ProfileSchema, type SlotDefinition } from '../profile/index';
+import { formatTurn, type Profile, type ProfileItem, type ProfileSchema, type SlotDefinition } from '../profile/index';
 import { Random } from '../random';
 import { disclosingPhrases, type Persona } from '../simulation/index';
 import type { SFTExample } from '../training/index';
-import { mentioning } from './plain-partner';
+import { mentioning, subjectOf } from './plain-partner';
 
 /**
- * Exercises in the form, one message long: a user tells one fact, and the answer writes it down and names it. They teach a new model what
- * any pretrained one can do: that a line of the profile is a slot's label and words of the user's.
+ * Exercises in the form: users introduce themselves with some facts at once, half of them in two messages, and the answer writes down
+ * what is known by then and takes up the last of it. They teach a new model what any pretrained one can do: that a line of the profile is
+ * a slot's label and words of the user's, and that lines can be copied.
  */
 export function exercises(options: {
   readonly schema: ProfileSchema;
@@ -17,18 +18,32 @@ export function exercises(options: {
 }): SFTExample[] {
   const { schema, instruction, personas, count, seed } = options;
   const slots = schema.slots as Readonly<Record<string, SlotDefinition>>;
+  const profileOf = (items: readonly ProfileItem[]): Profile =>
+    schema
+      .empty()
+      .with(
+        items.map(({ slot, value }) => ({ op: slots[slot]!.cardinality === 'many' ? ('add' as const) : ('set' as const), slot, value })),
+      );
   return Array.from({ length: count }, (_, index) => {
     const random = new Random(seed).split('exercise', index);
-    const item = random.pick(random.pick(personas).profile.items());
-    const occasion = random.chance(0.5) ? 'answer' : 'volunteer';
-    const profile = schema
-      .empty()
-      .with([{ op: slots[item.slot]!.cardinality === 'many' ? 'add' : 'set', slot: item.slot, value: item.value }]);
+    const items = random.shuffle(random.pick(personas).profile.items());
+    const told = items.slice(0, 1 + random.integer(items.length));
+    const earlier = random.chance(0.5) ? 0 : random.integer(told.length);
+    const tells = (facts: readonly ProfileItem[]) => ({
+      role: 'user' as const,
+      content: facts.map((item) => random.pick(disclosingPhrases(item, random.chance(0.5) ? 'answer' : 'volunteer', schema))).join(' '),
+    });
+    const notesDown = (facts: readonly ProfileItem[]) => ({
+      role: 'assistant' as const,
+      content: formatTurn(profileOf(facts), mentioning(subjectOf(facts.at(-1)!), random)),
+    });
+    const before = told.slice(0, earlier);
     return {
       messages: [
-        { role: 'system', content: instruction },
-        { role: 'user', content: random.pick(disclosingPhrases(item, occasion, schema)) },
-        { role: 'assistant', content: formatTurn(profile, mentioning(item.text, random)) },
+        { role: 'system' as const, content: instruction },
+        ...(before.length > 0 ? [tells(before), notesDown(before)] : []),
+        tells(told.slice(earlier)),
+        notesDown(told),
       ],
     };
   });

@@ -1,4 +1,4 @@
-import { contentWords, isDispleased, isGreeting } from '../language/index';
+import { contentWords, isDispleased, isGreeting, words } from '../language/index';
 import type { ProfileItem } from '../profile/index';
 import type { Random } from '../random';
 
@@ -70,9 +70,15 @@ export function plainReply(
     if (isDispleased(message) && random.chance(0.3)) return random.pick(apologies);
     if (speech === 'asks') return '';
     if (speech === 'praises') return random.pick(praises);
-    const subject = disclosed[0]?.text ?? [...contentWords(message)][0];
+    const subject = disclosed[0] === undefined ? [...contentWords(message)][0] : subjectOf(disclosed[0]);
     return speech.startsWith('mentions') && subject !== undefined ? mentioning(subject, random) : random.pick(acknowledgements);
   }
+}
+
+/** What a fact is about, in a word or two: of a whole sentence its longest word. */
+export function subjectOf({ text }: Pick<ProfileItem, 'text'>): string {
+  const said = words(text);
+  return said.length < 4 ? text : said.reduce((longest, word) => (word.length > longest.length ? word : longest));
 }
 
 /** A sentence that takes up what the user spoke of. */

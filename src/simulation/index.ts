@@ -13,6 +13,7 @@ export {
   type RecordedSpeaker,
   recordedPersonas,
 } from './personas/index';
+export { disclosingPhrases, type Occasion } from './phrases';
 export { replayBehaviour } from './replay';
 export { type ScriptedBehaviourOptions, scriptedBehaviour } from './scripted';
 export { SimulatedUser, type SimulatedUserOptions, UserSession, type UserTurn } from './simulated-user';

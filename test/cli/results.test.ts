@@ -1,9 +1,9 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ExperimentOptions, ExperimentResult, RewardMode } from '../../src/cli/experiment';
 import { RlpaError } from '../../src/errors';
 import { reportEpisodes } from '../../src/evaluation/index';
+import type { ExperimentOptions, ExperimentResult, RewardMode } from '../../src/experiments/index';
 import { episode, type Outcome } from '../evaluation/episodes';
 import { commandLine } from './command-line';
 

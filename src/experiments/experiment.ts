@@ -1,5 +1,7 @@
+import type { PromptBuilder } from '../agent/index';
 import type { ChatModel } from '../chat/index';
 import type { EvaluationReport } from '../evaluation/index';
+import type { ProfileSchema } from '../profile/index';
 
 /** Which rewards train: R_profile, R_response, or their sum. */
 export type RewardMode = 'profile' | 'response' | 'both';
@@ -72,3 +74,13 @@ export interface EvaluationOptions {
 }
 
 export type RunEvaluation = (options: EvaluationOptions) => Promise<EvaluationReport>;
+
+/** A saved policy, ready to talk. */
+export interface OpenedPolicy {
+  readonly model: ChatModel;
+  /** What it was trained to find out. */
+  readonly schema: ProfileSchema;
+  /** What it was trained to read; a chat model gets the agent's own prompt. */
+  readonly prompt?: PromptBuilder;
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,15 @@
+export type {
+  AgentTurnRecord,
+  EvaluationOptions,
+  ExperimentOptions,
+  ExperimentProgress,
+  ExperimentResult,
+  OpenedPolicy,
+  RewardMode,
+  RunEvaluation,
+  RunExperiment,
+} from './experiment';
+export { rewardModes } from './experiment';
+export { openPolicy } from './open-policy';
+export { runEvaluation } from './run-evaluation';
+export { runExperiment } from './run-experiment';

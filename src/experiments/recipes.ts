@@ -1,0 +1,73 @@
+import type { PPOHyperparameters } from '../training/index';
+
+/** All numbers of an experiment that its options leave out. */
+export interface Recipe {
+  readonly users: number;
+  readonly evalUsers: number;
+  readonly turns: number;
+  readonly iterations: number;
+  readonly ppo: Partial<PPOHyperparameters>;
+  /** Most tokens of a turn. */
+  readonly maxNewTokens: number;
+}
+
+/** The tiny policy and how it is warmed up. */
+export interface WarmStart {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly maxPositions: number;
+  readonly vocabularySize: number;
+  readonly exercises: { readonly count: number; readonly learningRate: number };
+  readonly demonstrations: { readonly count: number; readonly learningRate: number };
+}
+
+const tinyPPO = {
+  dialogues: 48,
+  epochs: 2,
+  minibatches: 4,
+  learningRate: 1e-3,
+  valueLearningRate: 2e-3,
+  klCoefficient: 0,
+  schedule: 'linear',
+} as const;
+
+export const recipes = {
+  generated: { users: 2000, evalUsers: 64, turns: 10, iterations: 45, maxNewTokens: 64, ppo: tinyPPO },
+  recorded: { users: 1800, evalUsers: 200, turns: 6, iterations: 40, maxNewTokens: 160, ppo: tinyPPO },
+  pretrained: {
+    users: 2000,
+    evalUsers: 64,
+    turns: 10,
+    iterations: 50,
+    maxNewTokens: 256,
+    ppo: { learningRate: 1e-5, valueLearningRate: 1e-4, dialogues: 32 },
+  },
+} as const satisfies Record<string, Recipe>;
+
+export const warmStarts = {
+  generated: {
+    hiddenSize: 128,
+    intermediateSize: 256,
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    maxPositions: 1024,
+    vocabularySize: 1536,
+    exercises: { count: 4500, learningRate: 6e-3 },
+    demonstrations: { count: 3500, learningRate: 4e-3 },
+  },
+  recorded: {
+    hiddenSize: 128,
+    intermediateSize: 256,
+    layers: 2,
+    heads: 4,
+    kvHeads: 2,
+    maxPositions: 1024,
+    vocabularySize: 2560,
+    exercises: { count: 12_000, learningRate: 6e-3 },
+    demonstrations: { count: 6000, learningRate: 3e-3 },
+  },
+} as const satisfies Record<string, WarmStart>;

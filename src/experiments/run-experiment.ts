@@ -1,0 +1,170 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DialogueEnvironment } from '../environment/index';
+import { RlpaError } from '../errors';
+import { type EvaluationReport, evaluate } from '../evaluation/index';
+import { fileCheckpoints, fileMetrics, writeJsonWhole } from '../node/index';
+import { LocalPolicy } from '../policy/index';
+import { type PPOHyperparameters, PPOTrainer } from '../training/index';
+import { takeTurns } from './agent-turns';
+import { demonstrationEnvironment, environmentFor } from './environments';
+import type { ExperimentOptions, ExperimentResult, RunExperiment } from './experiment';
+import { findPeople, type People } from './people';
+import { recipes, warmStarts } from './recipes';
+import { progressOf } from './run-evaluation';
+import { pretrainedSetting, readSetting, type Setting, tinySettings, writeSetting } from './setting';
+import { seedFor, warmStart } from './warm-start';
+
+/** Turns that the trained agent takes for show. */
+const shownTurns = 5;
+
+/** Where the parts of a run lie. */
+function places(outDir: string) {
+  return {
+    start: join(outDir, 'start'),
+    before: join(outDir, 'before.json'),
+    checkpoints: join(outDir, 'checkpoints'),
+    metrics: join(outDir, 'metrics.jsonl'),
+    policy: join(outDir, 'policy'),
+  };
+}
+
+/**
+ * The whole of it: a policy, warm-started if it starts from nothing, is measured on people it will never meet, trained with PPO, measured
+ * again, and takes a few turns. With `outDir` all of it is kept, and `resume` goes on where a run was stopped.
+ */
+export const runExperiment: RunExperiment = async (options: ExperimentOptions): Promise<ExperimentResult> => {
+  const { people, seed, policyFolder, outDir, resume = false, signal, onProgress } = options;
+  const kind = people === 'generated' ? 'generated' : 'recorded';
+  const recipe = policyFolder === undefined ? recipes[kind] : recipes.pretrained;
+  const kept = outDir === undefined ? undefined : places(outDir);
+  if (kept && !resume && existsSync(kept.checkpoints) && readdirSync(kept.checkpoints).length > 0) {
+    throw new RlpaError('invalid-option', `${outDir}: there is a run in this folder. Go on with it (resume), or choose another folder.`, {
+      outDir,
+    });
+  }
+  const setting = policyFolder === undefined ? tinySettings[kind] : ((await readSetting(policyFolder)) ?? pretrainedSetting(kind));
+  const turns = options.turns ?? recipe.turns;
+  const found = await findPeople({
+    people,
+    profile: setting.profile,
+    seed,
+    users: options.users ?? recipe.users,
+    evalUsers: options.evalUsers ?? recipe.evalUsers,
+  });
+  const environment = environmentFor(setting, options, { turns, reward: options.reward });
+  const measuring = environmentFor(setting, options, { turns, reward: 'both' });
+
+  const policy = await startingPolicy({ options, setting, found, turns, maxNewTokens: recipe.maxNewTokens, folder: kept?.start });
+  try {
+    const measure = (phase: 'evaluate-before' | 'evaluate-after') =>
+      evaluate({
+        policy,
+        environment: measuring,
+        personas: found.heldOut,
+        seed: seedFor(seed, 'evaluation'),
+        signal,
+        onProgress: progressOf(phase, onProgress),
+      });
+    const before = await remembered(kept?.before, resume, () => measure('evaluate-before'));
+    await train({ options, policy, environment, people: found, ppo: recipe.ppo, iterations: options.iterations ?? recipe.iterations });
+    const after = await measure('evaluate-after');
+    const agentTurns = await takeTurns({
+      policy,
+      environment,
+      persona: found.heldOut[0]!,
+      turns: Math.min(shownTurns, turns),
+      seed,
+      signal,
+    });
+    if (kept) {
+      await policy.save(kept.policy);
+      await writeSetting(kept.policy, setting);
+    }
+    return { before, after, agentTurns, ...(kept && { policyFolder: kept.policy }) };
+  } finally {
+    await policy.dispose();
+  }
+};
+
+/** The policy that PPO begins with. A resumed run takes the one that was kept, whose weights its reference is. */
+async function startingPolicy(start: {
+  readonly options: ExperimentOptions;
+  readonly setting: Setting;
+  readonly found: People;
+  readonly turns: number;
+  readonly maxNewTokens: number;
+  readonly folder: string | undefined;
+}): Promise<LocalPolicy> {
+  const { options, setting, found, turns, maxNewTokens, folder } = start;
+  const { seed, policyFolder, resume, signal, onProgress } = options;
+  const lora = options.loraRank === undefined ? undefined : { rank: options.loraRank };
+  const load = async (from: string) => {
+    const policy = await LocalPolicy.load(from, { lora, seed, maxNewTokens, signal, microBatchTokens: 2560 });
+    await policy.setReference();
+    return policy;
+  };
+  if (policyFolder !== undefined) return load(policyFolder);
+  if (resume && folder !== undefined && existsSync(join(folder, 'config.json'))) return load(folder);
+  const kind = options.people === 'generated' ? 'generated' : 'recorded';
+  const policy = await warmStart({
+    setting,
+    environment: demonstrationEnvironment(setting, options, turns),
+    personas: found.training,
+    plan: warmStarts[kind],
+    seed,
+    maxNewTokens,
+    signal,
+    onProgress,
+  });
+  if (folder === undefined && lora === undefined) return policy;
+  if (folder === undefined)
+    throw new RlpaError('invalid-option', 'An adapter on the tiny policy needs a folder to keep its base in (--out).');
+  await policy.save(folder);
+  await writeSetting(folder, setting);
+  if (lora === undefined) return policy;
+  await policy.dispose();
+  return load(folder);
+}
+
+async function train(run: {
+  readonly options: ExperimentOptions;
+  readonly policy: LocalPolicy;
+  readonly environment: DialogueEnvironment;
+  readonly people: People;
+  readonly ppo: Partial<PPOHyperparameters>;
+  readonly iterations: number;
+}): Promise<void> {
+  const { options, policy, environment, people, ppo, iterations } = run;
+  const { seed, outDir, signal, onProgress, onWarning, onCheckpoint } = options;
+  const kept = outDir === undefined ? undefined : places(outDir);
+  const trainer = new PPOTrainer({
+    ...ppo,
+    policy,
+    environment,
+    personas: people.training,
+    seed,
+    dialogues: options.dialoguesPerIteration ?? ppo.dialogues,
+    learningRate: options.learningRate ?? ppo.learningRate,
+    klCoefficient: options.kl ?? ppo.klCoefficient,
+    checkpointEvery: options.checkpointEvery,
+    checkpoints: kept && fileCheckpoints(kept.checkpoints),
+    metricsLog: kept && fileMetrics(kept.metrics),
+  });
+  trainer.on('iteration', ({ iteration, metrics }) => {
+    const numbers = Object.entries(metrics).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
+    onProgress?.({ phase: 'ppo', done: iteration, total: iterations, unit: 'iterations', metrics: Object.fromEntries(numbers) });
+  });
+  trainer.on('warning', ({ message }) => onWarning?.(message));
+  trainer.on('checkpoint', ({ iteration, location }) => onCheckpoint?.({ iteration, location }));
+  await trainer.train({ iterations, resume: options.resume, signal });
+}
+
+/** The report of an earlier part of the run, or a new one that is kept for later parts. */
+async function remembered(path: string | undefined, resume: boolean, measure: () => Promise<EvaluationReport>): Promise<EvaluationReport> {
+  if (path !== undefined && resume && existsSync(path)) return JSON.parse(await readFile(path, 'utf8'));
+  const report = await measure();
+  if (path !== undefined) await writeJsonWhole(path, report);
+  return report;
+}
