@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { demonstrate } from '../../src/experiments/demonstrations';
+import { demonstrationEnvironment } from '../../src/experiments/environments';
+import { exercises } from '../../src/experiments/exercises';
+import { findPeople } from '../../src/experiments/people';
+import { schemaOf, tinySettings } from '../../src/experiments/setting';
+import { tinyTokenizer } from '../../src/experiments/tiny-tokenizer';
+import { parseTurn } from '../../src/profile/index';
+import { describeWithShared, sharedPath } from '../shared';
+
+const setting = tinySettings.generated;
+const schema = schemaOf(setting);
+const people = await findPeople({ people: 'generated', profile: setting.profile, seed: 1, users: 100, evalUsers: 30 });
+
+describe('the material of the warm start', () => {
+  it('is in the form, word for word', async () => {
+    const environment = demonstrationEnvironment(setting, { people: 'generated' }, 6);
+    const material = [
+      ...exercises({ schema, instruction: setting.instruction, personas: people.training, count: 100, seed: 1 }),
+      ...(await demonstrate({ environment, personas: people.training, count: 100, seed: 1 })),
+    ];
+    const written = material.flatMap(({ messages }) => messages.filter(({ role }) => role === 'assistant'));
+    expect(written.length).toBeGreaterThan(200);
+    for (const { content } of written) expect(parseTurn(schema, content)).toMatchObject({ ok: true });
+  });
+
+  it('shows partners with good and with bad habits: most of them note less than they were told', async () => {
+    const environment = demonstrationEnvironment(setting, { people: 'generated' }, 8);
+    const dialogues = (await demonstrate({ environment, personas: people.training, count: 200, seed: 2 })).filter(
+      ({ messages }) => messages.length > 12,
+    );
+    const lines = dialogues.map(
+      ({ messages }) =>
+        messages
+          .at(-1)!
+          .content.split('\n')
+          .filter((line) => line.startsWith('- ')).length,
+    );
+    expect(lines.filter((count) => count <= 1).length / lines.length).toBeGreaterThan(0.5);
+    expect(lines.some((count) => count >= 4)).toBe(true);
+  });
+
+  it('is the same for one seed and another for another', async () => {
+    const make = (seed: number) => JSON.stringify(exercises({ schema, instruction: '', personas: people.training, count: 20, seed }));
+    expect(make(3)).toBe(make(3));
+    expect(make(3)).not.toBe(make(4));
+  });
+
+  it('gives the labels of the slots tokens of their own', () => {
+    const texts = exercises({ schema, instruction: '', personas: people.training, count: 300, seed: 1 }).flatMap(({ messages }) =>
+      messages.map(({ content }) => content),
+    );
+    const tokenizer = tinyTokenizer(schema, texts, 1024);
+    const line = tokenizer.encode('<profile>\n- Occupation: nurse');
+    expect(line[1]).toBe(tokenizer.tokenId('\n- Occupation:'));
+    expect(tokenizer.decode(line)).toBe('<profile>\n- Occupation: nurse');
+  });
+});
+
+describe('the people of an experiment', () => {
+  it('are never both trained with and measured with', () => {
+    const of = (personas: typeof people.training) => new Set(personas.map(({ profile }) => JSON.stringify(profile.toJSON())));
+    const training = of(people.training);
+    for (const profile of of(people.heldOut)) expect(training.has(profile)).toBe(false);
+    expect(people.heldOut).toHaveLength(30);
+  });
+});
+
+describeWithShared('recorded people', 'data/synthetic-persona-chat/valid.csv', () => {
+  it('are divided by dialogue: 900 to train with, both speakers of the other 100 to measure with', async () => {
+    const csv = sharedPath('data/synthetic-persona-chat/valid.csv');
+    const recorded = await findPeople({ people: { csv }, profile: 'facts', seed: 1, users: 9999, evalUsers: 9999 });
+    expect(recorded.training).toHaveLength(1800);
+    expect(recorded.heldOut).toHaveLength(200);
+    const dialogueOf = (id: string) => id.split('/')[0];
+    const trained = new Set(recorded.training.map(({ id }) => dialogueOf(id)));
+    for (const { id } of recorded.heldOut) expect(trained.has(dialogueOf(id))).toBe(false);
+  });
+
+  it('are shown with notes in their own words', async () => {
+    const csv = sharedPath('data/synthetic-persona-chat/valid.csv');
+    const { training } = await findPeople({ people: { csv }, profile: 'facts', seed: 1, users: 40, evalUsers: 2 });
+    const environment = demonstrationEnvironment(tinySettings.recorded, { people: { csv } }, 4);
+    const examples = await demonstrate({ environment, personas: training, count: 40, seed: 1 });
+    const said = training.flatMap(({ messages }) => messages ?? []).join('\n');
+    const noted = examples.flatMap(({ messages }) => {
+      const turn = parseTurn(environment.schema, messages.at(-1)!.content);
+      return turn.ok ? turn.profile.items() : [];
+    });
+    expect(noted.length).toBeGreaterThan(20);
+    for (const { text } of noted) expect(said).toContain(text);
+  });
+});
