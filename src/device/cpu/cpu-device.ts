@@ -113,6 +113,8 @@ class CpuDevice implements Device {
   }
 
   async dispose(): Promise<void> {
+    // an idle thread does not keep the process alive, and its end is to be waited for
+    this.#worker.ref();
     await this.#worker.terminate();
   }
 
