@@ -7,7 +7,9 @@ it('lets a program wait for the end of the device, and go on after it', () => {
   const program = `
     const { cpuDevice } = await import(${JSON.stringify(device)});
     const device = cpuDevice({ threads: 1 });
-    await device.read(device.create([2], 'f32'));
+    const buffer = device.create([2], 'f32');
+    await device.read(buffer);
+    device.release([buffer]);
     await device.dispose();
     console.log('after');
   `;

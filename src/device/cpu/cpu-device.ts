@@ -29,6 +29,7 @@ class CpuDevice implements Device {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: unknown) => void }>();
   #count = 0;
+  #ending = false;
   /** The first failure of a call that returns nothing; raised by the next call that can. */
   #failure: RlpaError | undefined;
 
@@ -113,7 +114,8 @@ class CpuDevice implements Device {
   }
 
   async dispose(): Promise<void> {
-    // an idle thread does not keep the process alive, and its end is to be waited for
+    // an idle thread does not keep the process alive, but its end is to be waited for, whatever is still answered until then
+    this.#ending = true;
     this.#worker.ref();
     await this.#worker.terminate();
   }
@@ -138,7 +140,7 @@ class CpuDevice implements Device {
   #settle(reply: Reply): void {
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
-    if (this.#waiting.size === 0) this.#worker.unref();
+    if (this.#waiting.size === 0 && !this.#ending) this.#worker.unref();
     if ('error' in reply) {
       waiting?.reject(
         reply.missingPackage
