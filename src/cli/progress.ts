@@ -116,9 +116,24 @@ function payload(event: ExperimentProgress, meter: PaceMeter): Record<string, st
   };
 }
 
-/** @example describeMetrics({ reward: 1.2345, kl: 0.01 }); // 'reward 1.23, kl 0.01' */
+/** The metrics that tell a person how it goes, under their short names; machines get all of them. */
+const shown: Readonly<Record<string, string>> = {
+  loss: 'loss',
+  reward: 'reward',
+  profileF1: 'F1',
+  responsePass: 'AL',
+  malformedRate: 'malformed',
+  unjudgedTurns: 'unjudged',
+  klK1: 'KL',
+};
+
+/** @example describeMetrics({ reward: 1.2345, klK1: 0.01 }); // 'reward 1.23, KL 0.01' */
 function describeMetrics(metrics: ExperimentProgress['metrics']): string {
-  return Object.entries(metrics ?? {})
-    .map(([name, value]) => `${name} ${Number(value.toPrecision(3))}`)
+  const names = 'reward' in (metrics ?? {}) ? Object.keys(shown).filter((name) => name !== 'loss') : ['loss'];
+  return names
+    .flatMap((name) => {
+      const value = metrics?.[name];
+      return value === undefined || (name === 'unjudgedTurns' && value === 0) ? [] : [`${shown[name]} ${Number(value.toPrecision(3))}`];
+    })
     .join(', ');
 }
