@@ -36,7 +36,7 @@ const tinyPPO = {
 
 export const recipes = {
   generated: { users: 2000, evalUsers: 64, turns: 10, iterations: 45, maxNewTokens: 64, ppo: tinyPPO },
-  recorded: { users: 1800, evalUsers: 200, turns: 6, iterations: 40, maxNewTokens: 160, ppo: tinyPPO },
+  recorded: { users: 1800, evalUsers: 200, turns: 6, iterations: 25, maxNewTokens: 160, ppo: tinyPPO },
   pretrained: {
     users: 2000,
     evalUsers: 64,
