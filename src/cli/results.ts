@@ -40,7 +40,7 @@ export function experimentOutcome(command: string, options: ExperimentOptions, r
   };
 }
 
-/** The three-way ablation as one table. All three start from the same warm start, which is measured once. */
+/** The three-way ablation as one table. One seed gives all three the same warm start; the table shows how it measured before the last. */
 export function ablationOutcome(options: ExperimentOptions, results: Record<RewardMode, ExperimentResult>, seconds: number): Outcome {
   const { profile, response, both } = results;
   const reports = { before: both.before, profile: profile.after, response: response.after, both: both.after };

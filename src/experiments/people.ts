@@ -6,7 +6,7 @@ import type { ExperimentOptions } from './experiment';
 import type { Setting } from './setting';
 import { generateShortPersonas } from './short-profiles';
 
-/** Who is trained with, and who is kept for measuring. Nobody is in both. */
+/** Who is trained with, and who is kept for measuring: no combination of generated values is in both, and no recorded dialogue. */
 export interface People {
   readonly training: readonly Persona[];
   readonly heldOut: readonly Persona[];
@@ -28,10 +28,14 @@ export async function findPeople(options: {
   const generate = profile === 'short' ? generateShortPersonas : generatePersonas;
   // Combinations of values never meet in the two halves; single values do: a model this small can only read words that it has met.
   const unseenValues = profile === 'short' ? 0 : undefined;
-  return {
-    training: generate({ count: users, seed, split: 'train', unseenValues }),
-    heldOut: generate({ count: evalUsers, seed, split: 'held-out', unseenValues }),
-  };
+  const heldOut = generate({ count: evalUsers, seed, split: 'held-out', unseenValues });
+  const kept = new Set(heldOut.map(combination));
+  const training = generate({ count: users, seed, split: 'train', unseenValues }).filter((persona) => !kept.has(combination(persona)));
+  return { training, heldOut };
+}
+
+function combination({ profile }: Persona): string {
+  return JSON.stringify(profile.toJSON());
 }
 
 async function readDialogues(path: string): Promise<readonly RecordedDialogue[]> {

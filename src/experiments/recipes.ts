@@ -1,4 +1,5 @@
 import type { PPOHyperparameters } from '../training/index';
+import { type Setting, tinySettings } from './setting';
 
 /** All numbers of an experiment that its options leave out. */
 export interface Recipe {
@@ -34,7 +35,7 @@ const tinyPPO = {
   schedule: 'linear',
 } as const;
 
-export const recipes = {
+const recipes = {
   generated: { users: 2000, evalUsers: 64, turns: 10, iterations: 45, maxNewTokens: 64, ppo: tinyPPO },
   recorded: { users: 1800, evalUsers: 200, turns: 6, iterations: 25, maxNewTokens: 160, ppo: tinyPPO },
   pretrained: {
@@ -47,6 +48,11 @@ export const recipes = {
   },
 } as const satisfies Record<string, Recipe>;
 
+/** The numbers for a policy by what it was trained for: tiny policies have recipes of their own. */
+export function recipeFor({ instruction }: Setting, kind: 'generated' | 'recorded'): Recipe {
+  return instruction === tinySettings[kind].instruction ? recipes[kind] : recipes.pretrained;
+}
+
 export const warmStarts = {
   generated: {
     hiddenSize: 128,
@@ -54,7 +60,7 @@ export const warmStarts = {
     layers: 2,
     heads: 4,
     kvHeads: 2,
-    maxPositions: 1024,
+    maxPositions: 8192,
     vocabularySize: 1536,
     exercises: { count: 4500, learningRate: 6e-3 },
     demonstrations: { count: 3500, learningRate: 4e-3 },
@@ -65,7 +71,7 @@ export const warmStarts = {
     layers: 2,
     heads: 4,
     kvHeads: 2,
-    maxPositions: 1024,
+    maxPositions: 8192,
     vocabularySize: 2560,
     exercises: { count: 12_000, learningRate: 6e-3 },
     demonstrations: { count: 6000, learningRate: 3e-3 },

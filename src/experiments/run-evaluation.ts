@@ -3,8 +3,8 @@ import { chatPolicy, LocalPolicy } from '../policy/index';
 import { environmentFor } from './environments';
 import type { EvaluationOptions, ExperimentProgress, RunEvaluation } from './experiment';
 import { findPeople } from './people';
-import { recipes } from './recipes';
-import { pretrainedSetting, readSetting } from './setting';
+import { recipeFor } from './recipes';
+import { checkSetting, pretrainedSetting, readSetting } from './setting';
 import { seedFor } from './warm-start';
 
 /** Measures a saved policy or a chat model with the people that an experiment of the same seed keeps for measuring. */
@@ -13,7 +13,8 @@ export const runEvaluation: RunEvaluation = async (options: EvaluationOptions): 
   const kind = people === 'generated' ? 'generated' : 'recorded';
   const folder = 'policyFolder' in subject ? subject.policyFolder : undefined;
   const setting = (folder === undefined ? undefined : await readSetting(folder)) ?? pretrainedSetting(kind);
-  const recipe = recipes[kind];
+  checkSetting(setting, kind);
+  const recipe = recipeFor(setting, kind);
   const { heldOut } = await findPeople({
     people,
     profile: setting.profile,

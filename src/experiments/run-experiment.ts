@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { DialogueEnvironment } from '../environment/index';
 import { RlpaError } from '../errors';
 import { type EvaluationReport, evaluate } from '../evaluation/index';
@@ -11,9 +11,9 @@ import { takeTurns } from './agent-turns';
 import { demonstrationEnvironment, environmentFor } from './environments';
 import type { ExperimentOptions, ExperimentResult, RunExperiment } from './experiment';
 import { findPeople, type People } from './people';
-import { recipes, warmStarts } from './recipes';
+import { recipeFor, warmStarts } from './recipes';
 import { progressOf } from './run-evaluation';
-import { pretrainedSetting, readSetting, type Setting, tinySettings, writeSetting } from './setting';
+import { checkSetting, pretrainedSetting, readSetting, type Setting, tinySettings, writeSetting } from './setting';
 import { seedFor, warmStart } from './warm-start';
 
 /** Turns that the trained agent takes for show. */
@@ -23,6 +23,7 @@ const shownTurns = 5;
 function places(outDir: string) {
   return {
     start: join(outDir, 'start'),
+    run: join(outDir, 'run.json'),
     before: join(outDir, 'before.json'),
     checkpoints: join(outDir, 'checkpoints'),
     metrics: join(outDir, 'metrics.jsonl'),
@@ -37,14 +38,15 @@ function places(outDir: string) {
 export const runExperiment: RunExperiment = async (options: ExperimentOptions): Promise<ExperimentResult> => {
   const { people, seed, policyFolder, outDir, resume = false, signal, onProgress } = options;
   const kind = people === 'generated' ? 'generated' : 'recorded';
-  const recipe = policyFolder === undefined ? recipes[kind] : recipes.pretrained;
   const kept = outDir === undefined ? undefined : places(outDir);
-  if (kept && !resume && existsSync(kept.checkpoints) && readdirSync(kept.checkpoints).length > 0) {
+  if (kept && !resume && hasCheckpoint(kept)) {
     throw new RlpaError('invalid-option', `${outDir}: there is a run in this folder. Go on with it (resume), or choose another folder.`, {
       outDir,
     });
   }
   const setting = policyFolder === undefined ? tinySettings[kind] : ((await readSetting(policyFolder)) ?? pretrainedSetting(kind));
+  checkSetting(setting, kind);
+  const recipe = recipeFor(setting, kind);
   const turns = options.turns ?? recipe.turns;
   const found = await findPeople({
     people,
@@ -53,6 +55,7 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
     users: options.users ?? recipe.users,
     evalUsers: options.evalUsers ?? recipe.evalUsers,
   });
+  if (kept) await claimFolder(kept, options);
   const environment = environmentFor(setting, options, { turns, reward: options.reward });
   const measuring = environmentFor(setting, options, { turns, reward: 'both' });
 
@@ -69,24 +72,50 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
       });
     const before = await remembered(kept?.before, resume, () => measure('evaluate-before'));
     await train({ options, policy, environment, people: found, ppo: recipe.ppo, iterations: options.iterations ?? recipe.iterations });
-    const after = await measure('evaluate-after');
-    const agentTurns = await takeTurns({
-      policy,
-      environment,
-      persona: found.heldOut[0]!,
-      turns: Math.min(shownTurns, turns),
-      seed,
-      signal,
-    });
     if (kept) {
       await policy.save(kept.policy);
       await writeSetting(kept.policy, setting);
     }
-    return { before, after, agentTurns, ...(kept && { policyFolder: kept.policy }) };
+    const after = await measure('evaluate-after');
+    const shown = { policy, environment, persona: found.heldOut[0]!, turns: Math.min(shownTurns, turns), seed, signal };
+    // only for show: a user who cannot be had now must not cost the measurements
+    const agentTurns = await takeTurns(shown).catch((error: Error) => {
+      if (signal?.aborted) throw error;
+      options.onWarning?.(`The agent's turns were left out: ${error.message}`);
+      return undefined;
+    });
+    return { before, after, ...(agentTurns && { agentTurns }), ...(kept && { policyFolder: kept.policy }) };
   } finally {
     await policy.dispose();
   }
 };
+
+/** What a run is: with any of it changed it would be another one. How long it is may change. */
+function identity(options: ExperimentOptions): Record<string, unknown> {
+  const { people, seed, reward, users, evalUsers, turns, dialoguesPerIteration, learningRate, kl, policyFolder, loraRank } = options;
+  const models = { userModel: options.userModel?.name, judgeModel: options.judgeModel?.name };
+  return { people, seed, reward, users, evalUsers, turns, dialoguesPerIteration, learningRate, kl, policyFolder, loraRank, ...models };
+}
+
+/**
+ * Writes down what the run is, or holds a resumed one to it. What was made before the first checkpoint is made again: the same seeds give
+ * the same, and nothing in between was kept.
+ */
+async function claimFolder(kept: ReturnType<typeof places>, options: ExperimentOptions): Promise<void> {
+  const mine = JSON.stringify(identity(options));
+  if (options.resume && existsSync(kept.run)) {
+    const theirs = JSON.stringify(JSON.parse(await readFile(kept.run, 'utf8')));
+    if (theirs !== mine)
+      throw new RlpaError('invalid-option', `The run in this folder is another one: expected ${theirs}, found ${mine}.`, { theirs, mine });
+  }
+  if (!hasCheckpoint(kept)) for (const path of [kept.start, kept.before]) await rm(path, { recursive: true, force: true });
+  await mkdir(dirname(kept.run), { recursive: true });
+  await writeJsonWhole(kept.run, identity(options));
+}
+
+function hasCheckpoint({ checkpoints }: ReturnType<typeof places>): boolean {
+  return existsSync(checkpoints) && readdirSync(checkpoints).length > 0;
+}
 
 /** The policy that PPO begins with. A resumed run takes the one that was kept, whose weights its reference is. */
 async function startingPolicy(start: {

@@ -28,6 +28,16 @@ export function pretrainedSetting(people: 'generated' | 'recorded'): Setting {
   return { profile, instruction: formatInstructions(schemas[profile] as ProfileSchema), history: 'keep' };
 }
 
+/** @throws RlpaError `invalid-option` for a policy that was trained for people of the other kind */
+export function checkSetting({ profile }: Setting, kind: 'generated' | 'recorded'): void {
+  if ((profile === 'facts') === (kind === 'recorded')) return;
+  const other = kind === 'generated' ? 'recorded people: name their dialogues' : 'generated people: leave out the recorded dialogues';
+  throw new RlpaError('invalid-option', `The policy keeps the profile "${profile}" and was trained with ${other}.`, {
+    profile,
+    people: kind,
+  });
+}
+
 export function schemaOf({ profile }: Setting): ProfileSchema {
   return schemas[profile] as ProfileSchema;
 }

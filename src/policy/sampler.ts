@@ -137,6 +137,7 @@ export class Sampler {
     };
     for (let row = 0; row < rows; row++) inputs.last[row] = row * length;
     const sampling: Stream[] = [];
+    const taken: { readonly held: { tokens: number[] }; readonly fed: readonly number[] }[] = [];
     for (const stream of active) {
       const { row, pending } = stream;
       const held = this.#cache.rows[row]!;
@@ -149,7 +150,7 @@ export class Sampler {
         inputs.positions[row * length + i] = held.tokens.length + i;
       });
       inputs.last[row] = row * length + Math.max(0, fed.length - 1);
-      held.tokens.push(...fed);
+      taken.push({ held, fed });
       if (pending.length > 0) continue;
       sampling.push(stream);
       // 24 bits, so that float32 never rounds up to 1
@@ -162,6 +163,8 @@ export class Sampler {
       inputs: { ...common, ...(length > 1 ? { last } : {}), temperature: Float32Array.of(temperature) },
       buffers: new Map([...weights, ...this.#cache.buffers]),
     });
+    // not before the run: the cache never claims keys that a failed one did not write
+    for (const { held, fed } of taken) held.tokens.push(...fed);
     for (const stream of sampling) {
       const token = result.tokens![stream.row]!;
       stream.completion.push(token);

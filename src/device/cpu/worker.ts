@@ -131,7 +131,7 @@ parentPort!.on('message', (request: Request) => {
   });
 });
 
-/** Results are moved, not copied, unless a buffer keeps them. */
+/** What was read is moved, not copied; outputs of a run may be buffers too and stay. */
 function transferable(result: unknown, request: Request): ArrayBuffer[] {
   if (request.kind === 'read') return [(result as NumberArray).buffer as ArrayBuffer];
   return [];
