@@ -4,14 +4,17 @@ import { modelBehaviour, replayBehaviour, SimulatedUser, scriptedBehaviour, type
 import type { ExperimentOptions, RewardMode } from './experiment';
 import { type Setting, schemaOf } from './setting';
 
+export interface EnvironmentOptions {
+  readonly turns: number;
+  readonly reward: RewardMode;
+  /** Factor of the profile reward; 1 by default. */
+  readonly profileWeight?: number;
+}
+
 type Helpers = Pick<ExperimentOptions, 'people' | 'userModel' | 'judgeModel'>;
 
 /** The decision process of an experiment: who the users are, who judges, and which parts of the reward count. */
-export function environmentFor(
-  setting: Setting,
-  helpers: Helpers,
-  options: { readonly turns: number; readonly reward: RewardMode },
-): DialogueEnvironment {
+export function environmentFor(setting: Setting, helpers: Helpers, options: EnvironmentOptions): DialogueEnvironment {
   return build(setting, helpers, options, userBehaviour(helpers));
 }
 
@@ -29,7 +32,7 @@ function userBehaviour({ people, userModel }: Helpers): UserBehaviour {
 function build(
   setting: Setting,
   { judgeModel }: Pick<Helpers, 'people' | 'judgeModel'>,
-  { turns, reward }: { readonly turns: number; readonly reward: RewardMode },
+  { turns, reward, profileWeight = 1 }: EnvironmentOptions,
   behaviour: UserBehaviour,
 ): DialogueEnvironment {
   return new DialogueEnvironment({
@@ -38,6 +41,7 @@ function build(
     user: new SimulatedUser({ behaviour, firstMessage: 'Hello' }),
     reward: new DualReward({
       parts: reward,
+      weights: { profile: profileWeight },
       ...(judgeModel && { response: responseReward({ judge: rubricJudge({ model: judgeModel }) }) }),
     }),
     maxTurns: turns,

@@ -7,6 +7,8 @@ export interface Recipe {
   readonly evalUsers: number;
   readonly turns: number;
   readonly iterations: number;
+  /** Factor of the profile reward beside the response reward's 1, in training. Measurements know no weights. */
+  readonly profileWeight: number;
   readonly ppo: Partial<PPOHyperparameters>;
   /** Most tokens of a turn. */
   readonly maxNewTokens: number;
@@ -36,13 +38,22 @@ const tinyPPO = {
 } as const;
 
 const recipes = {
-  generated: { users: 2000, evalUsers: 64, turns: 10, iterations: 45, maxNewTokens: 64, ppo: tinyPPO },
-  recorded: { users: 1800, evalUsers: 200, turns: 6, iterations: 25, maxNewTokens: 160, ppo: tinyPPO },
+  generated: { users: 2000, evalUsers: 64, turns: 10, iterations: 55, profileWeight: 2, maxNewTokens: 64, ppo: tinyPPO },
+  recorded: {
+    users: 1800,
+    evalUsers: 200,
+    turns: 6,
+    iterations: 25,
+    profileWeight: 8,
+    maxNewTokens: 160,
+    ppo: { ...tinyPPO, learningRate: 7e-4 },
+  },
   pretrained: {
     users: 2000,
     evalUsers: 64,
     turns: 10,
     iterations: 50,
+    profileWeight: 1,
     maxNewTokens: 256,
     ppo: { learningRate: 1e-5, valueLearningRate: 1e-4, dialogues: 32 },
   },
@@ -74,6 +85,6 @@ export const warmStarts = {
     maxPositions: 8192,
     vocabularySize: 2560,
     exercises: { count: 12_000, learningRate: 6e-3 },
-    demonstrations: { count: 6000, learningRate: 3e-3 },
+    demonstrations: { count: 3000, learningRate: 3e-3 },
   },
 } as const satisfies Record<string, WarmStart>;

@@ -56,7 +56,7 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
     evalUsers: options.evalUsers ?? recipe.evalUsers,
   });
   if (kept) await claimFolder(kept, options);
-  const environment = environmentFor(setting, options, { turns, reward: options.reward });
+  const environment = environmentFor(setting, options, { turns, reward: options.reward, profileWeight: recipe.profileWeight });
   const measuring = environmentFor(setting, options, { turns, reward: 'both' });
 
   const policy = await startingPolicy({ options, setting, found, turns, maxNewTokens: recipe.maxNewTokens, folder: kept?.start });

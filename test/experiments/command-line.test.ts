@@ -46,6 +46,10 @@ it('trains, is interrupted and goes on, is evaluated and talks', { timeout: 400_
   expect(refused.code).not.toBe(0);
   expect(refused.stderr).toContain('there is a run in this folder');
 
+  const mistaken = await rlpa([...run, '--resume', '--seed', '9']);
+  expect(mistaken.code).not.toBe(0);
+  expect(mistaken.stderr).toContain('is another one');
+
   const resumed = await rlpa([...run, '--resume']);
   expect(resumed.code, resumed.stderr.slice(-2000)).toBe(0);
   expect(resumed.stderr).not.toContain('"phase":"warm-start"');
