@@ -38,7 +38,7 @@ const tinyPPO = {
 } as const;
 
 const recipes = {
-  generated: { users: 2000, evalUsers: 64, turns: 10, iterations: 55, profileWeight: 2, maxNewTokens: 64, ppo: tinyPPO },
+  generated: { users: 2000, evalUsers: 64, turns: 10, iterations: 50, profileWeight: 1.5, maxNewTokens: 64, ppo: tinyPPO },
   recorded: {
     users: 1800,
     evalUsers: 200,

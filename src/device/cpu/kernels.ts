@@ -386,10 +386,14 @@ export const kernels = {
   ],
   gather: ({ model, inputs }) => [model.node('Gather', inputs, { axis: { int: 0 } })],
   scatterAdd: ({ model, node, inputs }) => {
-    const rows = shapeOf(node.inputs[0])[0]!;
+    const [rows, width] = node.inputs[0]!.shape as [number, number];
     const zeros = model.node('Expand', [model.float(0), model.integers(...node.outputs[0]!.shape)]);
-    const indices = model.node('Cast', [reshape(model, inputs[1]!, rows, 1)], { to: { int: 7 } });
-    return [model.node('ScatterND', [zeros, indices, inputs[0]!], { reduction: 'add' })];
+    // ScatterND would do, but adds from several threads without a lock: rows that repeat lose some of what is added
+    const indices = model.node('Expand', [
+      model.node('Cast', [reshape(model, inputs[1]!, rows, 1)], { to: { int: 7 } }),
+      model.integers(rows, width),
+    ]);
+    return [model.node('ScatterElements', [zeros, indices, inputs[0]!], { axis: { int: 0 }, reduction: 'add' })];
   },
   rmsNorm: ({ model, node, inputs, used }) => {
     const outputs = model.nodes('SimplifiedLayerNormalization', inputs, [true, used[1]!], {
