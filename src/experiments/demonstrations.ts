@@ -4,6 +4,7 @@ import { formatTurn, type ProfileItem, type SlotDefinition } from '../profile/in
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import type { SFTExample } from '../training/index';
+import { notedProfile } from './noted-profile';
 import { drawHabits, type Habits, plainReply } from './plain-partner';
 
 /**
@@ -22,7 +23,6 @@ export async function demonstrate(options: {
   readonly signal?: AbortSignal;
 }): Promise<SFTExample[]> {
   const { environment, personas, count, seed, signal } = options;
-  const slots = environment.schema.slots as Readonly<Record<string, SlotDefinition>>;
   // a dialogue that is kept whole is learnt whole; otherwise each turn has a prompt of its own
   const targets = environment.history === 'keep' ? 'all' : 'last';
   const examples: SFTExample[] = [];
@@ -35,12 +35,7 @@ export async function demonstrate(options: {
     for (let turn = 1; ; turn++) {
       const newest = toldNow(state, known);
       known = [...known, ...newest];
-      const noted = notesOf(habits, known, newest);
-      const profile = environment.schema
-        .empty()
-        .with(
-          noted.map(({ slot, value }) => ({ op: slots[slot]!.cardinality === 'many' ? ('add' as const) : ('set' as const), slot, value })),
-        );
+      const profile = notedProfile(environment.schema, notesOf(habits, known, newest));
       const text = formatTurn(profile, plainReply(habits.speech, { message: state.user.text, disclosed: newest, random }));
       const { messages } = state.policyState;
       if (turn === turns || environment.history !== 'keep')

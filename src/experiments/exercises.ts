@@ -1,7 +1,8 @@
-import { formatTurn, type Profile, type ProfileItem, type ProfileSchema, type SlotDefinition } from '../profile/index';
+import { formatTurn, type ProfileItem, type ProfileSchema } from '../profile/index';
 import { Random } from '../random';
 import { disclosingPhrases, type Persona } from '../simulation/index';
 import type { SFTExample } from '../training/index';
+import { notedProfile } from './noted-profile';
 import { mentioning, subjectOf } from './plain-partner';
 
 /**
@@ -17,13 +18,6 @@ export function exercises(options: {
   readonly seed: number;
 }): SFTExample[] {
   const { schema, instruction, personas, count, seed } = options;
-  const slots = schema.slots as Readonly<Record<string, SlotDefinition>>;
-  const profileOf = (items: readonly ProfileItem[]): Profile =>
-    schema
-      .empty()
-      .with(
-        items.map(({ slot, value }) => ({ op: slots[slot]!.cardinality === 'many' ? ('add' as const) : ('set' as const), slot, value })),
-      );
   return Array.from({ length: count }, (_, index) => {
     const random = new Random(seed).split('exercise', index);
     const items = random.shuffle(random.pick(personas).profile.items());
@@ -35,7 +29,7 @@ export function exercises(options: {
     });
     const notesDown = (facts: readonly ProfileItem[]) => ({
       role: 'assistant' as const,
-      content: formatTurn(profileOf(facts), mentioning(subjectOf(facts.at(-1)!), random)),
+      content: formatTurn(notedProfile(schema, facts), mentioning(subjectOf(facts.at(-1)!), random)),
     });
     const before = told.slice(0, earlier);
     return {
