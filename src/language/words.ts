@@ -1,19 +1,16 @@
+import { functionWords } from '../profile/index';
 import { remember } from './memory';
 
 /** Words that carry no subject of their own: grammar, and the small change of conversation. */
-const stopwords = new Set(
-  `a an the this that these those there here it its he him his she her they them their we us our i me my mine myself you your yours yourself
-  u ur am is are was were be been being do does did doing done have has had having can could will would shall should may might must
-  and or but nor so if then than as of at by for with about against between into through to from up down in out on off over under
-  again once when where why how what which who whom whose all any both each few more most other some such no not only own same too very
-  just also even still yet already really quite pretty actually maybe perhaps always never ever sometimes usually often now
-  i'm you're he's she's it's we're they're i've you've i'd you'd i'll you'll don't doesn't didn't isn't aren't wasn't can't won't that's what's
-  im ive dont cant thats whats let let's lets please
-  yes yeah yep no nope ok okay oh ah hmm wow hey hi hello bye thanks thank well right sure
-  like love enjoy get got getting go goes going went gone know think thought say said tell told see want make makes made take keep
-  thing things stuff something anything nothing everything someone anyone lot lots bit kind sort way much many little
+const stopwords = new Set([
+  ...functionWords,
+  ...`u ur no nor not only once again never ever maybe perhaps im ive dont cant thats whats let let's lets please
+  don't doesn't didn't isn't aren't wasn't can't won't
+  yes yeah yep nope ok okay oh ah hmm wow hey hi hello bye thanks thank well right sure
+  get got getting go goes going went gone know think thought say said tell told see want make makes made take keep
+  thing things stuff something anything nothing everything someone anyone bit kind sort way much many little
   good great nice cool fun fine bad awesome wonderful lovely interesting`.split(/\s+/),
-);
+]);
 
 /** One spelling for what is typed in several: lower case, straight apostrophes, no accents. */
 function plain(text: string): string {

@@ -1,6 +1,7 @@
 export { changeText, diffProfiles, type ProfileChange } from './changes';
 export { formatProfileBlock, formatTurn, type ParsedTurn, parseTurn, type TurnProblem, type TurnProblemCode } from './codec';
 export { type EmbeddingMatcherOptions, embeddingMatcher, type TextEmbedder } from './embedding-matcher';
+export { functionWords } from './function-words';
 export { describeSlots, formatInstructions } from './instructions';
 export { type ProfileItem, profileItem, valueText } from './item';
 export { type JudgedMatcherOptions, judgedMatcher } from './judged-matcher';

@@ -67,6 +67,14 @@ describe('matchers', () => {
     expect(() => fuzzyMatcher({ threshold: Number.NaN })).toThrow(/threshold/);
   });
 
+  it('do not take sentences for the same that begin alike and speak of something else', () => {
+    const history = item('I like history.');
+    const others = ['I like jazz.', "I'm fond of history", 'My favorite subject is history.', 'I do not like history.'].map((text) => item(text));
+    // fond + history against history: 2·1 / (2 + 1); favourite is no subject, "subject" is one; a negation is never left out
+    expect(fuzzyMatcher().similarity(others.map((other) => [history, other]))).toEqual([0, 2 / 3, 2 / 3, 2 / 3]);
+    expect(fuzzyMatcher().similarity([[item('I am who I am.'), item('I am')]])).toEqual([4 / 7]);
+  });
+
   it('count a repeated token as often as it is on both sides', () => {
     // "new new york" and "new york york": common new, york → 2·2 / (3 + 3)
     expect(fuzzyMatcher().similarity([[item('new new york'), item('new york york')]])).toEqual([4 / 6]);
