@@ -116,10 +116,12 @@ export function tensorSource(files: ReadonlyMap<string, { readonly file: Safeten
 }
 
 async function weightsOf(path: string, files: readonly string[], config: ModelConfig): Promise<TensorSource> {
-  const places = files.includes(modelFiles.weights) ? await singleFile(path) : await shards(path, files);
+  const single = files.includes(modelFiles.weights);
+  const places = single ? await singleFile(path) : await shards(path, files);
   for (const name of places.keys()) if (isRedundantTensor(name, config)) places.delete(name);
   const source = tensorSource(places);
-  checkShapes(parameterShapes(config), source.shapes, path);
+  const listed = join(path, single ? modelFiles.weights : modelFiles.index);
+  checkShapes(parameterShapes(config), source.shapes, (tensor) => places.get(tensor)?.file.path ?? listed);
   for (const [name, { file }] of places) {
     const { dtype } = file.entries.get(name)!;
     if (!['F32', 'F16', 'BF16', 'F64'].includes(dtype)) {

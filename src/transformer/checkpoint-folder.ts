@@ -114,24 +114,25 @@ export function parseShardIndex(json: unknown, name: string): Map<string, string
 /**
  * Refuses tensors that are not exactly the expected ones.
  *
- * @param where names the file or folder in errors
+ * @param where names the file or folder in errors, or the file of each tensor
  * @throws RlpaError `invalid-model` with `details.tensor`, and the expected and found shape where that is the difference
  */
 export function checkShapes(
   expected: ReadonlyMap<string, readonly number[]>,
   found: ReadonlyMap<string, readonly number[]>,
-  where: string,
+  where: string | ((tensor: string) => string),
 ): void {
+  const place = typeof where === 'string' ? () => where : where;
   for (const [tensor, shape] of expected) {
     const actual = found.get(tensor);
     if (actual === undefined) {
-      throw new RlpaError('invalid-model', `${where}: expected a tensor '${tensor}' of shape [${shape}], found none.`, {
+      throw new RlpaError('invalid-model', `${place(tensor)}: expected a tensor '${tensor}' of shape [${shape}], found none.`, {
         tensor,
         expected: shape,
       });
     }
     if (actual.length !== shape.length || actual.some((extent, i) => extent !== shape[i])) {
-      throw new RlpaError('invalid-model', `${where}: tensor '${tensor}': expected shape [${shape}], found [${actual}].`, {
+      throw new RlpaError('invalid-model', `${place(tensor)}: tensor '${tensor}': expected shape [${shape}], found [${actual}].`, {
         tensor,
         expected: shape,
         found: actual,
@@ -142,7 +143,7 @@ export function checkShapes(
     if (!expected.has(tensor)) {
       throw new RlpaError(
         'invalid-model',
-        `${where}: found a tensor '${tensor}' of shape [${shape}] that the configuration has no place for.`,
+        `${place(tensor)}: found a tensor '${tensor}' of shape [${shape}] that the configuration has no place for.`,
         {
           tensor,
           found: shape,
