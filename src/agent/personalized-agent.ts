@@ -1,5 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 import type { ChatModel, ChatPart, ChatRequest, ChatUsage } from '../chat/index';
+import { withDeadline } from '../deadline';
 import { RlpaError } from '../errors';
 import {
   formatTurn,
@@ -11,7 +12,6 @@ import {
   type SlotDefinition,
   type SlotMap,
 } from '../profile/index';
-import { withDeadline } from '../simulation/index';
 import { type Answer, AnswerReader } from './answer';
 import { findProvenance } from './evidence';
 import { memoryStore, type ProfileStore } from './profile-store';

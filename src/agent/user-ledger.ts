@@ -1,6 +1,6 @@
+import { withDeadline } from '../deadline';
 import { abortedError, RlpaError } from '../errors';
 import { Random } from '../random';
-import { withDeadline } from '../simulation/index';
 import type { ProfileStore } from './profile-store';
 import { emptyRecord, type UserRecord } from './user-record';
 

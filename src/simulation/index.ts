@@ -1,4 +1,4 @@
-export { forkSignal, withDeadline } from './deadline';
+export { forkSignal, withDeadline } from '../deadline';
 export { disclosedItems, trimToBudget } from './disclosure';
 export { type ModelBehaviourOptions, modelBehaviour } from './model';
 export { checkPersona, type Persona } from './persona';

@@ -1,7 +1,7 @@
+import { withDeadline } from '../deadline';
 import { RlpaError } from '../errors';
 import type { Profile, ProfileItem } from '../profile/index';
 import type { Random } from '../random';
-import { withDeadline } from './deadline';
 import { disclosedItems, trimToBudget } from './disclosure';
 import { checkPersona, type Persona } from './persona';
 import type { DialogueMessage, UserBehaviour, UserUtterance } from './user-behaviour';

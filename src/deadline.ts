@@ -1,4 +1,4 @@
-import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, RlpaError, throwIfAborted } from './errors';
 
 /**
  * Runs `work` with a signal of its own that fires at the deadline or with `signal`. Does not wait for work that ignores it.
