@@ -90,6 +90,7 @@ export {
   type LocalModel,
   LocalPolicy,
   type LocalPolicyOptions,
+  type OnnxExportOptions,
   type OptimizerStep,
   type Policy,
   type PolicyAction,

@@ -4,6 +4,7 @@ import { chatCommand } from './chat-command';
 import type { CommandContext } from './context';
 import { demoCommand } from './demo';
 import { evalCommand } from './eval-command';
+import { exportCommand } from './export-command';
 import { interruptedExitCode } from './interrupt';
 import { printLine } from './terminal';
 import { trainCommand } from './train-command';
@@ -27,7 +28,7 @@ export function createProgram(context: CommandContext): Command {
     .version(version, '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', overview);
-  for (const create of [demoCommand, trainCommand, evalCommand, chatCommand]) program.addCommand(create(context));
+  for (const create of [demoCommand, trainCommand, evalCommand, chatCommand, exportCommand]) program.addCommand(create(context));
   const { stdout, stderr } = context.terminal;
   for (const command of [program, ...program.commands]) {
     command

@@ -59,16 +59,23 @@ export async function writePolicyFolder(folder: string, policy: PolicyToStore): 
   } else {
     // Before the model: an adapter that an earlier save left would be put on top of it.
     for (const file of [modelFiles.adapterConfig, modelFiles.adapterWeights]) await rm(join(folder, file), { force: true });
-    const { stopTokens } = policy;
     await writeModelFolder(folder, {
       config,
       tensors: pick(parameterShapes(config)),
       tokenizer,
       chatTemplate: template,
-      generationConfig: { ...policy.generationConfig, eos_token_id: stopTokens.length === 1 ? stopTokens[0] : stopTokens },
+      generationConfig: generationConfigOf(policy.generationConfig, policy.stopTokens),
     });
   }
   await writeSafetensors(join(folder, modelFiles.valueHead), pick(valueHeadShapes(config.hiddenSize)));
+}
+
+/** The generation_config.json that says where the policy stops. */
+export function generationConfigOf(
+  given: Readonly<Record<string, unknown>> | undefined,
+  stopTokens: readonly number[],
+): Record<string, unknown> {
+  return { ...given, eos_token_id: stopTokens.length === 1 ? stopTokens[0] : stopTokens };
 }
 
 /** Where the model and the adapter of a folder lie. */

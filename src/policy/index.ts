@@ -6,11 +6,14 @@ export {
   type LocalModel,
   LocalPolicy,
   type LocalPolicyOptions,
+  type OnnxExportOptions,
   type SaveOptions,
+  type Weights,
 } from './local-policy';
 export { crossEntropyLoss, ppoLoss, reportPPOLoss } from './losses';
 export type { ActOptions, Policy, PolicyAction, PolicyState, SampledTokens } from './policy';
 export type { PolicyHost, PolicyToStore, StoredPolicy } from './policy-host';
+export type { SamplingCounters } from './running-batch';
 export type {
   CrossEntropyReport,
   OptimizerStep,

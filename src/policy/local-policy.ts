@@ -21,9 +21,11 @@ import {
   valueHeadShapes,
 } from '../transformer/index';
 import { type Batch, type BatchLayout, gatherActions, planBatches, spreadActions } from './batch';
+import type { Sample, SampleRequest } from './continuation';
 import { localChatModel } from './local-chat-model';
 import { reportPPOLoss } from './losses';
 import type { ActOptions, PolicyAction, PolicyState } from './policy';
+import type { PolicyToStore } from './policy-host';
 import { ProgramCache } from './program-cache';
 import {
   crossEntropyGraph,
@@ -36,7 +38,8 @@ import {
   updateGraph,
   varianceBuffer,
 } from './programs';
-import { type Sample, type SampleOptions, type SampleRequest, Sampler } from './sampler';
+import { RunningBatch, type RunningRequest, type SamplingCounters } from './running-batch';
+import { type SampleOptions, Sampler } from './sampler';
 import type {
   CrossEntropyReport,
   OptimizerStep,
@@ -101,6 +104,11 @@ export interface SaveOptions {
   readonly merged?: boolean;
 }
 
+export interface OnnxExportOptions {
+  /** Matrices in 8 bits a value: a quarter of the size, and nearly the same model. */
+  readonly quantized?: boolean;
+}
+
 /**
  * A Qwen2 or Llama model on a device, which acts in dialogues and can be trained by PPO and SFT. Weights, gradients, optimiser state and
  * caches live on the device; calls are served one after the other.
@@ -120,6 +128,7 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #device: Device;
   readonly #programs: ProgramCache;
   readonly #sampler: Sampler;
+  readonly #running: RunningBatch;
   readonly #form: ModelForm;
   readonly #stopTokens: ReadonlySet<number>;
   readonly #maxNewTokens: number;
@@ -198,6 +207,14 @@ export class LocalPolicy implements TrainablePolicy {
     this.#form = { config: model.config, lora: this.lora, limits: options.limits };
     this.#sampler = new Sampler(device, this.#programs, this.#form);
     this.#stopTokens = new Set(endOfTurn(this.tokenizer, this.template, model.eosTokenIds ?? model.config.eosTokenIds));
+    this.#running = new RunningBatch({
+      device,
+      programs: this.#programs,
+      form: this.#form,
+      stopTokens: this.#stopTokens,
+      weights: () => this.#weights(),
+      exclusive: (task) => this.#exclusive(undefined, task),
+    });
     this.#maxNewTokens = maxNewTokens;
     this.#microBatchTokens = microBatchTokens;
     this.#layout = layout;
@@ -244,6 +261,10 @@ export class LocalPolicy implements TrainablePolicy {
     });
   }
 
+  canRead({ messages }: Pick<PolicyState, 'messages'>): boolean {
+    return this.encodePrompt(messages).length < this.config.maxPositions;
+  }
+
   /** Continues token sequences; {@link act} and the chat model are made of it. */
   sample(
     requests: readonly SampleRequest[],
@@ -261,6 +282,31 @@ export class LocalPolicy implements TrainablePolicy {
         stopTokens: this.#stopTokens,
       }),
     );
+  }
+
+  /**
+   * Continues one token sequence beside whatever else is being continued: it joins the running batch at the next step, and leaves when it
+   * ends or its signal fires. The chat model is made of it; training samples whole batches, which do not depend on time.
+   *
+   * @throws `model-failed` for a prompt that is too long, `device-failed`, `aborted`
+   */
+  sampleAlongside({
+    limits,
+    ...request
+  }: Pick<RunningRequest, 'prompt' | 'seed' | 'signal' | 'onToken'> &
+    Partial<Pick<RunningRequest, 'temperature' | 'greedy' | 'maxNewTokens'>> & { readonly limits?: SupportLimits }): Promise<Sample> {
+    return this.#running.sample({
+      temperature: this.temperature,
+      greedy: false,
+      maxNewTokens: this.#maxNewTokens,
+      ...request,
+      form: limits ? { ...this.#form, limits: { ...this.#form.limits, ...limits } } : this.#form,
+    });
+  }
+
+  /** What {@link sampleAlongside} does and has done. */
+  get sampling(): SamplingCounters {
+    return this.#running.counters;
   }
 
   /** The text of a sample, without its stop token. */
@@ -282,9 +328,13 @@ export class LocalPolicy implements TrainablePolicy {
     return Int32Array.of(...this.tokenizer.encode(text), end);
   }
 
-  /** This policy as a language model for agents: the same weights, sampled at the request's temperature. */
-  asChatModel(): ChatModel {
-    return localChatModel(this);
+  /**
+   * This policy as a language model for agents: the same weights, sampled at the request's temperature. Calls are batched while they run.
+   *
+   * @param options.seed seeds the calls that come without a seed, each by its number; by default they differ from run to run
+   */
+  asChatModel(options: { readonly seed?: number } = {}): ChatModel {
+    return localChatModel(this, options);
   }
 
   // Training
@@ -403,7 +453,7 @@ export class LocalPolicy implements TrainablePolicy {
       });
       this.#zeroGradients();
       this.#version++;
-      this.#sampler.invalidate();
+      this.#invalidateCaches();
       return { gradientNorm: norm![0]! };
     });
   }
@@ -463,7 +513,7 @@ export class LocalPolicy implements TrainablePolicy {
       }
       this.#version = version;
       this.#optimizerSteps = optimizerStep;
-      this.#sampler.invalidate();
+      this.#invalidateCaches();
     });
   }
 
@@ -495,11 +545,29 @@ export class LocalPolicy implements TrainablePolicy {
    */
   async save(folder: string, { merged = false }: SaveOptions = {}): Promise<void> {
     const { policyHost } = await import('#policy-host');
+    await policyHost.writePolicy(folder, await this.#toStore(merged));
+  }
+
+  /**
+   * Writes the model, its adapter merged into it, as ONNX in the layout that `pipeline('text-generation')` of @huggingface/transformers
+   * opens, in Node and in browsers. It writes what {@link act} writes with `greedy`; the value head stays behind.
+   *
+   * @throws RlpaError `file-failed`, `missing-dependency` outside Node
+   * @example
+   * await policy.exportOnnx('./models/my-policy');
+   * // elsewhere: env.localModelPath = './models'; const write = await pipeline('text-generation', 'my-policy');
+   */
+  async exportOnnx(folder: string, options: OnnxExportOptions = {}): Promise<void> {
+    const { policyHost } = await import('#policy-host');
+    await policyHost.exportOnnx(folder, await this.#toStore(true), options);
+  }
+
+  async #toStore(merged: boolean): Promise<PolicyToStore> {
     const { config, tokenizer, template, lora } = this;
     const { generationConfig, baseModel } = this.#origin;
     const adapter = lora && !merged ? { lora, baseModel } : undefined;
     const weights = await this.readWeights(adapter ? this.#trainable.keys() : this.#weightNames());
-    await policyHost.writePolicy(folder, {
+    return {
       config,
       tokenizer,
       template,
@@ -507,7 +575,7 @@ export class LocalPolicy implements TrainablePolicy {
       generationConfig,
       adapter,
       weights: lora && merged ? mergeLora(weights, config, lora) : weights,
-    });
+    };
   }
 
   /** Weights by name, read from the device: base, adapter and value head, or those that are named. */
@@ -564,6 +632,12 @@ export class LocalPolicy implements TrainablePolicy {
       }
     }
     return this.#buffers;
+  }
+
+  /** The weights changed. */
+  #invalidateCaches(): void {
+    this.#sampler.invalidate();
+    this.#running.invalidate();
   }
 
   #zeroGradients(): void {

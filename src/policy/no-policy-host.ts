@@ -6,6 +6,7 @@ export const policyHost: PolicyHost = {
   openDevice: refuse,
   readPolicy: async () => refuse(),
   writePolicy: async () => refuse(),
+  exportOnnx: async () => refuse(),
 };
 
 function refuse(): never {

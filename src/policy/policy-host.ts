@@ -1,6 +1,6 @@
 import type { Device } from '../device/index';
 import type { ChatTemplate, LoraConfig, ModelConfig, Tokenizer } from '../transformer/index';
-import type { LocalModel, Weights } from './local-policy';
+import type { LocalModel, OnnxExportOptions, Weights } from './local-policy';
 
 /**
  * What a local policy needs of the machine that it runs on: a device and files. Node has both (`src/node/policy-host.ts`); elsewhere
@@ -11,6 +11,7 @@ export interface PolicyHost {
   openDevice(kind: 'cpu'): Device;
   readPolicy(folder: string, options: { readonly adapter?: string; readonly signal?: AbortSignal }): Promise<StoredPolicy>;
   writePolicy(folder: string, policy: PolicyToStore): Promise<void>;
+  exportOnnx(folder: string, policy: PolicyToStore, options: OnnxExportOptions): Promise<void>;
 }
 
 /** A policy as it lies in its folders. */

@@ -277,7 +277,7 @@ describe('a damaged policy folder', () => {
           const { weights } = await readPolicyFolder(folder);
           expect(damage.names, `${what}: was accepted`).toBeUndefined();
           outcomes.read++;
-          for (const [name, { data }] of weights) {
+          for (const [name, { data }] of weights!) {
             expect(data.length, what).toBe(shapes.get(name)!.reduce((a, b) => a * b, 1));
             expect(data.every(Number.isFinite), what).toBe(true);
           }
@@ -291,7 +291,7 @@ describe('a damaged policy folder', () => {
         expect(longest, what).toBeLessThanOrEqual(largest + 2 ** 20);
         writeFileSync(join(folder, damage.file), files.get(damage.file)!);
       }
-      expect((await readPolicyFolder(folder)).weights.size).toBe(shapes.size);
+      expect((await readPolicyFolder(folder)).weights!.size).toBe(shapes.size);
     }
     expect(outcomes.refused).toBeGreaterThan(0);
   });

@@ -1,8 +1,17 @@
 import protobuf from 'protobufjs/minimal.js';
 
 /** Element types of ONNX tensors that the CPU device uses (TensorProto.DataType). */
-const elementTypes = { f32: 1, i32: 6, i64: 7, bool: 9 } as const;
+const elementTypes = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9 } as const;
 export type ElementType = keyof typeof elementTypes;
+/** A size, or the name of one that each run decides. */
+export type Dimension = number | string;
+
+/** Bytes of a tensor that lie in a file beside the model's. */
+export interface ExternalBytes {
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+}
 
 export type Attribute = number | { readonly int: number } | { readonly ints: readonly number[] } | string;
 
@@ -10,7 +19,7 @@ export type Attribute = number | { readonly int: number } | { readonly ints: rea
 export type Name = string;
 
 const irVersion = 10;
-const opset = 23;
+const newestOpset = 23;
 
 /**
  * Writes an ONNX ModelProto: inputs, outputs, constants and nodes, in that schema's field numbers
@@ -24,11 +33,14 @@ export class OnnxModel {
   readonly #outputs: Uint8Array[] = [];
   #count = 0;
 
-  input(name: Name, type: ElementType, shape: readonly number[]): void {
+  /** @param opset what the model asks of the runtime that loads it */
+  constructor(readonly opset = newestOpset) {}
+
+  input(name: Name, type: ElementType, shape: readonly Dimension[]): void {
     this.#inputs.push(valueInfo(name, type, shape));
   }
 
-  output(name: Name, type: ElementType, shape: readonly number[]): void {
+  output(name: Name, type: ElementType, shape: readonly Dimension[]): void {
     this.#outputs.push(valueInfo(name, type, shape));
   }
 
@@ -89,6 +101,25 @@ export class OnnxModel {
     return name;
   }
 
+  /** A constant with a name of its own, whose bytes are given as they are. */
+  initializer(name: Name, type: ElementType, shape: readonly number[], bytes: Uint8Array | ExternalBytes): Name {
+    const writer = protobuf.Writer.create();
+    for (const size of shape) writer.uint32(tag(1, 0)).int64(size);
+    writer.uint32(tag(2, 0)).int32(elementTypes[type]);
+    writer.uint32(tag(8, 2)).string(name);
+    if (bytes instanceof Uint8Array) writer.uint32(tag(9, 2)).bytes(bytes);
+    else {
+      const { file, offset, length } = bytes;
+      for (const [key, value] of Object.entries({ location: file, offset, length })) {
+        const entry = protobuf.Writer.create().uint32(tag(1, 2)).string(key).uint32(tag(2, 2)).string(String(value)).finish();
+        writer.uint32(tag(13, 2)).bytes(entry);
+      }
+      writer.uint32(tag(14, 0)).int32(1);
+    }
+    this.#initializers.push(writer.finish());
+    return name;
+  }
+
   float(value: number): Name {
     return this.constant('f32', [], [value]);
   }
@@ -108,7 +139,7 @@ export class OnnxModel {
     const model = protobuf.Writer.create();
     model.uint32(tag(1, 0)).int64(irVersion);
     model.uint32(tag(7, 2)).bytes(graph.finish());
-    model.uint32(tag(8, 2)).bytes(operatorSet('', opset));
+    model.uint32(tag(8, 2)).bytes(operatorSet('', this.opset));
     model.uint32(tag(8, 2)).bytes(operatorSet('com.microsoft', 1));
     return model.finish();
   }
@@ -134,9 +165,14 @@ function attribute(name: string, value: Attribute): Uint8Array {
   return writer.finish();
 }
 
-function valueInfo(name: Name, type: ElementType, shape: readonly number[]): Uint8Array {
+function valueInfo(name: Name, type: ElementType, shape: readonly Dimension[]): Uint8Array {
   const dimensions = protobuf.Writer.create();
-  for (const size of shape) dimensions.uint32(tag(1, 2)).bytes(protobuf.Writer.create().uint32(tag(1, 0)).int64(size).finish());
+  for (const size of shape) {
+    const dimension = protobuf.Writer.create();
+    if (typeof size === 'number') dimension.uint32(tag(1, 0)).int64(size);
+    else dimension.uint32(tag(2, 2)).string(size);
+    dimensions.uint32(tag(1, 2)).bytes(dimension.finish());
+  }
   const tensor = protobuf.Writer.create().uint32(tag(1, 0)).int32(elementTypes[type]).uint32(tag(2, 2)).bytes(dimensions.finish()).finish();
   const typeProto = protobuf.Writer.create().uint32(tag(1, 2)).bytes(tensor).finish();
   return protobuf.Writer.create().uint32(tag(1, 2)).string(name).uint32(tag(2, 2)).bytes(typeProto).finish();
@@ -145,6 +181,6 @@ function valueInfo(name: Name, type: ElementType, shape: readonly number[]): Uin
 function rawBytes(type: ElementType, values: ArrayLike<number>): Uint8Array {
   if (type === 'f32') return new Uint8Array(Float32Array.from(values).buffer);
   if (type === 'i32') return new Uint8Array(Int32Array.from(values).buffer);
-  if (type === 'bool') return Uint8Array.from(values);
+  if (type === 'bool' || type === 'u8') return Uint8Array.from(values);
   return new Uint8Array(BigInt64Array.from(Array.from(values, (value) => BigInt(value))).buffer);
 }
