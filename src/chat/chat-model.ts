@@ -1,3 +1,5 @@
+import { type ErrorCode, RlpaError } from '../errors';
+
 /** One message of a chat, in the roles that every chat API shares. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
@@ -47,4 +49,11 @@ export interface ChatModel {
   readonly structuredOutput: boolean;
   generate(request: ChatRequest): Promise<ChatResult>;
   stream(request: ChatRequest): AsyncIterable<ChatPart>;
+}
+
+const failures: readonly ErrorCode[] = ['model-failed', 'model-rate-limited', 'model-unreachable', 'budget-exceeded', 'timeout'];
+
+/** Whether an error says that this answer of a model could not be had, rather than that something is wrong with the set-up. */
+export function isModelFailure(error: unknown): error is RlpaError {
+  return RlpaError.isInstance(error) && failures.includes(error.code);
 }

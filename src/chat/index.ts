@@ -1,4 +1,12 @@
-export type { ChatMessage, ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
+export {
+  type ChatMessage,
+  type ChatModel,
+  type ChatPart,
+  type ChatRequest,
+  type ChatResult,
+  type ChatUsage,
+  isModelFailure,
+} from './chat-model';
 export { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
 export { type OpenAIChatModel, type OpenAIChatOptions, type OpenAIChatStats, openAIChat } from './openai';
 export { type TransformersChatModel, type TransformersChatOptions, transformersChat } from './transformers';

@@ -1,20 +1,13 @@
+import { isModelFailure } from '../chat/index';
+import { forkSignal } from '../deadline';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
 import type { PolicyAction, PolicyState } from '../policy/policy';
 import { formatInstructions, type Profile, type ProfileItem, type ProfileSchema, parseTurn } from '../profile/index';
 import { Random } from '../random';
 import type { DualReward, TurnReward } from '../reward/index';
-import {
-  type DialogueMessage,
-  forkSignal,
-  type Persona,
-  type SimulatedUser,
-  type UserSession,
-  type UserTurn,
-  withDeadline,
-} from '../simulation/index';
+import type { DialogueMessage, Persona, SimulatedUser, UserSession, UserTurn } from '../simulation/index';
 import { actionSeed } from './action-seed';
 import type { AlternativeAction, Episode, EpisodeTurn } from './episode';
-import { isMissingUser } from './missing-user';
 import { checkCount, checkOneOf, checkPositive } from './option-checks';
 import { type RolloutOptions, rollout } from './rollout';
 import { type History, histories, transcript } from './transcript';
@@ -35,7 +28,7 @@ export interface DialogueEnvironmentOptions {
   readonly continuation?: 'sampled' | 'best';
   /** Deadline for one batch of actions, in milliseconds; default ten minutes. */
   readonly actionTimeoutMs?: number;
-  /** Deadline for the reward of one action, in milliseconds; default three minutes. A turn that misses it is `unjudged`. */
+  /** Deadline for each part of an action's reward, in milliseconds; default three minutes. A turn that misses it is `unjudged`. */
   readonly rewardTimeoutMs?: number;
 }
 
@@ -208,10 +201,11 @@ export class DialogueEnvironment {
 
   /**
    * One dialogue with each persona, many at once; whichever wait for the policy are batched for it. Episodes come in the order of the
-   * personas. A user that cannot be had ends its episode as `failed`; a verdict that cannot be had masks its turn.
+   * personas. A user or an action that cannot be had ends its episode as `failed`; a verdict that cannot be had masks its turn; a dialogue
+   * that has grown longer than the policy can read is truncated.
    *
    * @throws `aborted`; `model-unreachable` or `budget-exceeded` when that is why every single episode failed or no turn could be judged;
-   * `invalid-option`, `invalid-persona`, and what the policy throws.
+   * `invalid-option`, also when the policy can read no dialogue at all; `invalid-persona`, and what the policy throws.
    */
   rollout(options: RolloutOptions): Promise<Episode[]> {
     return rollout(this, options);
@@ -251,23 +245,17 @@ export class DialogueEnvironment {
     return { action, profile: parsed.profile, reply: parsed.reply };
   }
 
-  async #score(state: DialogueState, read: Omit<AlternativeAction, 'reward'>, signal: AbortSignal): Promise<TurnReward> {
-    try {
-      return await withDeadline('The reward of a turn', this.rewardTimeoutMs, signal, (deadline) =>
-        this.reward.score({
-          dialogue: state.dialogue,
-          reply: read.reply,
-          golden: state.user.golden,
-          inferred: read.profile,
-          disclosed: state.disclosed,
-          ...(read.problem && { problem: read.problem }),
-          signal: deadline,
-        }),
-      );
-    } catch (error) {
-      if (!RlpaError.isInstance(error) || error.code !== 'timeout' || signal.aborted) throw error;
-      return { total: 0, status: 'unjudged', failure: `${error.code}: ${error.message}` };
-    }
+  #score(state: DialogueState, read: Omit<AlternativeAction, 'reward'>, signal: AbortSignal): Promise<TurnReward> {
+    return this.reward.score({
+      dialogue: state.dialogue,
+      reply: read.reply,
+      golden: state.user.golden,
+      inferred: read.profile,
+      disclosed: state.disclosed,
+      ...(read.problem && { problem: read.problem }),
+      timeoutMs: this.rewardTimeoutMs,
+      signal,
+    });
   }
 
   async #userAnswer(state: DialogueState, dialogue: readonly DialogueMessage[], signal?: AbortSignal): Promise<UserTurn | RlpaError> {
@@ -275,7 +263,7 @@ export class DialogueEnvironment {
       return await state.session.next(dialogue, { signal });
     } catch (error) {
       if (signal?.aborted) throw abortedError(signal);
-      if (isMissingUser(error)) return error;
+      if (isModelFailure(error)) return error;
       throw error;
     }
   }

@@ -42,8 +42,13 @@ export interface Episode {
   readonly personaId: string;
   readonly seed: number;
   readonly turns: readonly EpisodeTurn[];
-  /** `terminated`: the user ended it. `truncated`: the turn limit did, and the value of the next state is still worth something. `failed`: the user could not be had; the turns before stand. */
+  /**
+   * `terminated`: the user ended it. `truncated`: the turn limit did, or what the policy can read, and the value of the next state is
+   * still worth something. `failed`: the user or an action could not be had; the turns before stand.
+   */
   readonly end: 'terminated' | 'truncated' | 'failed';
+  /** For `truncated`: the next state was longer than the policy can read. It is left out, and its value is unknown. */
+  readonly tooLong?: true;
   /** For `truncated`: the state that the next turn would have had, whose value is the bootstrap. */
   readonly nextState?: PolicyState;
   readonly failure?: string;

@@ -1,13 +1,13 @@
+import { withDeadline } from '../deadline';
 import { RlpaError } from '../errors';
 import type { ActOptions, Policy, PolicyAction, PolicyState } from '../policy/policy';
-import { withDeadline } from '../simulation/index';
 
 /** How long the first waiting dialogue waits for others to join its batch, in milliseconds. */
 const patienceMs = 5;
 
 interface Waiting {
   readonly states: readonly PolicyState[];
-  readonly resolve: (actions: PolicyAction[]) => void;
+  readonly resolve: (actions: (PolicyAction | RlpaError)[]) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -42,8 +42,8 @@ export class PolicyBatcher {
     this.#schedule();
   }
 
-  /** One action for each of the dialogue's states. */
-  act(states: readonly PolicyState[]): Promise<PolicyAction[]> {
+  /** One action for each of the dialogue's states, or why it could not be had. */
+  act(states: readonly PolicyState[]): Promise<(PolicyAction | RlpaError)[]> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ states, resolve, reject });
       this.#schedule();
@@ -79,7 +79,7 @@ export class PolicyBatcher {
     }
   }
 
-  async #act(states: readonly PolicyState[]): Promise<PolicyAction[]> {
+  async #act(states: readonly PolicyState[]): Promise<(PolicyAction | RlpaError)[]> {
     const { timeoutMs, signal, greedy } = this.#options;
     const actions = await withDeadline(`The policy "${this.#policy.name}"`, timeoutMs, signal, (deadline) =>
       this.#policy.act(states, { signal: deadline, ...(greedy !== undefined && { greedy }) }),

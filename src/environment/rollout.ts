@@ -1,11 +1,12 @@
+import { isModelFailure } from '../chat/index';
+import { forkSignal } from '../deadline';
 import { RlpaError, throwIfAborted } from '../errors';
-import type { Policy } from '../policy/policy';
+import type { Policy, PolicyAction } from '../policy/policy';
 import { Random } from '../random';
-import { forkSignal, type Persona } from '../simulation/index';
+import type { Persona } from '../simulation/index';
 import { actionSeed } from './action-seed';
 import type { DialogueEnvironment, DialogueState } from './dialogue-environment';
 import type { Episode, EpisodeTurn } from './episode';
-import { isMissingUser } from './missing-user';
 import { checkCount } from './option-checks';
 import { PolicyBatcher } from './policy-batcher';
 
@@ -79,7 +80,7 @@ export async function rollout(environment: DialogueEnvironment, options: Rollout
   }
   throwIfAborted(options.signal);
   if (error !== undefined) throw error;
-  checkReachable(played);
+  checkPlayed(played, policy);
   return played.map(({ episode }) => episode);
 }
 
@@ -93,6 +94,7 @@ async function play(
   const { signal, samplesPerTurn, continuation, policy } = options;
   const seed = new Random(options.seed).split('dialogue', id).uint32();
   const turns: EpisodeTurn[] = [];
+  const tooLong = ({ policyState }: DialogueState) => policy.canRead?.(policyState) === false;
   const ended = (end: Episode['end'], rest: { nextState?: DialogueState; failure?: RlpaError } = {}): PlayedEpisode => ({
     episode: {
       id,
@@ -100,7 +102,7 @@ async function play(
       seed,
       turns,
       end,
-      ...(rest.nextState && { nextState: rest.nextState.policyState }),
+      ...(rest.nextState && (tooLong(rest.nextState) ? { tooLong: true } : { nextState: rest.nextState.policyState })),
       ...(rest.failure && { failure: `${rest.failure.code}: ${rest.failure.message}` }),
     },
     ...(rest.failure && { failure: rest.failure }),
@@ -111,8 +113,12 @@ async function play(
     let state = first;
     while (true) {
       const { policyState, turn } = state;
+      if (tooLong(state)) return ended('truncated', { nextState: state });
       const seeds = Array.from({ length: samplesPerTurn }, (_, sample) => actionSeed({ seed, dialogueId: id, turn, sample }));
-      const [action, ...alternatives] = await batcher.act(seeds.map((each) => ({ ...policyState, seed: each })));
+      const actions = await batcher.act(seeds.map((each) => ({ ...policyState, seed: each })));
+      const failure = actions.find(RlpaError.isInstance);
+      if (failure) return ended('failed', { failure });
+      const [action, ...alternatives] = actions as PolicyAction[];
       const step = await environment.step(state, action!, { signal, alternatives, ...(continuation && { continuation }) });
       turns.push(step.turn);
       if (step.end) return ended(step.end, { nextState: step.state, failure: step.failure });
@@ -131,19 +137,26 @@ async function begin(
   try {
     return await environment.reset(start);
   } catch (error) {
-    if (start.signal?.aborted || !isMissingUser(error)) throw error;
+    if (start.signal?.aborted || !isModelFailure(error)) throw error;
     return error;
   }
 }
 
-/** A dead endpoint must stop a run: it would go on forever without a single dialogue or verdict. */
-function checkReachable(played: readonly PlayedEpisode[]): void {
+/** What must stop a run, which would go on forever without a single dialogue or verdict: a dead endpoint, and a policy that can read nothing. */
+function checkPlayed(played: readonly PlayedEpisode[], policy: Policy): void {
+  if (played.length > 0 && played.every(({ episode }) => episode.tooLong && episode.turns.length === 0)) {
+    throw new RlpaError(
+      'invalid-option',
+      `The policy "${policy.name}" cannot read as much as the instruction and the first message: expected a shorter instruction, or a model of more positions.`,
+      { option: 'instruction' },
+    );
+  }
   for (const code of ['model-unreachable', 'budget-exceeded'] as const) {
     const first = played[0]?.failure;
     if (first && played.every(({ episode, failure }) => episode.end === 'failed' && failure?.code === code)) {
       throw new RlpaError(
         code,
-        `No simulated user could be had in ${played.length} dialogues: ${first.message}`,
+        `All ${played.length} dialogues broke off, the first with: ${first.message}`,
         { dialogues: played.length },
         { cause: first },
       );

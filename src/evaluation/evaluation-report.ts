@@ -54,7 +54,9 @@ export interface EvaluationReport {
   readonly truncatedRate: number;
   /** Turns for which no verdict could be had. */
   readonly unjudged: number;
-  /** Dialogues that broke off because the user could not be had, with the reason; their turns before that count. */
+  /** Dialogues that ended before the turn limit because they had grown longer than the policy can read. */
+  readonly tooLong: number;
+  /** Dialogues that broke off because the user or the policy's answer could not be had, with the reason; their turns before that count. */
   readonly failures: readonly { readonly personaId: string; readonly failure: string }[];
   readonly perUser: readonly UserMetrics[];
 }
@@ -101,6 +103,7 @@ export function reportEpisodes(episodes: readonly Episode[], options: { policy: 
     },
     truncatedRate: turns.length === 0 ? 0 : turns.filter((turn) => turn.action.finishReason === 'length').length / turns.length,
     unjudged: turns.filter((turn) => turn.reward.status === 'unjudged').length,
+    tooLong: episodes.filter((episode) => episode.tooLong).length,
     failures: episodes.flatMap(({ end, personaId, failure }) => (end === 'failed' ? [{ personaId, failure: failure ?? 'unknown' }] : [])),
     perUser,
   };

@@ -1,6 +1,6 @@
-import type { ChatModel, ChatResult } from '../chat/index';
-import { RlpaError } from '../errors';
-import { forkSignal } from '../simulation/index';
+import { type ChatModel, isModelFailure } from '../chat/index';
+import { forkSignal } from '../deadline';
+import { RlpaError, throwIfAborted } from '../errors';
 import type { ActOptions, Policy, PolicyAction, PolicyState } from './policy';
 
 export interface ChatPolicyOptions {
@@ -14,9 +14,11 @@ export interface ChatPolicyOptions {
 
 /**
  * Any chat model as a policy, to be evaluated beside trained ones in the same environment. It reads what they read, writes the same
- * form, and has no tokens to train on. How many requests are open at once is the model's own limit.
+ * form, and has no tokens to train on. How many requests are open at once is the model's own limit. A request that fails costs its own
+ * dialogue the turn and the rest, and no other.
  *
- * @throws RlpaError `invalid-option` for limits that are not positive; `act` throws what the model throws.
+ * @throws RlpaError `invalid-option` for limits that are not positive; from `act`, `aborted` and what the model throws that is no failure
+ *   of one answer.
  * @example
  * const report = await evaluate({ policy: chatPolicy(openAIChat({ model: 'gpt-4o-mini' })), environment, personas, seed: 1 });
  */
@@ -29,17 +31,22 @@ export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1,
     name: model.name,
     async act(states, { greedy, signal }: ActOptions = {}) {
       const { signals, release } = forkSignal(signal, states.length);
-      const answer = ({ messages, seed }: PolicyState, index: number) =>
-        model.generate({ messages, seed, temperature: greedy ? 0 : temperature, maxTokens, timeoutMs, signal: signals[index] });
+      const answer = async ({ messages, seed }: PolicyState, index: number): Promise<PolicyAction | RlpaError> => {
+        const request = { messages, seed, temperature: greedy ? 0 : temperature, maxTokens, timeoutMs, signal: signals[index] };
+        try {
+          const { text, usage, finishReason } = await model.generate(request);
+          return { text, usage, finishReason: finishReason === 'length' ? 'length' : 'stop' };
+        } catch (error) {
+          throwIfAborted(signal);
+          if (isModelFailure(error)) return error;
+          throw error;
+        }
+      };
       try {
-        return (await Promise.all(states.map(answer))).map(toAction);
+        return await Promise.all(states.map(answer));
       } finally {
         release();
       }
     },
   };
-}
-
-function toAction({ text, usage, finishReason }: ChatResult): PolicyAction {
-  return { text, usage, finishReason: finishReason === 'length' ? 'length' : 'stop' };
 }

@@ -1,4 +1,5 @@
 import type { ChatMessage } from '../chat/index';
+import type { RlpaError } from '../errors';
 
 /** What a policy reads before it acts: one dialogue that waits for it. */
 export interface PolicyState {
@@ -41,8 +42,10 @@ export interface ActOptions {
 /** What acts in the environment. */
 export interface Policy {
   readonly name: string;
-  /** One action for each state, in order. */
-  act(states: readonly PolicyState[], options?: ActOptions): Promise<PolicyAction[]>;
+  /** One action for each state, in order. An error in the place of one that could not be had ends that dialogue alone. */
+  act(states: readonly PolicyState[], options?: ActOptions): Promise<(PolicyAction | RlpaError)[]>;
+  /** Whether the state is short enough to be read and answered; absent where anything is. */
+  canRead?(state: Pick<PolicyState, 'messages'>): boolean;
   /** The dialogues are over: what was kept for them can go. */
   release?(dialogueIds: readonly string[]): void;
 }

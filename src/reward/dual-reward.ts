@@ -1,3 +1,4 @@
+import { withDeadline } from '../deadline';
 import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
 import type { Profile, ProfileScore } from '../profile/index';
 import { type ProfileReward, profileReward } from './profile-reward';
@@ -23,6 +24,8 @@ export interface RewardContext extends JudgeContext {
   readonly inferred: Profile;
   /** How the output broke the form; absent when it kept it. */
   readonly problem?: { readonly code: string; readonly message: string };
+  /** Deadline for each of the two parts, in milliseconds. A turn that misses it is `unjudged`. Without it, that of the judge's model counts. */
+  readonly timeoutMs?: number;
 }
 
 export interface RewardCounts {
@@ -94,12 +97,14 @@ export class DualReward {
     return { total, status: 'scored', ...parts };
   }
 
-  async #scoreProfile({ inferred, golden, signal }: RewardContext): Promise<ProfileScore | undefined> {
-    return this.parts === 'response' ? undefined : this.#profile.score(inferred, golden, signal);
+  async #scoreProfile(context: RewardContext): Promise<ProfileScore | undefined> {
+    if (this.parts === 'response') return undefined;
+    return inTime('The profile reward', context, ({ inferred, golden, signal }) => this.#profile.score(inferred, golden, signal));
   }
 
   async #judgeResponse(context: RewardContext): Promise<Verdict | undefined> {
-    return this.parts === 'profile' ? undefined : this.#response.verdict(context);
+    if (this.parts === 'profile') return undefined;
+    return inTime('The verdict on a reply', context, (within) => this.#response.verdict(within));
   }
 
   #countFailure(error: unknown): string {
@@ -109,6 +114,11 @@ export class DualReward {
     const message = error instanceof Error ? error.message : String(error);
     return code === 'other' ? message : `${code}: ${message}`;
   }
+}
+
+function inTime<T>(what: string, context: RewardContext, work: (context: RewardContext) => Promise<T>): Promise<T> {
+  const { timeoutMs, signal } = context;
+  return timeoutMs === undefined ? work(context) : withDeadline(what, timeoutMs, signal, (within) => work({ ...context, signal: within }));
 }
 
 function invalid(option: string, expected: string, value: unknown): RlpaError {

@@ -1,4 +1,3 @@
-export { forkSignal, withDeadline } from '../deadline';
 export { disclosedItems, trimToBudget } from './disclosure';
 export { type ModelBehaviourOptions, modelBehaviour } from './model';
 export { checkPersona, type Persona } from './persona';

@@ -7,6 +7,8 @@ export type TrainingWarningCode =
   | 'skipped-iteration'
   /** Some dialogues broke off because their user could not be had. */
   | 'failed-episodes'
+  /** Some dialogues had grown longer than the policy can read and were truncated. */
+  | 'too-long-episodes'
   /** Some turns had no verdict and were masked. */
   | 'unjudged-turns'
   /** Some samples were older than allowed and were dropped. */
@@ -42,10 +44,15 @@ const largestRoundingDifference = 1e-2;
 
 /** What an iteration's metrics should make one look at. */
 export function metricWarnings(metrics: PPOMetrics, { gamma, credit }: PPOHyperparameters): [code: TrainingWarningCode, message: string][] {
-  const { episodes, failedEpisodes, turns, unjudgedTurns, droppedStaleTurns, maxAge, maxLogProbDifference } = metrics;
+  const { episodes, failedEpisodes, tooLongEpisodes, turns, unjudgedTurns, droppedStaleTurns, maxAge, maxLogProbDifference } = metrics;
   const warnings: [TrainingWarningCode, string, boolean][] = [
     ['skipped-iteration', 'All advantages were equal: the iteration changed nothing.', metrics.skipped],
     ['failed-episodes', `${failedEpisodes} of ${episodes} dialogues broke off; the turns before were used.`, failedEpisodes > 0],
+    [
+      'too-long-episodes',
+      `${tooLongEpisodes} of ${episodes} dialogues grew longer than the policy can read and ended there; their last turns were masked.`,
+      tooLongEpisodes > 0,
+    ],
     ['unjudged-turns', `${unjudgedTurns} of ${turns} turns had no verdict and were masked.`, unjudgedTurns > 0],
     ['stale-samples', `${droppedStaleTurns} samples, up to ${maxAge} steps old, were dropped.`, droppedStaleTurns > 0],
     [

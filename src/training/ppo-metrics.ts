@@ -7,6 +7,8 @@ import type { UpdateReport } from './ppo-update';
 export interface RolloutMetrics extends Record<Criterion, number | null> {
   readonly episodes: number;
   readonly failedEpisodes: number;
+  /** Truncated because they had grown longer than the policy can read. */
+  readonly tooLongEpisodes: number;
   readonly turns: number;
   /** Mean R_t over the turns that have a verdict. */
   readonly reward: number | null;
@@ -21,7 +23,7 @@ export interface RolloutMetrics extends Record<Criterion, number | null> {
   readonly malformedRate: number | null;
   /** Share of generations that the token limit cut off. */
   readonly cutOffRate: number | null;
-  /** Share of episodes that the turn limit ended. */
+  /** Share of episodes that the turn limit ended, or what the policy can read. */
   readonly truncatedRate: number | null;
   readonly unjudgedTurns: number;
   /** Mean generated tokens a turn. */
@@ -90,6 +92,7 @@ export function measureRollouts(episodes: readonly Episode[]): RolloutMetrics {
   return {
     episodes: episodes.length,
     failedEpisodes: episodes.filter(({ end }) => end === 'failed').length,
+    tooLongEpisodes: episodes.filter(({ tooLong }) => tooLong).length,
     turns: turns.length,
     reward: mean(judged, ({ reward }) => reward.total),
     profileF1: mean(judged, f1),

@@ -244,7 +244,11 @@ interface TrainerState {
 function assertSomethingToLearn(episodes: readonly Episode[], { trainableTokens, report }: Experience): void {
   if (trainableTokens > 0 || report.droppedStaleTurns > 0) return;
   const reasons = episodes
-    .flatMap(({ failure, turns }) => [failure, ...turns.map(({ reward }) => reward.failure)])
+    .flatMap(({ failure, tooLong, turns }) => [
+      failure,
+      tooLong && 'it grew longer than the policy can read',
+      ...turns.map(({ reward }) => reward.failure),
+    ])
     .filter((reason) => reason !== undefined);
   throw new RlpaError(
     'training-failed',

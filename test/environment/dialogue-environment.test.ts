@@ -88,6 +88,7 @@ describe('a step', () => {
     const { reward, state } = await environment.step(await environment.reset({ persona, seed: 1 }), turn({}, 'Hi!'));
     expect(reward.status).toBe('unjudged');
     expect(reward.failure).toContain('timeout');
+    expect(environment.reward.counts).toMatchObject({ unjudged: 1, failures: { timeout: 1 } });
     expect(state).toBeDefined();
   });
 });

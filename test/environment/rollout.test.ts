@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Episode } from '../../src/environment/index';
 import { RlpaError } from '../../src/errors';
+import type { Policy, PolicyState } from '../../src/policy/index';
 import { DualReward, responseReward } from '../../src/reward/index';
 import { generatePersonas, SimulatedUser, scriptedBehaviour, type UserBehaviour } from '../../src/simulation/index';
 import { environmentOf, persona, policyOf, turn } from './policies';
@@ -165,6 +166,43 @@ describe('what fails in a rollout', () => {
     });
     const masked = await run('model-failed');
     expect(masked.flatMap(({ turns }) => turns.map(({ reward: { status } }) => status))).toEqual(Array(24).fill('unjudged'));
+  });
+
+  it('ends the episode of which an action could not be had, and no other; all of them without an endpoint stop the run', async () => {
+    const failing = (code: 'timeout' | 'model-unreachable', fails: (state: PolicyState) => boolean): Policy => ({
+      name: 'failing',
+      act: async (states) => states.map((state) => (fails(state) ? new RlpaError(code, 'no action') : turn({}, 'Hm.'))),
+    });
+    const second = ({ dialogueId, messages }: PolicyState) => dialogueId.endsWith(personas[0]!.id) && messages.length > 2;
+    const episodes = await environmentOf({ maxTurns: 3 }).rollout({ policy: failing('timeout', second), personas, seed: 3 });
+    expect(episodes.map(({ end, turns }) => [end, turns.length])).toEqual([['failed', 1], ...Array(11).fill(['truncated', 3])]);
+    expect(episodes[0]!.failure).toBe('timeout: no action');
+    const dead = failing('model-unreachable', ({ messages }) => messages.length > 2);
+    await expect(environmentOf({ maxTurns: 3 }).rollout({ policy: dead, personas, seed: 3 })).rejects.toMatchObject({
+      code: 'model-unreachable',
+      message: expect.stringContaining('no action'),
+    });
+  });
+
+  it('is a dialogue that has grown longer than the policy can read: it is truncated there and says so', async () => {
+    const most = (messages: number) => ({
+      ...asking(),
+      canRead: (state: Pick<PolicyState, 'messages'>) => state.messages.length <= messages,
+    });
+    const play = (messages: number, maxTurns: number) =>
+      environmentOf({ maxTurns }).rollout({ policy: most(messages), personas: [persona], seed: 3 });
+    // instruction and message, and two more with every turn: the third state has six
+    const [early] = await play(4, 5);
+    expect(early).toMatchObject({ end: 'truncated', tooLong: true });
+    expect(early!.turns).toHaveLength(2);
+    expect(early!.nextState).toBeUndefined();
+    const [atTheLimit] = await play(4, 2);
+    expect(atTheLimit).toMatchObject({ end: 'truncated', tooLong: true });
+    expect(atTheLimit!.nextState).toBeUndefined();
+    const [short] = await play(6, 2);
+    expect(short!.tooLong).toBeUndefined();
+    expect(short!.nextState).toBeDefined();
+    await expect(play(1, 2)).rejects.toMatchObject({ code: 'invalid-option', message: expect.stringContaining('cannot read') });
   });
 
   it('is the whole run when the policy fails, also where its error reads like that of a user', async () => {

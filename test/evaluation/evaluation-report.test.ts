@@ -56,6 +56,12 @@ describe('reportEpisodes', () => {
     expect(broken.failures).toEqual([{ personaId: 'ann', failure: 'the user model is down' }]);
   });
 
+  it('counts the dialogues that grew longer than the policy can read', () => {
+    const long = { ...episode('ann', [{ f1: 1 }]), tooLong: true as const };
+    expect(reportEpisodes([long, episode('bob', [{ f1: 0 }, { f1: 0.5 }])], options)).toMatchObject({ tooLong: 1, failures: [] });
+    expect(report.tooLong).toBe(0);
+  });
+
   it('refuses two dialogues of one persona, whose turns are not independent users', () => {
     expect(() => reportEpisodes([episode('ann', []), episode('ann', [])], options)).toThrowError(
       expect.objectContaining({ code: 'invalid-option' }),

@@ -10,7 +10,7 @@ describe('chatPolicy', () => {
   it('asks for one action for each state, with its seed, and keeps their order', async () => {
     const model = scriptedChatModel(({ messages }) => `to ${messages[0]!.content}`);
     const actions = await chatPolicy(model, { temperature: 0.7, maxTokens: 9 }).act(states);
-    expect(actions.map((action) => action.text)).toEqual(['to a', 'to b']);
+    expect(actions).toMatchObject([{ text: 'to a' }, { text: 'to b' }]);
     expect(model.requests).toMatchObject([
       { seed: 0, temperature: 0.7, maxTokens: 9 },
       { seed: 1, temperature: 0.7, maxTokens: 9 },
@@ -35,8 +35,18 @@ describe('chatPolicy', () => {
     });
   });
 
-  it('passes on why the model could not answer, and that it was told to stop', async () => {
-    await expect(chatPolicy(scriptedChatModel([])).act(states)).rejects.toMatchObject({ code: 'model-failed' });
+  it('gives the reason in the place of an answer that could not be had, and the other answers', async () => {
+    const model = scriptedChatModel(({ messages }) => {
+      if (messages[0]!.content === 'a') throw new RlpaError('timeout', 'too slow');
+      return 'to b';
+    });
+    expect(await chatPolicy(model).act(states)).toMatchObject([{ name: 'RlpaError', code: 'timeout' }, { text: 'to b' }]);
+  });
+
+  it('fails as a whole when something is wrong with the model, or when it is told to stop', async () => {
+    const missing = new RlpaError('missing-dependency', 'no such package');
+    const broken: ChatModel = { ...scriptedChatModel([]), generate: () => Promise.reject(missing) };
+    await expect(chatPolicy(broken).act(states)).rejects.toBe(missing);
     const signal = AbortSignal.abort();
     await expect(chatPolicy(scriptedChatModel(['x'])).act(states, { signal })).rejects.toMatchObject({ code: 'aborted' });
   });

@@ -124,6 +124,14 @@ describe('DualReward', () => {
     expect(reward.counts).toEqual({ scored: 2, malformed: 1, unjudged: 2, failures: { timeout: 1, other: 1 } });
   });
 
+  it('masks and counts a turn whose verdict takes too long, and keeps the part that was in time', async () => {
+    const reward = rewardWith({ name: 'silent', judge: () => new Promise<never>(() => {}) });
+    const late = await reward.score({ ...turn, timeoutMs: 10 });
+    expect(late).toMatchObject({ total: 0, status: 'unjudged', profile: { f1: 0.4 } });
+    expect(late.failure).toMatch(/^timeout: .*10 ms/);
+    expect(reward.counts).toEqual({ scored: 0, malformed: 0, unjudged: 1, failures: { timeout: 1 } });
+  });
+
   it('passes an abort on and does not count it', async () => {
     const controller = new AbortController();
     const reward = rewardWith(

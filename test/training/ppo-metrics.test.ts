@@ -36,6 +36,7 @@ describe('metrics of rollouts', () => {
     expect(metrics).toEqual({
       episodes: 3,
       failedEpisodes: 1,
+      tooLongEpisodes: 0,
       turns: 4,
       reward: expect.closeTo((1.5 + 0.75 - 0.2) / 3, 12),
       profileF1: expect.closeTo((0.5 + 0.75 + 0) / 3, 12),

@@ -1,5 +1,5 @@
 import type { Episode, EpisodeTurn } from '../../src/environment/index';
-import type { Policy } from '../../src/policy/policy';
+import type { PolicyAction } from '../../src/policy/policy';
 import type { Profile } from '../../src/profile/index';
 import { Random } from '../../src/random';
 import type { TurnReward } from '../../src/reward/index';
@@ -40,7 +40,7 @@ export class ToyEnvironment implements RolloutEnvironment {
     }));
     for (let turn = 1; turn <= turnCount; turn++) {
       const states = dialogues.map(({ random: dice, turns }, d) => this.#state(d, turns, dice.pick([...'abcd']), dice.uint32()));
-      const actions = await (request.policy as Policy).act(states, { signal: request.signal });
+      const actions = (await request.policy.act(states, { signal: request.signal })) as PolicyAction[];
       for (const [d, action] of actions.entries()) {
         const { turns } = dialogues[d]!;
         const letter = states[d]!.messages.at(-1)!.content;
