@@ -65,7 +65,12 @@ export class AnswerReader {
       return { text, proposals: [], rejected: [], reply: answer.reply ?? '', problem: answer.problem };
     }
     const turn = parseTurn(this.#schema, text);
-    if (turn.ok) return { text, proposals: diffProfiles(before, turn.profile), rejected: [], reply: turn.reply };
+    if (turn.ok) {
+      const proposals = diffProfiles(before, turn.profile).map(
+        (change): ProposedChange => (change.op === 'remove' ? { ...change, isOmission: true } : change),
+      );
+      return { text, proposals, rejected: [], reply: turn.reply };
+    }
     return { text, proposals: [], rejected: [], reply: turn.reply ?? '', problem: turn.problem };
   }
 }

@@ -1,11 +1,6 @@
 import { normalizeText, type ProfileItem } from '../profile/index';
+import type { SpokenMessage } from './own-words';
 import type { Evidence, Provenance } from './user-record';
-
-/** A message that the user wrote. The assistant's words are never evidence, so they have no place here. */
-export interface UserMessage {
-  readonly id: string;
-  readonly content: string;
-}
 
 /** Confidence of a conclusion that rests on words of the user which the model quoted, and of one that rests on nothing we can see. */
 const quotedConfidence = 0.7;
@@ -18,7 +13,7 @@ const unsupportedConfidence = 0.4;
  * @param messages the user's messages, the latest first
  * @param quote the words that the model says it went by
  */
-export function findProvenance(item: ProfileItem, messages: readonly UserMessage[], quote?: string): Provenance {
+export function findProvenance(item: ProfileItem, messages: readonly SpokenMessage[], quote?: string): Provenance {
   // "yes" in a message says nothing of which question it answers.
   const stated = typeof item.value === 'boolean' ? undefined : findWords(item.text, messages);
   if (stated) return { source: 'stated', confidence: 1, evidence: stated };
@@ -27,10 +22,11 @@ export function findProvenance(item: ProfileItem, messages: readonly UserMessage
   return { source: 'inferred', confidence: unsupportedConfidence };
 }
 
-function findWords(text: string, messages: readonly UserMessage[]): Evidence | undefined {
+/** Where the user says this in their own words. */
+export function findWords(text: string, messages: readonly SpokenMessage[]): Evidence | undefined {
   const wanted = new Set(normalizeText(text).split(' '));
   for (const message of messages) {
-    const span = shortestSpan(wordsOf(message.content), wanted);
+    const span = shortestSpan(wordsOf(message.own), wanted);
     if (span) return { messageId: message.id, ...span, text: message.content.slice(span.start, span.end) };
   }
   return undefined;

@@ -14,10 +14,12 @@ import {
 } from '../profile/index';
 import { type Answer, AnswerReader } from './answer';
 import { findProvenance } from './evidence';
+import { SpokenMessage } from './own-words';
 import { memoryStore, type ProfileStore } from './profile-store';
 import { type AnswerForm, fencedPrompt, type PromptBuilder } from './prompt';
 import { applyProposals } from './proposals';
 import { answerJsonSchema } from './structured-answer';
+import { screenProposals } from './support';
 import type { AgentEvents, TurnPart, TurnRequest, TurnResult } from './turn';
 import { UserLedger } from './user-ledger';
 import {
@@ -263,9 +265,12 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   #apply({ id, message, isAllowed }: OpenTurn<S>, answer: Answer, record: UserRecord): AppliedTurn<S> {
     const at = this.#time();
     const before = profileOf(this.schema, record);
-    const { profile, rejected, quotes } = applyProposals(before, answer.proposals, isAllowed);
-    const userMessages = [{ id, content: message }, ...record.turns.map((turn) => ({ id: turn.id, content: turn.message })).reverse()];
-    const provenance = (item: ProfileItem) => findProvenance(item, userMessages, quotes.get(item.key));
+    const said = [...record.turns.map((turn) => ({ id: turn.id, content: turn.message })), { id, content: message }]
+      .reverse()
+      .map((userMessage) => new SpokenMessage(this.schema, userMessage));
+    const { supported, refused } = screenProposals(this.schema, answer.proposals, said);
+    const { profile, rejected, quotes } = applyProposals(before, supported, isAllowed);
+    const provenance = (item: ProfileItem) => findProvenance(item, said, quotes.get(item.key));
     const recorded = recordProfile(record, before, profile, { at, newId: this.#generateId, provenance });
     const turn: StoredTurn = {
       id,
@@ -275,7 +280,12 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       text: this.#keptText(answer, visible(profile, isAllowed), isAllowed),
       ...(answer.problem && { malformed: true }),
     };
-    return { ...recorded, record: { ...recorded.record, turns: latest([...record.turns, turn], this.#maxHistory) }, profile, rejected };
+    return {
+      ...recorded,
+      record: { ...recorded.record, turns: latest([...record.turns, turn], this.#maxHistory) },
+      profile,
+      rejected: [...refused, ...rejected],
+    };
   }
 
   /** The model's own text; where it may hold a sensitive value without consent, what is left of it. */

@@ -5,6 +5,8 @@ import { JsonReplyReader } from './json-reply-reader';
 /** A change that the model proposes, with the user's words that it says it went by. */
 export interface ProposedChange extends ProfileChange {
   readonly quote?: string;
+  /** A removal that nobody asked for: an answer in the text form left the value out. */
+  readonly isOmission?: true;
 }
 
 export type StructuredAnswer =

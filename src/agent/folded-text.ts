@@ -1,0 +1,67 @@
+/** A text in the spelling that patterns read, with the place in the original of each of its characters. */
+export interface FoldedText {
+  readonly text: string;
+  /** Where in the original the character `text[at]` comes from; the original's length for the end. */
+  placeOf(at: number): number;
+}
+
+/** Cyrillic and Greek letters that look like Latin ones: the common part of Unicode's confusables (UTS #39). */
+const lookAlikes = new Map(
+  [
+    ['a', 'аα'],
+    ['b', 'ьв'],
+    ['c', 'сϲ'],
+    ['d', 'ԁ'],
+    ['e', 'еєε'],
+    ['f', 'ғ'],
+    ['g', 'ɡ'],
+    ['h', 'һн'],
+    ['i', 'іιı'],
+    ['j', 'јϳ'],
+    ['k', 'кκ'],
+    ['l', 'ӏ'],
+    ['m', 'м'],
+    ['n', 'пη'],
+    ['o', 'оοσ'],
+    ['p', 'рρ'],
+    ['q', 'ԛ'],
+    ['r', 'гɾ'],
+    ['s', 'ѕ'],
+    ['t', 'тτ'],
+    ['u', 'υ'],
+    ['v', 'ѵν'],
+    ['w', 'ԝω'],
+    ['x', 'хχ'],
+    ['y', 'уүγ'],
+    ['z', 'ᴢ'],
+  ].flatMap(([latin, others]) => [...others!].map((other) => [other, latin!] as const)),
+);
+
+const invisible = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/u;
+
+/**
+ * Lower case, compatibility characters and accents evened out, look-alikes read as what they look like, invisible characters left out,
+ * every line break `\n`.
+ */
+export function foldText(original: string): FoldedText {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
+  if (/^[\x00-\x7f]*$/.test(original)) {
+    return { text: original.toLowerCase().replace(/[\r\v\f]/g, '\n'), placeOf: (at) => at };
+  }
+  let text = '';
+  const places: number[] = [];
+  let place = 0;
+  for (const character of original) {
+    const plain = invisible.test(character) ? '' : foldCharacter(character);
+    text += plain;
+    for (let i = 0; i < plain.length; i++) places.push(place);
+    place += character.length;
+  }
+  return { text, placeOf: (at) => places[at] ?? original.length };
+}
+
+function foldCharacter(character: string): string {
+  if (/[\r\v\f\u0085\u2028\u2029]/.test(character)) return '\n';
+  const plain = character.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+  return lookAlikes.get(plain) ?? plain;
+}
