@@ -5,15 +5,20 @@ import type { ProfileStore } from './profile-store';
 import { emptyRecord, type UserRecord } from './user-record';
 
 const storeTimeoutMs = 10_000;
-const maxAttempts = 10;
+/** How long a write goes on trying while others get ahead of it. */
+const commitTimeoutMs = 30_000;
+/** Refusals of a write although nobody else wrote: a store that works gives none. */
+const maxRefusals = 10;
 
 /**
  * Reads and writes users' records. Writes of one user by this process queue up; a write that another process got ahead of is based on the
- * new record and tried again, a bounded number of times.
+ * new record and tried again. Of two writers one always gets through, so trying again ends; it is bounded all the same.
  */
 export class UserLedger {
   readonly #store: ProfileStore;
   readonly #queues = new Map<string, Promise<unknown>>();
+  /** Another one in every process: writers that were refused together must not come back together. */
+  readonly #jitter = new Random(globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
 
   constructor(store: ProfileStore) {
     this.#store = store;
@@ -37,7 +42,10 @@ export class UserLedger {
     signal?: AbortSignal,
   ): Promise<T> {
     return this.#queued(userId, async () => {
-      for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const endsAt = performance.now() + commitTimeoutMs;
+      let refusals = 0;
+      let refused: number | undefined;
+      for (let attempt = 1; refusals < maxRefusals && performance.now() < endsAt; attempt++) {
         const stored = await this.load(userId, signal);
         if (since && !stored) throw new RlpaError('store-failed', `User "${userId}" was erased in the meantime.`, { userId });
         const latest = stored ?? emptyRecord(userId);
@@ -45,10 +53,15 @@ export class UserLedger {
         const record = { ...changed.record, version: latest.version + 1 };
         if (await this.#access('written', signal, (deadline) => this.#store.save(record, latest.version, deadline)))
           return { ...changed, record };
-        await pause(userId, attempt, record.version, signal);
+        refusals = refused === latest.version ? refusals + 1 : 1;
+        refused = latest.version;
+        await pause(this.#jitter.split(userId, record.version, attempt), attempt, signal);
       }
-      const message = `User "${userId}" was written by others ${maxAttempts} times while this change was tried.`;
-      throw new RlpaError('store-failed', message, { userId, attempts: maxAttempts });
+      const message =
+        refusals < maxRefusals
+          ? `User "${userId}" was written by others for ${commitTimeoutMs} ms whenever this change was tried.`
+          : `The profile store refused version ${refused! + 1} of user "${userId}" ${refusals} times, and kept version ${refused}.`;
+      throw new RlpaError('store-failed', message, { userId });
     });
   }
 
@@ -82,8 +95,8 @@ export class UserLedger {
 }
 
 /** Waits a little, jittered, so that the writers of two processes do not keep step. */
-async function pause(userId: string, attempt: number, version: number, signal?: AbortSignal): Promise<void> {
-  const wait = Math.min(2 ** attempt, 64) * (0.5 + new Random(version).split(userId, attempt).uniform());
+async function pause(jitter: Random, attempt: number, signal?: AbortSignal): Promise<void> {
+  const wait = Math.min(2 ** attempt, 64) * (0.5 + jitter.uniform());
   await new Promise<void>((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);
