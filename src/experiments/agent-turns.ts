@@ -18,7 +18,7 @@ export async function takeTurns(options: {
   const { schema, instruction, history } = environment;
   const agent = new PersonalizedAgent({
     schema,
-    model: policy.asChatModel(),
+    model: policy.asChatModel({ seed }),
     prompt: transcriptPrompt({ instruction, history }),
     form: 'text',
   });

@@ -45,6 +45,12 @@ export class KeyValueCache {
     });
   }
 
+  /** Gives memory back if a quarter of the room for each row would do for the given number of tokens; what the rows hold stays. */
+  async shrink(tokens: number): Promise<void> {
+    const capacity = Math.min(bucket(tokens, capacityStep), this.config.maxPositions);
+    if (4 * capacity <= this.capacity) await this.#resize(this.rows.length, capacity);
+  }
+
   /** The dialogues are over: their rows may be given to others. An idle cache gives its memory back. */
   release(owners: Iterable<string>): void {
     const gone = new Set(owners);
@@ -72,12 +78,14 @@ export class KeyValueCache {
       for (const part of ['keys', 'values'] as const) {
         const name = cacheBuffer(layer, part);
         const old = this.buffers.get(name);
-        const data = new Float32Array(rows * kvHeads * capacity * headSize);
+        let data: Float32Array | undefined;
         if (old && filled) {
+          data = new Float32Array(rows * kvHeads * capacity * headSize);
           const before = (await this.device.read(old)) as Float32Array;
           const stride = this.capacity * headSize;
+          const kept = Math.min(this.capacity, capacity) * headSize;
           for (let strip = 0; strip < this.rows.length * kvHeads; strip++) {
-            data.set(before.subarray(strip * stride, (strip + 1) * stride), strip * capacity * headSize);
+            data.set(before.subarray(strip * stride, strip * stride + kept), strip * capacity * headSize);
           }
         }
         if (old) this.device.release([old]);
@@ -90,7 +98,7 @@ export class KeyValueCache {
 }
 
 /** Row counts that programs are compiled for: powers of two, and halfway between them from 16 on. */
-function rowBucket(rows: number): number {
+export function rowBucket(rows: number): number {
   let size = 1;
   while (size < rows) size *= 2;
   return size >= 32 && (size * 3) / 4 >= rows ? (size * 3) / 4 : size;

@@ -1,77 +1,70 @@
-import type { ChatModel, ChatPart, ChatRequest, ChatResult } from '../chat/index';
+import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, StopStrings } from '../chat/index';
 import { RlpaError } from '../errors';
+import { Random } from '../random';
 import type { LocalPolicy } from './local-policy';
 
-let calls = 0;
-
-/** A local policy behind the interface that agents speak. Stop strings cut the text where they first appear. */
-export function localChatModel(policy: LocalPolicy): ChatModel {
+/** A local policy behind the interface that agents speak. Calls are batched while they run; stop strings cut the text where they first appear. */
+export function localChatModel(policy: LocalPolicy, { seed }: { readonly seed?: number } = {}): ChatModel {
+  const seeds = new Random(seed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
+  let calls = 0;
   const stream = async function* (request: ChatRequest): AsyncIterable<ChatPart> {
-    const owner = `chat ${calls++}`;
     const prompt = policy.encodePrompt(request.messages);
     const decoder = policy.tokenizer.stream({ skipSpecial: true });
-    const arrived: string[] = [];
-    let wake = () => {};
+    const stops = new StopStrings(request.stop ?? []);
     const deadline = request.timeoutMs === undefined ? undefined : AbortSignal.timeout(request.timeoutMs);
-    const signals = [request.signal, deadline].filter((signal) => signal !== undefined);
     const enough = new AbortController();
-    const signal = AbortSignal.any([...signals, enough.signal]);
-    let done = false;
+    let arrived = '';
+    let outputTokens = 0;
+    let wake = () => {};
+    let isDone = false;
     const sampling = policy
-      .sample([{ owner, prompt, seed: request.seed ?? 0 }], {
-        signal,
+      .sampleAlongside({
+        prompt,
+        seed: request.seed ?? seeds.split('call', calls++).uint32(),
+        signal: AbortSignal.any([request.signal, deadline, enough.signal].filter((signal) => signal !== undefined)),
         greedy: request.temperature === 0,
-        ...(request.temperature ? { temperature: request.temperature } : {}),
-        ...(request.maxTokens === undefined ? {} : { maxNewTokens: request.maxTokens }),
-        ...(request.topP === undefined ? {} : { limits: { topP: request.topP } }),
-        onToken: (_, token) => {
-          arrived.push(decoder.push(token));
+        ...(request.temperature && { temperature: request.temperature }),
+        ...(request.maxTokens !== undefined && { maxNewTokens: request.maxTokens }),
+        ...(request.topP !== undefined && { limits: { topP: request.topP } }),
+        onToken: (token) => {
+          outputTokens++;
+          arrived += decoder.push(token);
           wake();
         },
       })
       .finally(() => {
-        done = true;
+        isDone = true;
         wake();
       });
     sampling.catch(() => undefined);
     let text = '';
-    let sent = 0;
-    let stopped = false;
+    const show = function* (ready: string): Iterable<ChatPart> {
+      text += ready;
+      if (ready) yield { type: 'text', text: ready };
+    };
     try {
-      while (!stopped) {
-        if (arrived.length === 0) {
-          if (done) break;
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-          continue;
-        }
-        text += arrived.splice(0).join('');
-        const { end, safe } = untilStop(text, request.stop ?? []);
-        if (end !== undefined) {
-          text = text.slice(0, end);
-          stopped = true;
-        }
-        const ready = stopped ? text.length : safe;
-        if (ready > sent) {
-          yield { type: 'text', text: text.slice(sent, ready) };
-          sent = ready;
-        }
+      while (!isDone && !stops.found) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          if (isDone || arrived) resolve();
+        });
+        const piece = arrived;
+        arrived = '';
+        yield* show(stops.take(piece));
       }
-      if (stopped) {
-        yield {
-          type: 'finish',
-          text,
-          usage: { inputTokens: prompt.length, outputTokens: policy.tokenizer.encode(text).length },
-          finishReason: 'stop',
-        };
+      if (stops.found) {
+        yield { type: 'finish', text, usage: { inputTokens: prompt.length, outputTokens }, finishReason: 'stop' };
         return;
       }
-      const [sample] = await sampling;
-      text += decoder.end();
-      if (text.length > sent) yield { type: 'text', text: text.slice(sent) };
-      const usage = { inputTokens: prompt.length, outputTokens: sample!.completion.length };
-      yield { type: 'finish', text, usage, finishReason: sample!.finishReason };
+      const { finishReason } = await sampling;
+      yield* show(stops.take(arrived + decoder.end()));
+      yield* show(stops.rest());
+      yield {
+        type: 'finish',
+        text,
+        usage: { inputTokens: prompt.length, outputTokens },
+        finishReason: stops.found ? 'stop' : finishReason,
+      };
     } catch (error) {
       if (deadline?.aborted && !request.signal?.aborted) {
         throw new RlpaError('timeout', `The policy did not answer within ${request.timeoutMs} ms.`, {}, { cause: error });
@@ -79,7 +72,6 @@ export function localChatModel(policy: LocalPolicy): ChatModel {
       throw error;
     } finally {
       enough.abort();
-      policy.release([owner]);
     }
   };
   return {
@@ -96,16 +88,4 @@ export function localChatModel(policy: LocalPolicy): ChatModel {
       throw new RlpaError('model-failed', 'The policy ended without a result.');
     },
   };
-}
-
-/** Where the first stop string begins, and how much of the text can't become the beginning of one. */
-function untilStop(text: string, stops: readonly string[]): { readonly end?: number; readonly safe: number } {
-  const ends = stops.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
-  if (ends.length > 0) return { end: Math.min(...ends), safe: 0 };
-  let held = 0;
-  for (const stop of stops) {
-    for (let length = Math.min(stop.length - 1, text.length); length > held; length--)
-      if (text.endsWith(stop.slice(0, length))) held = length;
-  }
-  return { safe: text.length - held };
 }

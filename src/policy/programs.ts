@@ -10,6 +10,7 @@ import {
   gather,
   gradients,
   headLogProbability,
+  reshape,
   type Shape,
   type SupportLimits,
   sampleHead,
@@ -160,7 +161,10 @@ export function updateGraph(trainable: ReadonlyMap<string, Shape>, groupOf: (nam
 
 /** Sizes that a sampling program is compiled for. */
 export interface ExtendShape {
+  /** Rows of the cache. */
   readonly rows: number;
+  /** How many of them are computed, where not all are. */
+  readonly chosen?: number;
   /** New tokens a row: 1 when decoding. */
   readonly length: number;
   /** Entries that the cache has room for. */
@@ -172,31 +176,47 @@ export interface ExtendShape {
 
 export const cacheBuffer = (layer: number, part: 'keys' | 'values') => `cache ${layer} ${part}`;
 
-/** Feeds new tokens to rows with a cache, extends the caches, and samples each row's next token from the last of its new ones. */
-export function extendGraph(form: ModelForm, { rows, length, capacity, fresh, greedy }: ExtendShape): Graph {
+/**
+ * Feeds new tokens to rows with a cache, extends the caches, and samples each row's next token from the last of its new ones. With
+ * `chosen` that many rows are computed: `chosen` names the cache row of each, and `places` each cache row's place among them.
+ */
+export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, fresh, greedy }: ExtendShape): Graph {
   const graph = new Graph();
   const { config } = form;
   const { kvHeads, headSize } = config;
-  const offsets = graph.input('lengths', [rows], 'i32');
+  const batch = chosen ?? rows;
+  const lengths = graph.input('lengths', [batch], 'i32');
   const counts = graph.input('counts', [rows], 'i32');
-  const shape: AttentionShape = { batch: rows, length, heads: config.heads, kvHeads, headSize };
+  const shape: AttentionShape = { batch, length, heads: config.heads, kvHeads, headSize };
+  const subset = chosen !== undefined && {
+    chosen: graph.input('chosen', [chosen], 'i32'),
+    places: graph.input('places', [rows], 'i32'),
+    offsets: graph.input('offsets', [rows], 'i32'),
+  };
+  const cached = (layer: number, part: 'keys' | 'values'): Tensor => {
+    const whole = graph.buffer(cacheBuffer(layer, part), [rows, kvHeads, capacity, headSize]);
+    if (!subset) return whole;
+    return reshape(gather(reshape(whole, [rows, kvHeads * capacity * headSize]), subset.chosen), [batch, kvHeads, capacity, headSize]);
+  };
+  const append = (layer: number, part: 'keys' | 'values', value: Tensor): void => {
+    // there is a value for every row of the cache, and none of those that are not computed counts
+    const width = kvHeads * headSize;
+    const all = subset ? reshape(gather(reshape(value, [batch, length * width]), subset.places), [rows * length, width]) : value;
+    graph.append({ buffer: cacheBuffer(layer, part), value: all, offsets: subset ? subset.offsets : lengths, counts });
+  };
   const hidden = decoder(graph, config, {
-    tokens: graph.input('tokens', [rows * length], 'i32'),
-    positions: graph.input('positions', [rows * length], 'i32'),
+    tokens: graph.input('tokens', [batch * length], 'i32'),
+    positions: graph.input('positions', [batch * length], 'i32'),
     attend: (layer, queries, keys, values) => {
-      const cached = {
-        keys: graph.buffer(cacheBuffer(layer, 'keys'), [rows, kvHeads, capacity, headSize]),
-        values: graph.buffer(cacheBuffer(layer, 'values'), [rows, kvHeads, capacity, headSize]),
-        lengths: offsets,
-      };
-      graph.append({ buffer: cacheBuffer(layer, 'keys'), value: keys, offsets, counts });
-      graph.append({ buffer: cacheBuffer(layer, 'values'), value: values, offsets, counts });
-      return fresh ? attention(queries, keys, values, shape) : cachedAttention(queries, keys, values, cached, shape);
+      const cache = { keys: cached(layer, 'keys'), values: cached(layer, 'values'), lengths };
+      append(layer, 'keys', keys);
+      append(layer, 'values', values);
+      return fresh ? attention(queries, keys, values, shape) : cachedAttention(queries, keys, values, cache, shape);
     },
     lora: form.lora,
   });
-  const last = length === 1 ? hidden : gather(hidden, graph.input('last', [rows], 'i32'));
-  const sampled = sampleHead(last, headWeight(graph, config), graph.input('uniform', [rows]), graph.input('temperature', []), {
+  const last = length === 1 ? hidden : gather(hidden, graph.input('last', [batch], 'i32'));
+  const sampled = sampleHead(last, headWeight(graph, config), graph.input('uniform', [batch]), graph.input('temperature', []), {
     ...form.limits,
     greedy,
   });

@@ -1,20 +1,9 @@
 import type { Device, DeviceBuffer } from '../device/index';
-import { RlpaError, throwIfAborted } from '../errors';
-import { Random } from '../random';
+import { throwIfAborted } from '../errors';
+import { Continuation, checkPrompt, chunkLength, extend, type Sample, type SampleRequest } from './continuation';
 import { KeyValueCache } from './key-value-cache';
 import type { ProgramCache } from './program-cache';
-import { extendGraph, type ModelForm } from './programs';
-
-/** Chunk lengths that prompts are fed in. */
-const chunkLengths = [1, 8, 16, 32, 64, 128, 256];
-
-/** One text to be continued. */
-export interface SampleRequest {
-  /** Whose cache row it is. */
-  readonly owner: string;
-  readonly prompt: Int32Array;
-  readonly seed: number;
-}
+import type { ModelForm } from './programs';
 
 export interface SampleOptions {
   readonly form: ModelForm;
@@ -27,26 +16,10 @@ export interface SampleOptions {
   readonly onToken?: (request: number, token: number) => void;
 }
 
-export interface Sample {
-  readonly completion: Int32Array;
-  readonly logProbs: Float32Array;
-  readonly values: Float32Array;
-  readonly finishReason: 'stop' | 'length';
-}
-
-interface Stream {
-  readonly request: SampleRequest;
-  readonly row: number;
-  readonly random: Random;
-  /** Tokens that are not in the cache yet. */
-  pending: number[];
-  readonly completion: number[];
-  readonly logProbs: number[];
-  readonly values: number[];
-  finishReason: 'stop' | 'length' | undefined;
-}
-
-/** Batched sampling with a key/value cache that outlives a call: a dialogue's next turn computes only what was added to it. */
+/**
+ * Samples whole batches with a key/value cache that outlives a call: a dialogue's next turn computes only what was added to it. Who is in
+ * the batch is settled when it begins, so that what it comes to does not depend on time.
+ */
 export class Sampler {
   readonly #cache: KeyValueCache;
 
@@ -60,48 +33,21 @@ export class Sampler {
 
   async sample(weights: ReadonlyMap<string, DeviceBuffer>, requests: readonly SampleRequest[], options: SampleOptions): Promise<Sample[]> {
     const { maxPositions } = options.form.config;
-    for (const { prompt } of requests) {
-      if (prompt.length >= maxPositions) {
-        throw new RlpaError(
-          'model-failed',
-          `The prompt has ${prompt.length} tokens; the model reads at most ${maxPositions}, one of them its answer's.`,
-          {
-            prompt: prompt.length,
-            maxPositions,
-          },
-        );
-      }
-    }
+    for (const { prompt } of requests) checkPrompt(prompt, maxPositions);
     const rows = await this.#cache.reserve(
       requests.map(({ owner, prompt }) => ({ owner, tokens: Math.min(prompt.length + options.maxNewTokens, maxPositions) })),
     );
-    const streams = requests.map((request, index): Stream => {
+    const batch = requests.map((request, index) => {
       const held = this.#cache.rows[rows[index]!]!;
-      const shared = commonPrefix(held.tokens, request.prompt);
-      // the last token is always fed: its hidden state gives the next one
-      const kept = Math.min(shared, request.prompt.length - 1);
+      const kept = Math.min(commonPrefix(held.tokens, request.prompt), request.prompt.length - 1);
       held.tokens.length = kept;
-      return {
-        request,
-        row: rows[index]!,
-        random: new Random(request.seed),
-        pending: Array.from(request.prompt.subarray(kept)),
-        completion: [],
-        logProbs: [],
-        values: [],
-        finishReason: undefined,
-      };
+      return new Continuation(request, rows[index]!, kept);
     });
-    while (streams.some(({ finishReason }) => finishReason === undefined)) {
+    while (batch.some(({ finishReason }) => finishReason === undefined)) {
       throwIfAborted(options.signal);
-      await this.#step(weights, streams, options);
+      await this.#step(weights, batch, options);
     }
-    return streams.map(({ completion, logProbs, values, finishReason }) => ({
-      completion: Int32Array.from(completion),
-      logProbs: Float32Array.from(logProbs),
-      values: Float32Array.from(values),
-      finishReason: finishReason!,
-    }));
+    return batch.map(({ sample }) => sample);
   }
 
   release(owners: Iterable<string>): void {
@@ -118,63 +64,21 @@ export class Sampler {
   }
 
   /** Feeds a chunk of what is pending to every unfinished row; rows with nothing left pending get a new token. */
-  async #step(weights: ReadonlyMap<string, DeviceBuffer>, streams: readonly Stream[], options: SampleOptions): Promise<void> {
-    const { greedy, temperature, form } = options;
-    const active = streams.filter(({ finishReason }) => finishReason === undefined);
+  async #step(weights: ReadonlyMap<string, DeviceBuffer>, batch: readonly Continuation[], options: SampleOptions): Promise<void> {
+    const { stopTokens, maxNewTokens, form, onToken } = options;
+    const active = batch.filter(({ finishReason }) => finishReason === undefined);
     const most = Math.max(...active.map(({ pending }) => pending.length));
-    const length = chunkLengths.find((size) => size >= most) ?? chunkLengths.at(-1)!;
-    const rows = this.#cache.rows.length;
-    const capacity = this.#cache.capacity;
-    // so a dialogue begins, and every dialogue under way goes on after an update: worth a program that leaves the empty cache alone
-    const fresh = length > 1 && active.every(({ row }) => this.#cache.rows[row]!.tokens.length === 0);
-    const inputs = {
-      tokens: new Int32Array(rows * length),
-      positions: new Int32Array(rows * length),
-      lengths: new Int32Array(rows),
-      counts: new Int32Array(rows),
-      last: new Int32Array(rows),
-      uniform: new Float32Array(rows),
-    };
-    for (let row = 0; row < rows; row++) inputs.last[row] = row * length;
-    const sampling: Stream[] = [];
-    const taken: { readonly held: { tokens: number[] }; readonly fed: readonly number[] }[] = [];
-    for (const stream of active) {
-      const { row, pending } = stream;
-      const held = this.#cache.rows[row]!;
-      // while others still have chunks to come, a row keeps one token for the last of them, so that all rows sample from one run
-      const fed = pending.splice(0, most > length ? Math.min(length, pending.length - 1) : pending.length);
-      inputs.lengths[row] = held.tokens.length;
-      inputs.counts[row] = fed.length;
-      fed.forEach((token, i) => {
-        inputs.tokens[row * length + i] = token;
-        inputs.positions[row * length + i] = held.tokens.length + i;
-      });
-      inputs.last[row] = row * length + Math.max(0, fed.length - 1);
-      taken.push({ held, fed });
-      if (pending.length > 0) continue;
-      sampling.push(stream);
-      // 24 bits, so that float32 never rounds up to 1
-      inputs.uniform[row] = (stream.random.uint32() >>> 8) / 2 ** 24;
-    }
-    const key = `extend ${JSON.stringify([form.lora !== undefined, form.limits, rows, length, capacity, fresh, greedy])}`;
-    const program = await this.programs.get(key, () => extendGraph(form, { rows, length, capacity, fresh, greedy }));
-    const { last, ...common } = inputs;
-    const result = await this.device.run(program, {
-      inputs: { ...common, ...(length > 1 ? { last } : {}), temperature: Float32Array.of(temperature) },
-      buffers: new Map([...weights, ...this.#cache.buffers]),
-    });
-    // not before the run: the cache never claims keys that a failed one did not write
-    for (const { held, fed } of taken) held.tokens.push(...fed);
-    for (const stream of sampling) {
-      const token = result.tokens![stream.row]!;
-      stream.completion.push(token);
-      stream.logProbs.push(result.logProbs![stream.row]!);
-      stream.values.push(result.values![stream.row]!);
-      options.onToken?.(streams.indexOf(stream), token);
-      const total = stream.request.prompt.length + stream.completion.length;
-      if (options.stopTokens.has(token)) stream.finishReason = 'stop';
-      else if (stream.completion.length >= options.maxNewTokens || total >= form.config.maxPositions) stream.finishReason = 'length';
-      else stream.pending = [token];
+    const length = chunkLength(most);
+    // while others still have chunks to come, a row keeps one token for the last of them, so that all rows sample from one run
+    const count = ({ pending }: Continuation) => (most > length ? Math.min(length, pending.length - 1) : pending.length);
+    const found = await extend(
+      { device: this.device, programs: this.programs, cache: this.#cache, weights },
+      active.map((continuation) => ({ continuation, count: count(continuation) })),
+      { ...options, length, compact: false },
+    );
+    for (const { continuation, token, logProb, value } of found) {
+      continuation.take(token, logProb, value, { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions });
+      onToken?.(batch.indexOf(continuation), token);
     }
   }
 }

@@ -1,0 +1,213 @@
+import type { Device, DeviceBuffer } from '../device/index';
+import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import { Continuation, checkPrompt, chunkLength, extend, type Sample } from './continuation';
+import { KeyValueCache } from './key-value-cache';
+import type { ProgramCache } from './program-cache';
+import type { ModelForm } from './programs';
+
+/** A text to be continued in the {@link RunningBatch}. */
+export interface RunningRequest {
+  readonly prompt: Int32Array;
+  readonly seed: number;
+  readonly form: ModelForm;
+  readonly temperature: number;
+  readonly greedy: boolean;
+  readonly maxNewTokens: number;
+  readonly signal?: AbortSignal;
+  readonly onToken?: (token: number) => void;
+}
+
+/** What a policy's running batch does and has done. */
+export interface SamplingCounters {
+  /** Requests that have no row yet. */
+  readonly waiting: number;
+  /** Requests in the batch. */
+  readonly running: number;
+  /** Tokens that were sampled so far. */
+  readonly tokens: number;
+  /** Runs of the model so far, which fed prompts or sampled a token for each request in the batch. */
+  readonly steps: number;
+}
+
+export interface RunningBatchHost {
+  readonly device: Device;
+  readonly programs: ProgramCache;
+  readonly form: ModelForm;
+  readonly stopTokens: ReadonlySet<number>;
+  weights(): ReadonlyMap<string, DeviceBuffer>;
+  /** Runs the task while nothing else uses the weights. */
+  exclusive<T>(task: () => Promise<T>): Promise<T>;
+}
+
+/** Most requests in the batch; the others wait. */
+const maxRows = 32;
+
+class Running extends Continuation {
+  /** Of the distribution that it is sampled from. */
+  readonly key: string;
+
+  constructor(
+    owner: string,
+    row: number,
+    readonly demand: RunningRequest,
+    readonly settle: (result: Sample | RlpaError) => void,
+  ) {
+    super({ owner, prompt: demand.prompt, seed: demand.seed }, row, 0);
+    const { temperature, greedy, form } = demand;
+    this.key = JSON.stringify([temperature, greedy, form.limits]);
+  }
+}
+
+interface Waiting {
+  readonly demand: RunningRequest;
+  readonly settle: (result: Sample | RlpaError) => void;
+}
+
+/**
+ * Continuous batching: a request that arrives while others are being sampled joins them at the next step, and one that is finished or
+ * aborted leaves at once. Each step first feeds a chunk of the newcomers' prompts, computing their rows only, then samples a token for
+ * every request whose prompt is read.
+ *
+ * Which rows are computed together depends on time, so a request's numbers may differ from one run to the next by rounding. Training, which
+ * must not, samples by `Sampler`.
+ */
+export class RunningBatch {
+  readonly #host: RunningBatchHost;
+  readonly #cache: KeyValueCache;
+  #waiting: Waiting[] = [];
+  #running: Running[] = [];
+  #count = 0;
+  #tokens = 0;
+  #steps = 0;
+  #isBusy = false;
+
+  constructor(host: RunningBatchHost) {
+    this.#host = host;
+    this.#cache = new KeyValueCache(host.device, host.form.config);
+  }
+
+  get counters(): SamplingCounters {
+    return { waiting: this.#waiting.length, running: this.#running.length, tokens: this.#tokens, steps: this.#steps };
+  }
+
+  /** @throws `model-failed` for a prompt that is too long, `device-failed`, `aborted` or the signal's own reason */
+  async sample(demand: RunningRequest): Promise<Sample> {
+    const { signal, prompt, form } = demand;
+    checkPrompt(prompt, form.config.maxPositions);
+    throwIfAborted(signal);
+    return new Promise((resolve, reject) => {
+      const settle = (result: Sample | RlpaError) => {
+        signal?.removeEventListener('abort', onAbort);
+        if (RlpaError.isInstance(result)) reject(result);
+        else resolve(result);
+      };
+      const onAbort = () => {
+        this.#waiting = this.#waiting.filter((each) => each !== waiting);
+        reject(abortedError(signal!));
+      };
+      const waiting = { demand, settle };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#waiting.push(waiting);
+      if (!this.#isBusy) this.#run();
+    });
+  }
+
+  /** The weights changed: what was computed by the old ones is computed again. */
+  invalidate(): void {
+    this.#cache.invalidate();
+    for (const running of this.#running) running.restart();
+  }
+
+  /** Steps as long as there is anything to do. Others get the weights in between. */
+  async #run(): Promise<void> {
+    this.#isBusy = true;
+    while (this.#waiting.length > 0 || this.#running.length > 0) {
+      try {
+        await this.#host.exclusive(() => this.#step());
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+    this.#isBusy = false;
+  }
+
+  async #step(): Promise<void> {
+    this.#leave((running) => running.demand.signal?.aborted ?? false);
+    await this.#admit();
+    const newcomers = this.#running.filter(({ pending }) => pending.length > 1);
+    await this.#extend(newcomers);
+    await this.#extend(this.#running.filter(({ pending, finishReason }) => pending.length === 1 && finishReason === undefined));
+    this.#leave(({ finishReason }) => finishReason !== undefined);
+  }
+
+  async #admit(): Promise<void> {
+    const admitted = this.#waiting.splice(0, maxRows - this.#running.length);
+    if (admitted.length === 0) return;
+    const owners = admitted.map(() => `request ${this.#count++}`);
+    try {
+      const room = ({ prompt, maxNewTokens, form }: RunningRequest) => Math.min(prompt.length + maxNewTokens, form.config.maxPositions);
+      await this.#cache.shrink(Math.max(...[...this.#running, ...admitted].map(({ demand }) => room(demand))));
+      const rows = await this.#cache.reserve(admitted.map(({ demand }, index) => ({ owner: owners[index]!, tokens: room(demand) })));
+      for (const [index, { demand, settle }] of admitted.entries())
+        this.#running.push(new Running(owners[index]!, rows[index]!, demand, settle));
+    } catch (error) {
+      for (const { settle } of admitted) settle(asFailure(error));
+      throw error;
+    }
+  }
+
+  async #extend(batch: readonly Running[]): Promise<void> {
+    const { device, programs, weights, stopTokens } = this.#host;
+    for (const group of groups(batch)) {
+      const { form, temperature, greedy } = group[0]!.demand;
+      const length = chunkLength(group[0]!.pending.length);
+      const found = await extend(
+        { device, programs, cache: this.#cache, weights: weights() },
+        group.map((continuation) => ({ continuation, count: length })),
+        { form, temperature, greedy, length, compact: true },
+      );
+      this.#steps++;
+      this.#tokens += found.length;
+      for (const { continuation, token, logProb, value } of found) {
+        const { maxNewTokens, onToken } = continuation.demand;
+        continuation.take(token, logProb, value, { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions });
+        onToken?.(token);
+      }
+    }
+  }
+
+  #leave(isGone: (running: Running) => boolean): void {
+    const gone = this.#running.filter(isGone);
+    if (gone.length === 0) return;
+    this.#running = this.#running.filter((running) => !isGone(running));
+    this.#cache.release(gone.map(({ request }) => request.owner));
+    // those that were aborted are settled already
+    for (const running of gone) if (running.finishReason !== undefined) running.settle(running.sample);
+  }
+
+  /** The device failed, and nothing in the cache can be relied on. */
+  #fail(error: unknown): void {
+    const failure = asFailure(error);
+    for (const { settle } of this.#running) settle(failure);
+    this.#running = [];
+    this.#cache.clear();
+  }
+}
+
+/** Those that one run can compute: sampled in one way, and with as much to be fed. */
+function groups(batch: readonly Running[]): Iterable<Running[]> {
+  const found = new Map<string, Running[]>();
+  for (const running of batch) {
+    const key = `${running.key} ${chunkLength(running.pending.length)}`;
+    const group = found.get(key);
+    if (group) group.push(running);
+    else found.set(key, [running]);
+  }
+  return found.values();
+}
+
+function asFailure(error: unknown): RlpaError {
+  if (RlpaError.isInstance(error)) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new RlpaError('device-failed', `Sampling failed: ${reason}`, {}, { cause: error });
+}

@@ -1,0 +1,224 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { cpuDevice } from '../../src/device/cpu/index';
+import { microPolicy, warmWeights } from '../integration/micro-policy';
+import { describeWithShared } from '../shared';
+import { expectedGreedyText, storiesPolicy } from './stories';
+
+describeWithShared('the running batch, with a published checkpoint', 'models/stories260k/config.json', () => {
+  const policy = storiesPolicy(cpuDevice({ threads: 2 }));
+  afterAll(() => policy.dispose());
+  const encode = (text: string) => Int32Array.of(1, ...policy.tokenizer.encode(text));
+  const once = encode('Once upon a time');
+  const text = (prompt: Int32Array, completion: Int32Array) => policy.tokenizer.decode([...prompt, ...completion], { skipSpecial: true });
+
+  it('writes the reference text word for word while others join and leave', async () => {
+    const others: Promise<unknown>[] = [];
+    let written = 0;
+    const sample = await policy.sampleAlongside({
+      prompt: once,
+      seed: 0,
+      greedy: true,
+      maxNewTokens: 201 - once.length,
+      onToken: () => {
+        written++;
+        // short ones, which come and go; one with a prompt of several chunks; three at once; one that is aborted
+        if (written % 20 === 5) others.push(policy.sampleAlongside({ prompt: encode('Tom'), seed: written, maxNewTokens: 7 }));
+        if (written === 30)
+          others.push(policy.sampleAlongside({ prompt: encode('A dog ran home. '.repeat(40)), seed: 1, maxNewTokens: 9 }));
+        if (written === 60) for (let i = 0; i < 3; i++) others.push(policy.sampleAlongside({ prompt: once, seed: i, maxNewTokens: 30 }));
+        if (written === 61) {
+          const signal = AbortSignal.timeout(5);
+          others.push(policy.sampleAlongside({ prompt: once, seed: 7, signal }).catch(() => 'aborted'));
+        }
+      },
+    });
+    expect(text(once, sample.completion)).toBe(expectedGreedyText());
+    const settled = await Promise.all(others);
+    expect(settled).toHaveLength(10 + 1 + 3 + 1);
+    expect(settled).toContain('aborted');
+    expect(policy.sampling).toMatchObject({ waiting: 0, running: 0 });
+  });
+
+  it('samples what a batch of its own would, token for token, whoever else is there', async () => {
+    const requests = Array.from({ length: 13 }, (_, i) => ({
+      prompt: encode('The little dog ran home. '.repeat(1 + (i % 5) * 6)),
+      seed: i,
+    }));
+    const own = await policy.sample(
+      requests.map((request, i) => ({ owner: `o${i}`, ...request })),
+      { maxNewTokens: 25 },
+    );
+    policy.release(requests.map((_, i) => `o${i}`));
+    const together = await Promise.all(
+      requests.map(async (request, i) => {
+        await new Promise((resolve) => setTimeout(resolve, i * 3));
+        return policy.sampleAlongside({ ...request, maxNewTokens: 25 });
+      }),
+    );
+    expect(together.map(({ completion }) => [...completion])).toEqual(own.map(({ completion }) => [...completion]));
+    for (const [i, { logProbs, values }] of together.entries()) {
+      const difference = (a: Float32Array, b: Float32Array) => Math.max(...a.map((x, t) => Math.abs(x - b[t]!)));
+      expect(difference(logProbs, own[i]!.logProbs)).toBeLessThan(1e-4);
+      expect(difference(values, own[i]!.values)).toBeLessThan(1e-4);
+    }
+  });
+
+  it('runs the model once a token for all of them, not once for each', async () => {
+    const before = policy.sampling;
+    await Promise.all(Array.from({ length: 8 }, (_, seed) => policy.sampleAlongside({ prompt: once, seed, maxNewTokens: 40 })));
+    const { steps, tokens } = policy.sampling;
+    expect(tokens - before.tokens).toBeGreaterThan(8 * 30);
+    expect(steps - before.steps).toBeLessThan(50);
+  });
+
+  it('samples each by its own temperature and limits', async () => {
+    const greedy = () => policy.sampleAlongside({ prompt: once, seed: 1, greedy: true, maxNewTokens: 30 });
+    const alone = await greedy();
+    const [same, onlyTop, cold, free] = await Promise.all([
+      greedy(),
+      // one candidate is the greedy choice, whatever the temperature
+      policy.sampleAlongside({ prompt: once, seed: 1, limits: { topK: 1 }, maxNewTokens: 30 }),
+      policy.sampleAlongside({ prompt: once, seed: 1, temperature: 1e-3, maxNewTokens: 30 }),
+      policy.sampleAlongside({ prompt: once, seed: 1, maxNewTokens: 30 }),
+    ]);
+    for (const sample of [same, onlyTop, cold]) expect([...sample.completion]).toEqual([...alone.completion]);
+    expect([...free.completion]).not.toEqual([...alone.completion]);
+  });
+
+  it('takes at most 32 at a time; the others wait and are served', async () => {
+    let most = 0;
+    const all = Array.from({ length: 40 }, (_, seed) =>
+      policy.sampleAlongside({
+        prompt: once,
+        seed,
+        maxNewTokens: 5,
+        onToken: () => {
+          most = Math.max(most, policy.sampling.running);
+        },
+      }),
+    );
+    expect((await Promise.all(all)).map(({ completion }) => completion.length)).toEqual(Array(40).fill(5));
+    expect(most).toBe(32);
+  });
+
+  it('gives the room of a long text back while others go on', async () => {
+    const long = policy.sampleAlongside({ prompt: encode('A dog ran home. '.repeat(50)), seed: 1, maxNewTokens: 3 });
+    const going = policy.sampleAlongside({ prompt: once, seed: 0, greedy: true, maxNewTokens: 120 - once.length });
+    await long;
+    // the newcomer finds a cache four times as large as anybody needs
+    await policy.sampleAlongside({ prompt: encode('Tom'), seed: 2, maxNewTokens: 4 });
+    const written = text(once, (await going).completion);
+    expect(written.length).toBeGreaterThan(100);
+    expect(expectedGreedyText().startsWith(written)).toBe(true);
+  });
+});
+
+describe('the running batch', () => {
+  const prompt = (policy: ReturnType<typeof microPolicy>) => policy.encodePrompt([{ role: 'user', content: 'I like hiking.' }]);
+
+  it('lets an aborted request go at once and stops computing for it', async () => {
+    const policy = microPolicy({ seed: 1, maxNewTokens: 400 });
+    const controller = new AbortController();
+    let tokens = 0;
+    const sampling = policy.sampleAlongside({
+      prompt: prompt(policy),
+      seed: 1,
+      signal: controller.signal,
+      onToken: () => {
+        if (++tokens === 3) controller.abort();
+      },
+    });
+    await expect(sampling).rejects.toMatchObject({ code: 'aborted' });
+    await policy.sampleAlongside({ prompt: prompt(policy), seed: 2, maxNewTokens: 5 });
+    expect(tokens).toBeLessThanOrEqual(4);
+    expect(policy.sampling).toMatchObject({ waiting: 0, running: 0, tokens: tokens + 5 });
+    await policy.dispose();
+  });
+
+  it('refuses a prompt that the model cannot read, and goes on with the others', async () => {
+    const policy = microPolicy({ seed: 1 });
+    const fine = policy.sampleAlongside({ prompt: prompt(policy), seed: 1 });
+    await expect(policy.sampleAlongside({ prompt: new Int32Array(512).fill(5), seed: 1 })).rejects.toMatchObject({
+      code: 'model-failed',
+      details: { prompt: 512, maxPositions: 512 },
+    });
+    await expect(fine).resolves.toBeDefined();
+    await policy.dispose();
+  });
+
+  it('fails all requests with the device, those that wait included', async () => {
+    const policy = microPolicy({ seed: 1, maxNewTokens: 400 });
+    const all = Array.from({ length: 40 }, (_, seed) => policy.sampleAlongside({ prompt: prompt(policy), seed }));
+    setTimeout(() => policy.dispose(), 100);
+    const settled = await Promise.allSettled(all);
+    expect(settled.map((each) => each.status === 'rejected' && each.reason.code)).toEqual(Array(40).fill('device-failed'));
+  });
+
+  it('goes on by the new weights when they change under way', async () => {
+    const weights = await warmWeights({ steps: 20 });
+    const trained = microPolicy({ weights });
+    const policy = microPolicy({ seed: 1 });
+    const state = await trained.exportState();
+    const request = { prompt: prompt(policy), seed: 3, greedy: true, maxNewTokens: 40 };
+    const sampled: number[] = [];
+    let changed: Promise<void> | undefined;
+    let before = 0;
+    const mixed = await policy.sampleAlongside({
+      ...request,
+      onToken: (token) => {
+        sampled.push(token);
+        if (sampled.length === 10)
+          changed = policy.importState(state).then(() => {
+            before = sampled.length;
+          });
+      },
+    });
+    await changed;
+    // what the trained policy says after the tokens that the old weights had sampled
+    const begun = Int32Array.of(...request.prompt, ...sampled.slice(0, before));
+    const rest = await trained.sampleAlongside({ ...request, prompt: begun, maxNewTokens: 40 - before });
+    expect(before).toBeGreaterThanOrEqual(10);
+    expect([...mixed.completion.slice(before)]).toEqual([...rest.completion]);
+    await Promise.all([policy.dispose(), trained.dispose()]);
+  });
+});
+
+describe('a local policy as a chat model', () => {
+  const policy = microPolicy({ seed: 2, maxNewTokens: 30, limits: { topK: 1 } });
+  afterAll(() => policy.dispose());
+  const messages = [{ role: 'user', content: 'I like hiking.' }] as const;
+
+  it("keeps the policy's top-k when a request sets a top-p", async () => {
+    const model = policy.asChatModel();
+    const [plain, limited] = await Promise.all([model.generate({ messages }), model.generate({ messages, topP: 0.999 })]);
+    // with one candidate there is nothing to choose, however wide the nucleus
+    expect(limited.text).toBe(plain.text);
+  });
+
+  it('answers differently from call to call, and alike by one seed', async () => {
+    const free = microPolicy({ seed: 2, maxNewTokens: 30 });
+    const texts = async (model: ReturnType<typeof free.asChatModel>, count: number) => {
+      const found: string[] = [];
+      for (let i = 0; i < count; i++) found.push((await model.generate({ messages })).text);
+      return found;
+    };
+    expect(new Set(await texts(free.asChatModel(), 4)).size).toBe(4);
+    expect(await texts(free.asChatModel({ seed: 5 }), 3)).toEqual(await texts(free.asChatModel({ seed: 5 }), 3));
+    const model = free.asChatModel();
+    expect((await model.generate({ messages, seed: 9 })).text).toBe((await model.generate({ messages, seed: 9 })).text);
+    await free.dispose();
+  });
+
+  it('ends at a stop string, and counts the tokens that were really sampled', async () => {
+    const model = policy.asChatModel();
+    const whole = await model.generate({ messages });
+    expect(whole.usage.outputTokens).toBeGreaterThan(10);
+    const stop = whole.text.slice(6, 10);
+    const before = policy.sampling.tokens;
+    const cut = await model.generate({ messages, stop: [stop, ''] });
+    expect(cut).toMatchObject({ text: whole.text.slice(0, whole.text.indexOf(stop)), finishReason: 'stop' });
+    await model.generate({ messages, maxTokens: 1 });
+    expect(cut.usage.outputTokens).toBeLessThan(whole.usage.outputTokens);
+    expect(policy.sampling.tokens - before).toBeLessThanOrEqual(cut.usage.outputTokens + 3);
+  });
+});
