@@ -65,6 +65,14 @@ export function openAIChat(options: OpenAIChatOptions): OpenAIChatModel {
   };
 }
 
+interface Connection {
+  readonly client: OpenAI;
+  readonly endpoint: Endpoint;
+  /** The request's, which a connection that is lost for good ends too. */
+  readonly signal: AbortSignal;
+  errorOf(error: unknown): RlpaError;
+}
+
 /** The protocol alone, without limits. Requests come with a signal and a deadline. */
 class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
   readonly #options: OpenAIChatOptions;
@@ -78,10 +86,10 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
   }
 
   async generate(request: ChatRequest): Promise<ChatResult> {
-    const { client, endpoint, errorOf } = await this.#connect(request);
+    const { client, signal, endpoint, errorOf } = await this.#connect(request);
     let completion: OpenAI.Chat.ChatCompletion;
     try {
-      completion = await client.chat.completions.create(this.#body(request, client.baseURL), { signal: request.signal });
+      completion = await client.chat.completions.create(this.#body(request, client.baseURL), { signal });
     } catch (error) {
       throw errorOf(error);
     }
@@ -98,14 +106,14 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
   }
 
   async *stream(request: ChatRequest): AsyncIterable<ChatPart> {
-    const { client, endpoint, errorOf } = await this.#connect(request);
+    const { client, signal, endpoint, errorOf } = await this.#connect(request);
     let text = '';
     let refused = false;
     let finish: string | undefined;
     let usage: ChatUsage | undefined;
     try {
       const body = { ...this.#body(request, client.baseURL), stream: true, stream_options: { include_usage: true } } as const;
-      for await (const chunk of await client.chat.completions.create(body, { signal: request.signal })) {
+      for await (const chunk of await client.chat.completions.create(body, { signal })) {
         usage = readUsage(chunk?.usage) ?? usage;
         const choice = chunk?.choices?.[0];
         const piece = choice?.delta?.content ?? choice?.delta?.refusal;
@@ -126,11 +134,13 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
   }
 
   /** A client for one call: its `fetch` knows the call's deadline and counts the call's attempts. */
-  async #connect(request: ChatRequest): Promise<{ client: OpenAI; endpoint: Endpoint; errorOf(error: unknown): RlpaError }> {
+  async #connect(request: ChatRequest): Promise<Connection> {
     const { baseURL, headers = {}, model, fetch = globalThis.fetch } = this.#options;
     const apiKey = this.#options.apiKey || undefined;
     const keyless = apiKey === undefined && baseURL !== undefined;
     const { OpenAI } = await import('openai');
+    const hopeless = new AbortController();
+    const { timeoutMs } = request;
     let client: OpenAI;
     try {
       client = new OpenAI({
@@ -138,8 +148,8 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
         ...(baseURL !== undefined && { baseURL, organization: null, project: null }),
         defaultHeaders: { ...(keyless && { Authorization: null }), ...headers },
         maxRetries: this.#maxRetries,
-        timeout: request.timeoutMs === undefined ? undefined : Math.ceil(request.timeoutMs),
-        fetch: patientFetch(fetch, request.timeoutMs, this.#onAttempt),
+        timeout: timeoutMs === undefined ? undefined : Math.ceil(timeoutMs),
+        fetch: patientFetch(fetch, { timeoutMs, onAttempt: this.#onAttempt, giveUp: (cause) => hopeless.abort(cause) }),
         logLevel: 'off',
         dangerouslyAllowBrowser: true,
       });
@@ -148,7 +158,15 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
       throw new RlpaError('model-failed', message, { model });
     }
     const endpoint = endpointOf(model, client.baseURL, client.apiKey ?? undefined, headers);
-    return { client, endpoint, errorOf: (error) => openAIError(error, OpenAI, endpoint) };
+    return {
+      client,
+      endpoint,
+      signal: request.signal ? AbortSignal.any([request.signal, hopeless.signal]) : hopeless.signal,
+      errorOf(error) {
+        const lost = hopeless.signal.aborted && new OpenAI.APIConnectionError({ cause: hopeless.signal.reason });
+        return openAIError(lost || error, OpenAI, endpoint);
+      },
+    };
   }
 
   #body(request: ChatRequest, baseURL: string): OpenAI.Chat.ChatCompletionCreateParamsNonStreaming {

@@ -228,6 +228,18 @@ describe.each(ways)('openAIChat, when things go wrong: %s', (_, ask) => {
     expect(model.stats.failures).toEqual({ 'model-unreachable': 2 });
   });
 
+  it('says so too when the deadline is shorter than the wait before another attempt', async () => {
+    const { model, server } = await start({}, { timeoutMs: 300 });
+    await server.close();
+    expect(await errorOf(ask(model, { messages }))).toMatchObject({ code: 'model-unreachable' });
+    expect(model.stats).toMatchObject({ requests: 1, failures: { 'model-unreachable': 1 } });
+  });
+
+  it('reports a failing server rather than a timeout when the wait before another attempt would be too long', async () => {
+    const { model } = await start(always({ kind: 'server-error', retryAfter: Number.NaN }), { timeoutMs: 300 }); // it names no wait
+    expect(await errorOf(ask(model, { messages }))).toMatchObject({ code: 'model-failed', details: { status: 500 } });
+  });
+
   it('lets no key out, even when the server repeats it', async () => {
     const apiKey = 'sk-very-secret';
     const { model } = await start(always({ kind: 'refused', message: `Incorrect API key: ${apiKey}; token tok-123456` }), {
