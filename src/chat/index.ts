@@ -1,3 +1,17 @@
+export { type AiSdkChatModel, type AiSdkChatOptions, type AiSdkChatStats, aiSdkChat } from './ai-sdk';
+export {
+  type AiSdkCallOptions,
+  type AiSdkContent,
+  type AiSdkFinishReason,
+  type AiSdkGeneration,
+  type AiSdkLanguageModel,
+  type AiSdkMessage,
+  type AiSdkStream,
+  type AiSdkStreamPart,
+  type AiSdkUsage,
+  aiSdkText,
+  aiSdkUsage,
+} from './ai-sdk-model';
 export {
   type ChatMessage,
   type ChatModel,

@@ -87,6 +87,6 @@ function innermost(error: unknown): string {
   return shorten(current instanceof Error ? current.message || current.name : String(current));
 }
 
-function shorten(text: string): string {
+export function shorten(text: string): string {
   return text.length > 500 ? `${text.slice(0, 497)}…` : text;
 }

@@ -1,0 +1,160 @@
+import { RlpaError, throwIfAborted } from '../errors';
+import { AiSdkFailures } from './ai-sdk-failures';
+import {
+  type AiSdkCallOptions,
+  type AiSdkFinishReason,
+  type AiSdkLanguageModel,
+  type AiSdkMessage,
+  type AiSdkStream,
+  type AiSdkStreamPart,
+  aiSdkText,
+  aiSdkUsage,
+} from './ai-sdk-model';
+import type { ChatMessage, ChatModel, ChatPart, ChatRequest, ChatResult } from './chat-model';
+import { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
+import { estimateUsage } from './usage';
+
+export interface AiSdkChatOptions extends ChatLimits {
+  /** How often a call is repeated whose error says that it may be, with jittered exponential waits; default 2. */
+  readonly maxRetries?: number;
+  /** Whether the model takes a JSON Schema as its response format; default true, unless the model's `supportsStructuredOutputs` is false. */
+  readonly structuredOutput?: boolean;
+}
+
+export interface AiSdkChatStats extends ChatStats {
+  /** Calls of the SDK's model, those that were repeated included. */
+  readonly requests: number;
+  readonly retries: number;
+}
+
+export interface AiSdkChatModel extends LimitedChatModel {
+  readonly stats: AiSdkChatStats;
+}
+
+/**
+ * A language model of the Vercel AI SDK as a `ChatModel`: any provider's, of interface version V2, V3 or V4 (AI SDK 5, 6 and 7). The SDK is not
+ * imported; a model fits by its shape. Where a provider reports no usage, tokens are estimated at four characters each.
+ *
+ * @throws `invalid-option` for what is no such model, and for limits that are out of range.
+ * @example
+ * import { openai } from '@ai-sdk/openai';
+ * const agent = new PersonalizedAgent({ schema, model: aiSdkChat(openai('gpt-4o-mini'), { concurrency: 4 }) });
+ */
+export function aiSdkChat(model: AiSdkLanguageModel, options: AiSdkChatOptions = {}): AiSdkChatModel {
+  checkModel(model);
+  const { maxRetries = 2 } = options;
+  if (!Number.isInteger(maxRetries) || maxRetries < 0) {
+    throw new RlpaError('invalid-option', `aiSdkChat: maxRetries is an integer, 0 or more, found ${JSON.stringify(maxRetries)}.`, {
+      option: 'maxRetries',
+    });
+  }
+  const { supportsStructuredOutputs } = model as { readonly supportsStructuredOutputs?: boolean };
+  const structuredOutput = options.structuredOutput ?? supportsStructuredOutputs !== false;
+  const traffic = { requests: 0, retries: 0 };
+  const failures = new AiSdkFailures(model.modelId, maxRetries, (attempt) => {
+    traffic.requests++;
+    if (attempt > 0) traffic.retries++;
+  });
+  const calls = new ModelCalls(model, structuredOutput, failures);
+  const limited = withLimits(
+    { name: model.modelId, structuredOutput, generate: (r) => calls.generate(r), stream: (r) => calls.stream(r) },
+    options,
+  );
+  return {
+    ...limited,
+    get stats() {
+      return { ...limited.stats, ...traffic };
+    },
+  };
+}
+
+/** The interface alone, without limits. Requests come with a signal and a deadline. */
+class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
+  readonly #model: AiSdkLanguageModel;
+  readonly #structuredOutput: boolean;
+  readonly #failures: AiSdkFailures;
+
+  constructor(model: AiSdkLanguageModel, structuredOutput: boolean, failures: AiSdkFailures) {
+    this.#model = model;
+    this.#structuredOutput = structuredOutput;
+    this.#failures = failures;
+  }
+
+  async generate(request: ChatRequest): Promise<ChatResult> {
+    const generation = await this.#failures.repeat(request, () => this.#model.doGenerate(this.#callOptions(request)));
+    if (!Array.isArray(generation?.content)) throw this.#failures.unusable('the answer has no content.');
+    const text = aiSdkText(generation.content);
+    return {
+      text,
+      usage: aiSdkUsage(generation.usage) ?? estimateUsage(request, text),
+      finishReason: readFinishReason(generation.finishReason),
+    };
+  }
+
+  async *stream(request: ChatRequest): AsyncIterable<ChatPart> {
+    const answer = await this.#failures.repeat(request, () => this.#model.doStream(this.#callOptions(request)));
+    let text = '';
+    let finish: AiSdkStreamPart | undefined;
+    for await (const part of this.#parts(answer, request.signal)) {
+      if (part.type === 'error') throw this.#failures.read(part.error);
+      if (part.type === 'finish') finish = part;
+      if (part.type !== 'text-delta' || !part.delta) continue;
+      text += part.delta;
+      yield { type: 'text', text: part.delta };
+    }
+    if (finish === undefined) throw this.#failures.unusable(`the stream was cut off after ${text.length} characters.`);
+    const usage = aiSdkUsage(finish.usage) ?? estimateUsage(request, text);
+    yield { type: 'finish', text, usage, finishReason: readFinishReason(finish.finishReason) };
+  }
+
+  /** What is left of a stream that is left early, or whose signal fires, is cancelled. */
+  async *#parts({ stream }: AiSdkStream, signal: AbortSignal | undefined): AsyncIterable<AiSdkStreamPart> {
+    const reader = stream.getReader();
+    const cancel = () => void reader.cancel().catch(() => {});
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      for (;;) {
+        throwIfAborted(signal);
+        const next = await reader.read().catch((error: unknown) => {
+          throw this.#failures.read(error);
+        });
+        if (next.done) return;
+        yield next.value;
+      }
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+      cancel();
+    }
+  }
+
+  #callOptions({ messages, temperature, topP, maxTokens, stop, seed, jsonSchema, signal }: ChatRequest): AiSdkCallOptions {
+    const structured = jsonSchema !== undefined && this.#structuredOutput;
+    return {
+      prompt: messages.map(asPromptMessage),
+      ...(temperature !== undefined && { temperature }),
+      ...(topP !== undefined && { topP }),
+      ...(maxTokens !== undefined && { maxOutputTokens: maxTokens }),
+      ...(stop !== undefined && stop.length > 0 && { stopSequences: [...stop] }),
+      ...(seed !== undefined && { seed }),
+      ...(structured && { responseFormat: { type: 'json', name: jsonSchema.name, schema: jsonSchema.schema } }),
+      ...(signal && { abortSignal: signal }),
+    };
+  }
+}
+
+function asPromptMessage({ role, content }: ChatMessage): AiSdkMessage {
+  return role === 'system' ? { role, content } : { role, content: [{ type: 'text', text: content }] };
+}
+
+function readFinishReason(reason: AiSdkFinishReason | undefined): ChatResult['finishReason'] {
+  const word = typeof reason === 'object' ? reason?.unified : reason;
+  return word === 'stop' || word === 'length' || word === 'content-filter' ? word : 'other';
+}
+
+function checkModel(model: AiSdkLanguageModel): void {
+  const isModel = typeof model?.doGenerate === 'function' && typeof model.doStream === 'function';
+  if (isModel && ['v2', 'v3', 'v4'].includes(model.specificationVersion)) return;
+  const found = isModel ? `version ${JSON.stringify(model.specificationVersion)}` : JSON.stringify(model);
+  const message = `aiSdkChat: expected a language model of the AI SDK, of interface version v2, v3 or v4, found ${found}.`;
+  throw new RlpaError('invalid-option', message, { option: 'model' });
+}
