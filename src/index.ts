@@ -11,6 +11,7 @@ export {
   PersonalizedAgent,
   type PersonalizedAgentOptions,
   type ProfileStore,
+  type PromptBudget,
   type PromptBuilder,
   type PromptContext,
   type Provenance,

@@ -17,6 +17,7 @@ import { findProvenance } from './evidence';
 import { SpokenMessage } from './own-words';
 import { memoryStore, type ProfileStore } from './profile-store';
 import { type AnswerForm, fencedPrompt, type PromptBuilder } from './prompt';
+import { checkBudget, type PromptBudget, relevantPart, turnsWithin } from './prompt-budget';
 import { applyProposals } from './proposals';
 import { answerJsonSchema } from './structured-answer';
 import { screenProposals } from './support';
@@ -46,6 +47,8 @@ export interface PersonalizedAgentOptions<S extends SlotMap = SlotMap> {
   readonly form?: AnswerForm;
   /** How many earlier turns are kept, shown to the model, and searched for evidence; default 20. */
   readonly maxHistory?: number;
+  /** How much of the profile and of the earlier turns goes into a prompt: the most relevant items, the latest turns. */
+  readonly promptBudget?: PromptBudget;
   readonly now?: () => Date;
   readonly generateId?: () => string;
 }
@@ -57,8 +60,10 @@ interface OpenTurn<S extends SlotMap> {
   readonly message: string;
   /** As it was when the turn began. */
   readonly record: UserRecord | undefined;
-  /** Without sensitive values for which there is no consent: what the model reads, and what its answer is compared with. */
+  /** Without sensitive values for which there is no consent. */
   readonly profile: Profile<S>;
+  /** The part of it that the model reads, and that its answer is compared with. */
+  readonly shown: Profile<S>;
   readonly isAllowed: (slot: SlotDefinition) => boolean;
   readonly request: ChatRequest;
   readonly reader: AnswerReader;
@@ -95,6 +100,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   readonly #prompt: PromptBuilder;
   readonly #form: AnswerForm;
   readonly #maxHistory: number;
+  readonly #budget: Required<PromptBudget>;
   readonly #now: () => Date;
   readonly #generateId: () => string;
 
@@ -110,6 +116,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     this.#prompt = options.prompt ?? fencedPrompt({ instruction });
     this.#form = options.form ?? (model.structuredOutput ? 'json' : 'text');
     this.#maxHistory = maxHistory;
+    this.#budget = checkBudget(options.promptBudget);
     this.#now = options.now ?? (() => new Date());
     this.#generateId = options.generateId ?? (() => globalThis.crypto.randomUUID());
   }
@@ -123,7 +130,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       turn.reader.push(text);
       return { turn, usage };
     });
-    return this.#finish(turn, turn.reader.end(turn.profile), usage, signal);
+    return this.#finish(turn, turn.reader.end(turn.shown), usage, signal);
   }
 
   /** Answers a message: the reply as it is written, then what it changed, then the same result that `respond` gives. */
@@ -153,7 +160,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       call.abort(); // a reader that leaves early, or a deadline, must not leave the model writing
     }
     if (!usage) throw new RlpaError('model-failed', `Model "${this.#model.name}" ended its stream without a finish part.`);
-    const answer = turn.reader.end(turn.profile);
+    const answer = turn.reader.end(turn.shown);
     const rest = answer.reply.startsWith(shown) ? answer.reply.slice(shown.length) : '';
     if (rest) yield { type: 'reply', text: rest };
     const result = await this.#finish(turn, answer, usage, signal);
@@ -182,7 +189,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     { consent, signal }: { consent?: readonly string[] | true; signal?: AbortSignal } = {},
   ): Promise<Profile<S>> {
     checkText('userId', userId);
-    for (const { op, slot } of changes) {
+    for (const { op, slot } of changes as readonly ProfileChange[]) {
       const definition = (this.schema as ProfileSchema).slots[slot];
       if (op !== 'remove' && definition && !isAllowedBy(consent)(definition)) {
         throw new RlpaError('invalid-profile', `Slot "${slot}" is sensitive: an edit needs consent.`, { slot });
@@ -219,18 +226,20 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     const isAllowed = isAllowedBy(consent);
     const slots = Object.values((this.schema as ProfileSchema).slots).filter(isAllowed);
     const profile = visible(profileOf(this.schema, record ?? emptyRecord(userId)), isAllowed);
+    const shown = relevantPart(profile, { message, stored: record?.items ?? [], budget: this.#budget.profile });
     const messages = this.#prompt({
       schema: this.schema,
       slots,
-      profile,
-      turns: latest(record?.turns ?? [], this.#maxHistory),
+      profile: shown,
+      omitted: profile.size - shown.size,
+      turns: turnsWithin(latest(record?.turns ?? [], this.#maxHistory), this.#budget.history),
       message,
       form: this.#form,
     });
     const jsonSchema = this.#form === 'json' ? { name: 'profile_turn', schema: answerJsonSchema(slots) } : undefined;
     const request = { messages, ...(jsonSchema && { jsonSchema }) };
     const reader = new AnswerReader(this.schema, this.#form);
-    return { id: this.#generateId(), userId, message, record, profile, isAllowed, request, reader, startedAt };
+    return { id: this.#generateId(), userId, message, record, profile, shown, isAllowed, request, reader, startedAt };
   }
 
   /** Stores the turn. What the store cannot do is a problem, and the reply is returned all the same. */
