@@ -41,7 +41,7 @@ export function applyProposals<S extends SlotMap>(
     }
     for (const change of fitting(proposal, slot)) {
       try {
-        profile = profile.with([change]);
+        profile = profile.with([change as ProfileChange<S>]);
       } catch (error) {
         if (!RlpaError.isInstance(error)) throw error;
         rejected.push({ slot: slot.key, value: change.value, reason: String(error.details.reason ?? error.message) });

@@ -62,7 +62,7 @@ function notesOf({ notes }: Habits, known: readonly ProfileItem[], newest: reado
 function toldNow(state: DialogueState, known: readonly ProfileItem[]): readonly ProfileItem[] {
   const before = new Set(known.map(({ key }) => key));
   const { schema } = state.profile;
-  const open = Object.values(schema.slots as Readonly<Record<string, SlotDefinition>>).find((slot) => slot.open && state.persona.messages);
+  const open = Object.values(schema.slots).find((slot) => slot.open && state.persona.messages);
   if (!open) return state.disclosed.filter(({ key }) => !before.has(key));
   const said = statements(state.user.text).filter((sentence) => words(sentence).length >= 3);
   const { profile } = schema.safeProfile({ [open.key]: said });

@@ -1,4 +1,4 @@
-import type { ProfileSchema, SlotDefinition } from '../profile/index';
+import type { ProfileSchema } from '../profile/index';
 import { Tokenizer, trainTokenizer } from '../transformer/index';
 
 /** One token for the beginning and one for the end of a message: half of a short dialogue would be markup otherwise. */
@@ -10,7 +10,7 @@ const template =
  * slot's label as tokens of their own. A profile is then little more than its values, and what comes after a label can be read off it.
  */
 export function tinyTokenizer(schema: ProfileSchema, texts: readonly string[], vocabularySize: number): Tokenizer {
-  const slots = Object.values(schema.slots as Readonly<Record<string, SlotDefinition>>);
+  const slots = Object.values(schema.slots);
   const { tokenizer, tokenizerConfig } = trainTokenizer({
     texts,
     vocabularySize,

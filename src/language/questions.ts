@@ -69,7 +69,7 @@ function isPersonal(form: string): boolean {
 }
 
 function slotsOf(schema: ProfileSchema): SlotDefinition[] {
-  return Object.values(schema.slots as Readonly<Record<string, SlotDefinition>>);
+  return Object.values(schema.slots);
 }
 
 /** The keys of the slots that a text speaks of by the words usual for them, asking or not. */

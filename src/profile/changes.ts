@@ -1,17 +1,28 @@
 import { valueText } from './item';
 import type { Profile } from './profile';
+import type { SlotMap } from './schema';
+import type { Slot, SlotDefinition } from './slot';
 
 /**
  * One step from a profile to the next. What no change mentions stays as it is.
  * - `set`: the value of a `one` slot, or the whole list of a `many` slot.
  * - `add`: one more value of a `many` slot.
  * - `remove`: that value; everything in the slot when no value is given.
+ *
+ * `ProfileChange<S>` knows the schema's slots and their types; `ProfileChange` is a change of some profile.
  */
-export interface ProfileChange {
-  readonly op: 'set' | 'add' | 'remove';
-  readonly slot: string;
-  readonly value?: unknown;
-}
+export type ProfileChange<S extends SlotMap = SlotMap> = string extends keyof S
+  ? { readonly op: 'set' | 'add' | 'remove'; readonly slot: string; readonly value?: unknown }
+  : { [K in keyof S & string]: SlotChange<K, S[K]> }[keyof S & string];
+
+type SlotChange<K extends string, T extends Slot> =
+  | (T extends Slot<infer Value, 'one'> ? { readonly op: 'set'; readonly slot: K; readonly value: Value } : never)
+  | (T extends Slot<infer Value, 'many'>
+      ?
+          | { readonly op: 'set'; readonly slot: K; readonly value: readonly Value[] }
+          | { readonly op: 'add'; readonly slot: K; readonly value: Value }
+      : never)
+  | (T extends Slot<infer Value> ? { readonly op: 'remove'; readonly slot: K; readonly value?: Value } : never);
 
 /**
  * The changes that lead from one profile to another of the same schema. Values are the same if their items' keys are, so a new
@@ -21,21 +32,22 @@ export interface ProfileChange {
  * diffProfiles(schema.profile({ occupation: 'nurse' }), schema.profile({ occupation: 'teacher' }));
  * // [{ op: 'set', slot: 'occupation', value: 'teacher' }]
  */
-export function diffProfiles(before: Profile, after: Profile): ProfileChange[] {
+export function diffProfiles<S extends SlotMap>(before: Profile<S>, after: Profile<S>): ProfileChange<S>[] {
+  const slots: Readonly<Record<string, SlotDefinition>> = after.schema.slots;
   const old = new Set(before.items().map((item) => item.key));
   const current = new Set(after.items().map((item) => item.key));
   const changes: ProfileChange[] = [];
   const replaced = new Set<string>();
   for (const item of after.items()) {
     if (old.has(item.key)) continue;
-    const single = after.schema.slots[item.slot]?.cardinality === 'one';
+    const single = slots[item.slot]?.cardinality === 'one';
     if (single) replaced.add(item.slot);
     changes.push({ op: single ? 'set' : 'add', slot: item.slot, value: item.value });
   }
   for (const item of before.items()) {
     if (!current.has(item.key) && !replaced.has(item.slot)) changes.push({ op: 'remove', slot: item.slot, value: item.value });
   }
-  return changes;
+  return changes as ProfileChange<S>[];
 }
 
 /** A change in words, for logs and terminals: `occupation: set to nurse`. */

@@ -1,7 +1,8 @@
 import type { ProfileItem } from './item';
 import type { Profile } from './profile';
-import type { ProfileSchema, SlotMap, SlotReading } from './schema';
+import type { ProfileSchema, SlotMap } from './schema';
 import type { SlotDefinition } from './slot';
+import type { SlotReading } from './slot-items';
 
 /*
  * The text form of an action. The tags are the frame; whatever stands between them is data:

@@ -3,7 +3,7 @@ export { formatProfileBlock, formatTurn, type ParsedTurn, parseTurn, type TurnPr
 export { type EmbeddingMatcherOptions, embeddingMatcher, type TextEmbedder } from './embedding-matcher';
 export { functionWords } from './function-words';
 export { describeSlots, formatInstructions } from './instructions';
-export { type ProfileItem, profileItem, valueText } from './item';
+export { normalizedText, type ProfileItem, profileItem, valueText } from './item';
 export { type JudgedMatcherOptions, judgedMatcher } from './judged-matcher';
 export {
   exactMatcher,
@@ -25,11 +25,10 @@ export {
   type InputOf,
   ProfileSchema,
   type ProfileValues,
-  type RejectedValue,
   type SlotMap,
-  type SlotReading,
   type ValuesOf,
   valueJsonSchema,
 } from './schema';
 export { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
+export type { RejectedValue, SlotReading } from './slot-items';
 export { TurnStream } from './turn-stream';

@@ -1,4 +1,5 @@
 import { normalizeText } from './normalize';
+import type { SlotDefinition } from './slot';
 
 /** One slot-value pair: the unit that precision and recall count. */
 export interface ProfileItem {
@@ -6,8 +7,13 @@ export interface ProfileItem {
   readonly value: unknown;
   /** The value as a person writes it. */
   readonly text: string;
-  /** The slot, a colon and the normalised text: the item's identity within a schema. */
+  /**
+   * The item's identity within a schema: the slot, a colon and the normalised text; in a slot with `matching: 'exact'`, the slot, `=` and
+   * the text itself.
+   */
   readonly key: string;
+  /** The slot is sensitive: the value goes to no third party that only judges. */
+  readonly sensitive?: true;
 }
 
 /** The value as a person writes it; anything but a string, number or boolean as JSON. */
@@ -19,6 +25,8 @@ export function valueText(value: unknown): string {
 }
 
 /**
+ * An item outside of any schema: its value is compared by its normalised text.
+ *
  * @example
  * profileItem('occupation', 'A Nurse').key; // 'occupation:nurse'
  */
@@ -27,7 +35,22 @@ export function profileItem(slot: string, value: unknown): ProfileItem {
   return { slot, value, text, key: `${slot}:${normalizeText(text)}` };
 }
 
-/** The normalised text of an item, which its key already holds. */
+/**
+ * An item of a schema's slot.
+ *
+ * @param known the value's text and key as they were found out before; without them they are found out now
+ */
+export function slotItem(
+  { key: slot, matching, sensitive }: SlotDefinition,
+  value: unknown,
+  known?: { text: string; key: string },
+): ProfileItem {
+  const text = valueText(value);
+  const key = known?.text === text ? known.key : matching === 'exact' ? `${slot}=${text}` : `${slot}:${normalizeText(text)}`;
+  return sensitive ? { slot, value, text, key, sensitive } : { slot, value, text, key };
+}
+
+/** The normalised text of an item, which its key holds already where that is not the text itself. */
 export function normalizedText(item: ProfileItem): string {
-  return item.key.slice(item.slot.length + 1);
+  return item.key[item.slot.length] === ':' ? item.key.slice(item.slot.length + 1) : normalizeText(item.text);
 }

@@ -18,7 +18,8 @@ export interface JudgedMatcherOptions {
 }
 
 /**
- * Asks a chat model which pairs mean the same: one call for all pairs, none where the normalised texts settle it.
+ * Asks a chat model which pairs mean the same: one call for all pairs, none where the normalised texts settle it. Values of sensitive slots
+ * are not sent: they are the same if their normalised texts are.
  *
  * @throws from `similarity`: `model-failed` for an answer that is not of the form asked for, and what the model throws.
  * @example
@@ -44,7 +45,7 @@ export function judgedMatcher({ model, timeoutMs = 60_000 }: JudgedMatcherOption
         });
         for (const id of readAnswer(text, open.length, model.name)) answers.set(open[id]!, 1);
       }
-      return pairs.map((pair) => (isOpen(pair) ? (answers.get(pair) ?? 0) : 1));
+      return pairs.map((pair) => answers.get(pair) ?? (isSettled(pair) ? 1 : 0));
     },
   };
 }
@@ -56,8 +57,12 @@ const answerSchema = {
   additionalProperties: false,
 };
 
+function isSettled([a, b]: ItemPair): boolean {
+  return normalizedText(a) === normalizedText(b);
+}
+
 function isOpen([a, b]: ItemPair): boolean {
-  return normalizedText(a) !== normalizedText(b);
+  return !a.sensitive && !b.sensitive && !isSettled([a, b]);
 }
 
 function readAnswer(text: string, count: number, model: string): readonly number[] {

@@ -233,6 +233,15 @@ function tokenF1(a: ProfileItem, b: ProfileItem): number {
   return (2 * common) / total;
 }
 
+const fuzzy = fuzzyMatcher();
+
+/** The item that is most like the wanted one by the fuzzy matcher, if any is like it at all. */
+export function closestItem(items: readonly ProfileItem[], wanted: ProfileItem): ProfileItem | undefined {
+  const similarities = fuzzy.similarity(items.map((item) => [item, wanted]));
+  const best = Math.max(...similarities, 0);
+  return best >= fuzzy.threshold ? items[similarities.indexOf(best)] : undefined;
+}
+
 /** @internal */
 export function checkThreshold(owner: string, threshold: number): void {
   if (!(threshold > 0 && threshold <= 1)) {

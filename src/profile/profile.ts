@@ -1,6 +1,10 @@
 import type { ProfileChange } from './changes';
-import { type ProfileItem, profileItem } from './item';
+import type { ProfileItem } from './item';
 import type { ProfileSchema, SlotMap, ValuesOf } from './schema';
+import type { SlotDefinition } from './slot';
+
+const noItems: readonly ProfileItem[] = Object.freeze([]);
+const noValues: readonly unknown[] = Object.freeze([]);
 
 /**
  * What is known about a user, at one moment. Immutable; made by `schema.empty()`, `schema.profile(values)` and `profile.with(changes)`.
@@ -15,24 +19,39 @@ export class Profile<S extends SlotMap = SlotMap> {
   /** A value or undefined for a `one` slot, a list for a `many` slot. Frozen. */
   readonly values: ValuesOf<S>;
   readonly version: number;
+  readonly #bySlot: ReadonlyMap<string, readonly ProfileItem[]>;
   #items: readonly ProfileItem[] | undefined;
 
-  /** @internal The values must have been validated: use `schema.profile`. */
-  constructor(schema: ProfileSchema<S>, values: ValuesOf<S>, version: number) {
+  /**
+   * @internal The items must have been validated: use `schema.profile`.
+   * @param bySlot at most one item for a `one` slot
+   * @param previous a profile whose lists are taken over where the items are the very same
+   */
+  constructor(schema: ProfileSchema<S>, bySlot: ReadonlyMap<string, readonly ProfileItem[]>, version: number, previous?: Profile<S>) {
+    const slots: Readonly<Record<string, SlotDefinition>> = schema.slots;
+    const earlier: Readonly<Record<string, unknown>> | undefined = previous?.values;
+    const values: Record<string, unknown> = {};
+    for (const { key, cardinality } of Object.values(slots)) {
+      const items = bySlot.get(key) ?? noItems;
+      if (earlier && items === previous!.itemsOf(key)) values[key] = earlier[key];
+      else if (cardinality === 'one') values[key] = freeze(items[0]?.value);
+      else values[key] = items.length > 0 ? freeze(items.map(({ value }) => value)) : noValues;
+    }
     this.schema = schema;
-    this.values = values;
+    this.values = Object.freeze(values) as ValuesOf<S>;
     this.version = version;
+    this.#bySlot = bySlot;
   }
 
   /** Every slot-value pair, in the schema's order; each element of a list is one item. */
   items(): readonly ProfileItem[] {
-    this.#items ??= Object.freeze(
-      Object.entries(this.values).flatMap(([slot, value]) => {
-        if (Array.isArray(value)) return value.map((element) => profileItem(slot, element));
-        return value === undefined ? [] : [profileItem(slot, value)];
-      }),
-    );
+    this.#items ??= Object.freeze(Object.keys(this.schema.slots).flatMap((slot) => this.itemsOf(slot)));
     return this.#items;
+  }
+
+  /** The slot's values as items; none for a slot that holds nothing. */
+  itemsOf(slot: string): readonly ProfileItem[] {
+    return this.#bySlot.get(slot) ?? noItems;
   }
 
   /** How many items there are. */
@@ -45,7 +64,7 @@ export class Profile<S extends SlotMap = SlotMap> {
    *
    * @throws `invalid-profile` for an unknown slot, a value that the slot refuses, or `add` to a slot that holds one value.
    */
-  with(changes: readonly ProfileChange[]): Profile<S> {
+  with(changes: readonly ProfileChange<S>[]): Profile<S> {
     return this.schema.apply(this, changes);
   }
 
@@ -55,4 +74,12 @@ export class Profile<S extends SlotMap = SlotMap> {
       Object.entries(this.values).filter(([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0)),
     );
   }
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const child of Object.values(value)) freeze(child);
+  }
+  return value;
 }

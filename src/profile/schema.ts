@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { RlpaError } from '../errors';
 import type { ProfileChange } from './changes';
-import { valueText } from './item';
-import { normalizeText } from './normalize';
+import { type ProfileItem, slotItem } from './item';
 import { Profile } from './profile';
 import { type Cardinality, type Slot, type SlotDefinition, slot } from './slot';
+import { changeItems, found, type RejectedValue, readItems, readValue, type SlotReading } from './slot-items';
 
 export type SlotMap = Readonly<Record<string, Slot>>;
 
@@ -13,24 +13,13 @@ type SlotInput<T> = T extends Slot<infer Value, infer C> ? (C extends 'one' ? Va
 
 export type ValuesOf<S extends SlotMap> = { readonly [K in keyof S]: string extends K ? unknown : SlotValue<S[K]> };
 export type InputOf<S extends SlotMap> = { readonly [K in keyof S]?: string extends K ? unknown : SlotInput<S[K]> };
-export type DefinitionsOf<S extends SlotMap> = {
-  readonly [K in keyof S]: S[K] extends Slot<infer Value, infer C> ? SlotDefinition<Value, C> : never;
-};
+export type DefinitionsOf<S extends SlotMap> = { readonly [K in keyof S]: SlotDefinition<ValueIn<S[K]>, S[K]['cardinality']> };
+type ValueIn<T extends Slot> = T extends Slot<infer Value> ? Value : never;
 
 /** The type of a schema's values: `ProfileValues<typeof schema>`. */
 export type ProfileValues<Schema> = Schema extends ProfileSchema<infer S> ? ValuesOf<S> : never;
 
-/** A value that a slot would not take. */
-export interface RejectedValue {
-  readonly slot: string;
-  readonly value: unknown;
-  readonly reason: string;
-}
-
-export type SlotReading<Value = unknown> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly reason: string };
-
 const defaultMaxLength = 1000;
-const emptyList: readonly unknown[] = Object.freeze([]);
 
 /** What we want to know about a user: named, typed slots. */
 export class ProfileSchema<S extends SlotMap = SlotMap> {
@@ -55,7 +44,7 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
     this.slots = Object.freeze(definitions) as DefinitionsOf<S>;
     this.slotNames = Object.freeze(Object.keys(definitions));
     this.#byLabel = byLabel;
-    this.#empty = new Profile(this, freezeValues(this.#definitions(), {}) as ValuesOf<S>, 0);
+    this.#empty = new Profile(this, new Map(), 0);
   }
 
   /**
@@ -108,7 +97,7 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   /** Takes what is valid and reports the rest. Of equal values in a list, the first is kept. */
   safeProfile(values: unknown, version = 0): { profile: Profile<S>; rejected: RejectedValue[] } {
     const rejected: RejectedValue[] = [];
-    const accepted: Record<string, unknown> = {};
+    const bySlot = new Map<string, readonly ProfileItem[]>();
     if (typeof values !== 'object' || values === null || Array.isArray(values)) {
       return {
         profile: this.#empty,
@@ -117,10 +106,40 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
     }
     for (const [key, value] of Object.entries(values)) {
       const definition = this.#definitions()[key];
-      if (!definition) rejected.push({ slot: key, value, reason: `the schema has no such slot (it has ${this.slotNames.join(', ')})` });
-      else if (value !== undefined && value !== null) accepted[key] = readSlot(definition, value, rejected);
+      if (!definition) rejected.push({ slot: key, value, reason: this.#noSuchSlot() });
+      else if (value !== undefined && value !== null) bySlot.set(key, readItems(definition, value, rejected));
     }
-    return { profile: new Profile(this, freezeValues(this.#definitions(), accepted) as ValuesOf<S>, version), rejected };
+    return { profile: new Profile(this, bySlot, version), rejected };
+  }
+
+  /**
+   * The profile that items written earlier come to, perhaps written for another version of this schema. Each value is validated again.
+   * Of several values for a `one` slot the last is in force; of equal values in a list the first.
+   *
+   * @returns the profile, and which of the items are not in force and why
+   */
+  restore<Item extends ProfileItem>(items: Iterable<Item>, version = 0): { profile: Profile<S>; refused: ReadonlyMap<Item, string> } {
+    const refused = new Map<Item, string>();
+    const bySlot = new Map<string, Map<string, { item: ProfileItem; from: Item }>>();
+    for (const from of items) {
+      const definition = this.#definitions()[from.slot];
+      const reading = definition ? readValue(definition, from.value) : ({ ok: false, reason: this.#noSuchSlot() } as const);
+      if (!definition || !reading.ok) {
+        refused.set(from, (reading as { reason: string }).reason);
+        continue;
+      }
+      const item = slotItem(definition, reading.value, from);
+      const held = bySlot.get(item.slot) ?? new Map<string, { item: ProfileItem; from: Item }>();
+      bySlot.set(item.slot, held);
+      if (definition.cardinality === 'one') {
+        for (const { from: earlier } of held.values()) refused.set(earlier, 'the slot holds one value, and a later one is there');
+        held.clear();
+      }
+      if (held.has(item.key)) refused.set(from, 'the same value is there already');
+      else held.set(item.key, { item, from });
+    }
+    const lists = [...bySlot].map(([slot, held]) => [slot, Array.from(held.values(), ({ item }) => item)] as const);
+    return { profile: new Profile(this, new Map(lists), version), refused };
   }
 
   /** Validates one value (one element, for a `many` slot). */
@@ -131,22 +150,17 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
 
   /** @internal See `Profile.with`. */
   apply(profile: Profile<S>, changes: readonly ProfileChange[]): Profile<S> {
-    const values: Record<string, unknown> = { ...profile.values };
+    const touched = new Map<string, readonly ProfileItem[]>();
     for (const change of changes) {
       const definition = this.#definitions()[change.slot];
-      if (!definition) {
-        const reason = `the schema has no such slot (it has ${this.slotNames.join(', ')})`;
-        throw invalidProfile({ slot: change.slot, value: change.value, reason });
-      }
+      if (!definition) throw invalidProfile({ slot: change.slot, value: change.value, reason: this.#noSuchSlot() });
       const rejected: RejectedValue[] = [];
-      values[change.slot] = changedSlot(definition, values[change.slot], change, rejected);
+      touched.set(change.slot, changeItems(definition, touched.get(change.slot) ?? profile.itemsOf(change.slot), change, rejected));
       if (rejected.length > 0) throw invalidProfile(rejected[0]!);
     }
-    const next = freezeValues(this.#definitions(), values);
-    const touched = new Set(changes.map(({ slot }) => slot));
-    const same = (slot: string) => JSON.stringify(next[slot]) === JSON.stringify((profile.values as typeof next)[slot]);
-    if ([...touched].every(same)) return profile;
-    return new Profile(this, next as ValuesOf<S>, profile.version + 1);
+    if ([...touched].every(([slot, items]) => sameItems(items, profile.itemsOf(slot)))) return profile;
+    const bySlot = new Map(this.slotNames.map((slot) => [slot as string, touched.get(slot) ?? profile.itemsOf(slot)]));
+    return new Profile(this, bySlot, profile.version + 1, profile);
   }
 
   /** A JSON Schema (2020-12) of the values: an object with one optional property for each slot. */
@@ -161,7 +175,11 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   }
 
   #definitions(): Readonly<Record<string, SlotDefinition>> {
-    return this.slots as Readonly<Record<string, SlotDefinition>>;
+    return this.slots;
+  }
+
+  #noSuchSlot(): string {
+    return `the schema has no such slot (it has ${this.slotNames.join(', ')})`;
   }
 }
 
@@ -199,84 +217,12 @@ function defineSlot(key: string, value: Slot): SlotDefinition {
   });
 }
 
-function readSlot(definition: SlotDefinition, value: unknown, rejected: RejectedValue[]): unknown {
-  const refuse = (refused: unknown, reason: string) => {
-    rejected.push({ slot: definition.key, value: refused, reason });
-  };
-  if (definition.cardinality === 'one') {
-    const reading = readValue(definition, value);
-    if (reading.ok) return reading.value;
-    return refuse(value, reading.reason);
-  }
-  if (!Array.isArray(value)) return refuse(value, `expected a list, found ${found(value)}`);
-  const values: unknown[] = [];
-  for (const element of value) {
-    const reading = readValue(definition, element);
-    if (reading.ok) values.push(reading.value);
-    else refuse(element, reading.reason);
-  }
-  return values;
-}
-
-function readValue(definition: SlotDefinition, value: unknown): SlotReading {
-  let result: ReturnType<z.ZodType['safeParse']>;
-  try {
-    result = definition.type.safeParse(typeof value === 'string' ? value.trim() : value);
-  } catch (error) {
-    // A refinement that throws, or that is asynchronous.
-    return { ok: false, reason: error instanceof Error ? error.message : String(error) };
-  }
-  if (!result.success) return { ok: false, reason: `${result.error.issues[0]?.message ?? 'invalid'}, found ${found(value)}` };
-  const read = typeof result.data === 'string' ? result.data.trim() : result.data;
-  const text = read === undefined || read === null ? '' : valueText(read);
-  if (text === '') return { ok: false, reason: `expected a value, found ${found(value)}` };
-  if (text.length > definition.maxLength) return { ok: false, reason: `longer than ${definition.maxLength} characters (${text.length})` };
-  return { ok: true, value: read };
-}
-
-function changedSlot(definition: SlotDefinition, current: unknown, change: ProfileChange, rejected: RejectedValue[]): unknown {
-  if (change.op === 'set') return readSlot(definition, change.value, rejected);
-  if (change.op === 'remove') {
-    if (change.value === undefined || current === undefined) return undefined;
-    const gone = normalizeText(valueText(change.value));
-    if (Array.isArray(current)) return current.filter((element) => normalizeText(valueText(element)) !== gone);
-    return normalizeText(valueText(current)) === gone ? undefined : current;
-  }
-  if (definition.cardinality === 'one') {
-    rejected.push({ slot: definition.key, value: change.value, reason: 'it holds one value: use "set", not "add"' });
-    return current;
-  }
-  return [...(Array.isArray(current) ? current : []), ...((readSlot(definition, [change.value], rejected) as unknown[]) ?? [])];
-}
-
-/** All slots in the schema's order, lists without doubles, everything frozen. */
-function freezeValues(definitions: Readonly<Record<string, SlotDefinition>>, values: Record<string, unknown>): Record<string, unknown> {
-  const frozen: Record<string, unknown> = {};
-  for (const { key, cardinality } of Object.values(definitions)) {
-    const value = values[key];
-    if (Object.isFrozen(value))
-      frozen[key] = value; // primitives, and what another profile of the schema holds already
-    else frozen[key] = freeze(cardinality === 'one' ? value : distinct(value as unknown[]));
-    if (cardinality === 'many') frozen[key] ??= emptyList;
-  }
-  return Object.freeze(frozen);
-}
-
-function distinct(values: readonly unknown[]): unknown[] {
-  if (values.length < 2) return [...values];
-  const seen = new Set<string>();
-  return values.filter((value) => {
-    const identity = normalizeText(valueText(value));
-    return !seen.has(identity) && seen.add(identity);
-  });
-}
-
-function freeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const child of Object.values(value)) freeze(child);
-  }
-  return value;
+function sameItems(items: readonly ProfileItem[], others: readonly ProfileItem[]): boolean {
+  if (items === others) return true;
+  return (
+    items.length === others.length &&
+    items.every((item, i) => item.text === others[i]!.text && typeof item.value === typeof others[i]!.value)
+  );
 }
 
 function humanize(key: string): string {
@@ -293,18 +239,6 @@ function foldLabel(label: string): string {
     .normalize('NFKC')
     .toLowerCase()
     .replace(/[\s_-]+/g, '');
-}
-
-/** What was found, short enough for a message. */
-function found(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  let text: string;
-  try {
-    text = typeof value === 'function' ? 'a function' : (JSON.stringify(value) ?? String(value));
-  } catch {
-    text = String(value);
-  }
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 
 function invalidSchema(key: string, reason: string): RlpaError {

@@ -1,5 +1,5 @@
 import { contentWords, sentences } from '../language/index';
-import { normalizeText, type ProfileItem } from '../profile/index';
+import { normalizedText, normalizeText, type ProfileItem } from '../profile/index';
 
 /** Of a value with more than two content words, this share has to be said; of a shorter one, every word. */
 const requiredShare = 2 / 3;
@@ -15,7 +15,7 @@ export function disclosedItems(message: string, items: readonly ProfileItem[]): 
   const normalized = normalizeText(message);
   const said = contentWords(normalized);
   return items.filter((item) => {
-    const value = item.key.slice(item.slot.length + 1);
+    const value = normalizedText(item);
     const words = contentWords(value);
     // A value of function words only, such as "yes", has to be there as it stands.
     if (words.size === 0) return ` ${normalized} `.includes(` ${value} `);

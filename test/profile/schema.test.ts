@@ -180,8 +180,11 @@ describe('Profile', () => {
 
   it('refuses changes that its slots refuse', () => {
     const profile = schema.empty();
+    // @ts-expect-error a slot that the schema does not have
     expect(refusal(() => profile.with([{ op: 'set', slot: 'shoeSize', value: 43 }])).code).toBe('invalid-profile');
+    // @ts-expect-error a value of another type
     expect(refusal(() => profile.with([{ op: 'set', slot: 'age', value: 'old' }])).message).toContain('"age"');
+    // @ts-expect-error "add" to a slot that holds one value
     expect(refusal(() => profile.with([{ op: 'add', slot: 'age', value: 3 }])).message).toContain('"set"');
   });
 

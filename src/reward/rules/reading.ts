@@ -62,11 +62,9 @@ export function fail(reason: string): CriterionVerdict {
 
 /** The readable name of a slot. */
 export function label(reading: Reading, slot: string): string {
-  const slots = reading.context.golden.schema.slots as Readonly<Record<string, { readonly label: string }>>;
-  return slots[slot]?.label.toLowerCase() ?? slot;
+  return reading.context.golden.schema.slots[slot]?.label.toLowerCase() ?? slot;
 }
 
 export function holdsOne(reading: Reading, slot: string): boolean {
-  const slots = reading.context.golden.schema.slots as Readonly<Record<string, { readonly cardinality: string }>>;
-  return slots[slot]?.cardinality === 'one';
+  return reading.context.golden.schema.slots[slot]?.cardinality === 'one';
 }
