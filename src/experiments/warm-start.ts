@@ -40,7 +40,7 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
   const policy = new LocalPolicy(
     cpuDevice(),
     { config: tinyConfig(plan, tokenizer.size), tokenizer },
-    { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens: 2560 },
+    { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens: 2560, layout: 'right' },
   );
   try {
     const courses = [

@@ -2,7 +2,7 @@ import type { TrainingSequence } from './trainable-policy';
 
 /**
  * How sequences share the rows of a batch. `right` and `left` pad each row to the batch's length; `packed` puts several sequences in a row.
- * All give the same numbers; `right` needs no mask, `packed` wastes least when lengths differ.
+ * All give the same numbers; `right` needs no mask, `packed` wastes least when lengths differ, and needs none where it finds nothing to pack.
  */
 export type BatchLayout = 'right' | 'left' | 'packed';
 
@@ -21,7 +21,7 @@ export interface Batch {
   readonly placements: readonly Placement[];
   readonly tokens: Int32Array;
   readonly positions: Int32Array;
-  /** Segment of each token, −1 for padding; absent for the `right` layout, whose padding no earlier token can see. */
+  /** Segment of each token, −1 for padding; absent where rows hold one sequence each, padded on the right: no earlier token sees that. */
   readonly segments?: Int32Array;
   /** For each action token, the position whose hidden state predicts it; padded with 0 to `actions`. */
   readonly predictors: Int32Array;
@@ -40,36 +40,93 @@ export function bucket(size: number, step: number): number {
   return Math.max(grain, Math.ceil(size / grain) * grain);
 }
 
-/** Sorts sequences by length and groups them so that a batch holds at most `maxTokens` tokens, padding included, and at least one sequence. */
+/**
+ * Sorts sequences by length and groups them so that a batch holds at most `maxTokens` tokens, padding included, and at least one sequence.
+ */
 export function planBatches(sequences: readonly TrainingSequence[], layout: BatchLayout, maxTokens: number): Batch[] {
-  const order = sequences.map((_, index) => index).sort((a, b) => sequences[b]!.tokens.length - sequences[a]!.tokens.length || a - b);
+  const sizeOf = (sequence: number) => sequences[sequence]!.tokens.length;
+  let waiting = sequences.map((_, index) => index).sort((a, b) => sizeOf(b) - sizeOf(a) || a - b);
   const batches: Batch[] = [];
-  for (let next = 0; next < order.length; ) {
-    const length = bucket(sequences[order[next]!]!.tokens.length, lengthStep);
-    const capacity = Math.max(1, Math.floor(maxTokens / length));
-    const placements: Placement[] = [];
-    const filled: number[] = [];
-    for (; next < order.length; next++) {
-      const sequence = order[next]!;
-      const size = sequences[sequence]!.tokens.length;
-      let row = layout === 'packed' ? filled.findIndex((used) => used + size <= length) : -1;
-      if (row < 0) {
-        if (filled.length === capacity) break;
-        row = filled.push(0) - 1;
-      }
-      placements.push({ sequence, row, offset: layout === 'left' ? length - size : filled[row]! });
-      filled[row]! += size;
-    }
-    // the last batch of an update has rows to spare: as few as its shape needs
-    batches.push(layOut(sequences, placements, filled.length, length, layout));
+  while (waiting.length > 0) {
+    const { rows, length } = layout === 'packed' ? pack(waiting, sizeOf, maxTokens) : oneARow(waiting, sizeOf, maxTokens);
+    const placements = rows.flatMap((row, index) => {
+      let filled = 0;
+      return row.map((sequence): Placement => {
+        const offset = layout === 'left' ? length - sizeOf(sequence) : filled;
+        filled += sizeOf(sequence);
+        return { sequence, row: index, offset };
+      });
+    });
+    const taken = new Set(rows.flat());
+    waiting = waiting.filter((sequence) => !taken.has(sequence));
+    // rows of one sequence each need no mask: padding on the right is seen by nobody
+    const masked = layout === 'left' || rows.some((row) => row.length > 1);
+    batches.push(layOut(sequences, placements, rows.length, length, masked));
   }
   return batches;
 }
 
-function layOut(sequences: readonly TrainingSequence[], placements: Placement[], rows: number, length: number, layout: BatchLayout): Batch {
+/** The sequences of each row of one batch. */
+interface Rows {
+  readonly rows: readonly (readonly number[])[];
+  readonly length: number;
+}
+
+type SizeOf = (sequence: number) => number;
+
+function oneARow(waiting: readonly number[], sizeOf: SizeOf, maxTokens: number): Rows {
+  const length = bucket(sizeOf(waiting[0]!), lengthStep);
+  return { rows: waiting.slice(0, Math.max(1, Math.floor(maxTokens / length))).map((sequence) => [sequence]), length };
+}
+
+/** Longer rows waste less at their ends, but attention costs more: they have to be worth it by this share of the tokens. */
+const worthwhile = 0.01;
+/** Rows may be this long, or twice as long as the longest sequence, to be filled better. */
+const packedLength = 512;
+
+/** Fills the rows of a batch best-fit, longest first, with the row length that leaves the smallest share empty. */
+function pack(waiting: readonly number[], sizeOf: SizeOf, maxTokens: number): Rows {
+  const shortest = bucket(sizeOf(waiting[0]!), lengthStep);
+  const longest = Math.min(Math.max(packedLength, 2 * shortest), Math.max(shortest, maxTokens));
+  let best: Rows | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (let length = shortest; length <= longest; length = bucket(length + 1, lengthStep)) {
+    const capacity = Math.max(1, Math.floor(maxTokens / length));
+    const rows: number[][] = [];
+    const room: number[] = [];
+    for (const sequence of waiting) {
+      const size = sizeOf(sequence);
+      let row = -1;
+      room.forEach((space, index) => {
+        if (space >= size && (row < 0 || space < room[row]!)) row = index;
+      });
+      if (row < 0) {
+        if (rows.length === capacity) continue;
+        row = rows.push([]) - 1;
+        room.push(length);
+      }
+      rows[row]!.push(sequence);
+      room[row]! -= size;
+    }
+    const empty = room.reduce((sum, space) => sum + space, 0) / (rows.length * length);
+    if (empty < least - worthwhile) {
+      best = { rows, length };
+      least = empty;
+    }
+  }
+  return best!;
+}
+
+function layOut(
+  sequences: readonly TrainingSequence[],
+  placements: readonly Placement[],
+  rows: number,
+  length: number,
+  masked: boolean,
+): Batch {
   const tokens = new Int32Array(rows * length);
   const positions = new Int32Array(rows * length);
-  const segments = layout === 'right' ? undefined : new Int32Array(rows * length).fill(-1);
+  const segments = masked ? new Int32Array(rows * length).fill(-1) : undefined;
   const predictors: number[] = [];
   const targets: number[] = [];
   placements.forEach(({ sequence, row, offset }, segment) => {

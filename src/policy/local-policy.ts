@@ -67,7 +67,7 @@ export interface LocalPolicyOptions {
   readonly maxNewTokens?: number;
   /** Most tokens, padding included, of a forward and backward pass. Changes memory and speed, not results. Default 4096. */
   readonly microBatchTokens?: number;
-  /** How sequences share the rows of a training batch. Default `right`. */
+  /** How sequences share the rows of a training batch. Changes speed, not results. Default `packed`. */
   readonly layout?: BatchLayout;
   readonly name?: string;
 }
@@ -194,7 +194,7 @@ export class LocalPolicy implements TrainablePolicy {
 
   /** @param device owned by the policy from now on: {@link dispose} ends it. */
   constructor(device: Device, model: LocalModel, options: LocalPolicyOptions = {}) {
-    const { seed = 0, temperature = 1, maxNewTokens = 256, microBatchTokens = 4096, layout = 'right', name = 'local' } = options;
+    const { seed = 0, temperature = 1, maxNewTokens = 256, microBatchTokens = 4096, layout = 'packed', name = 'local' } = options;
     checkOptions(options);
     this.config = model.config;
     this.tokenizer = model.tokenizer;
@@ -368,6 +368,7 @@ export class LocalPolicy implements TrainablePolicy {
 
   async accumulatePPO(sequences: readonly PPOSequence[], loss: PPOLossOptions, signal?: AbortSignal): Promise<PPOLossReport> {
     const tokens: Parameters<typeof reportPPOLoss>[0][] = [];
+    let computed = 0;
     const scalars = Object.fromEntries(
       (['clip', 'valueClip', 'valueCoefficient', 'entropyCoefficient', 'klLossCoefficient'] as const).map((name) => [
         name,
@@ -390,6 +391,7 @@ export class LocalPolicy implements TrainablePolicy {
         inputs: { ...this.#tokenInputs(batch), ...columns, ...scalars, weights: tokenWeights(batch, loss.normalizer) },
         buffers: this.#trainingBuffers(),
       });
+      computed += batch.tokens.length;
       tokens.push(
         Array.from({ length: batch.count }, (_, i) => ({
           logProb: found.logProbs![i]!,
@@ -408,6 +410,7 @@ export class LocalPolicy implements TrainablePolicy {
         for (const part of tokens) yield* part;
       })(),
       loss,
+      computed === 0 ? 0 : 1 - sequences.reduce((sum, sequence) => sum + sequence.tokens.length, 0) / computed,
     );
   }
 

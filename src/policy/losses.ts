@@ -77,7 +77,7 @@ export interface PPOTokenValues {
 }
 
 /** Adds up, in double precision, what {@link ppoLoss} computes on the device, and the diagnostics that go with it. */
-export function reportPPOLoss(tokens: Iterable<PPOTokenValues>, options: PPOLossOptions): PPOLossReport {
+export function reportPPOLoss(tokens: Iterable<PPOTokenValues>, options: PPOLossOptions, padding = 0): PPOLossReport {
   const { clip, valueClip, normalizer } = options;
   const clamp = (x: number, low: number, high: number) => Math.min(Math.max(x, low), high);
   const totals = { policyLoss: 0, valueLoss: 0, entropy: 0, klK1: 0, klK2: 0, klK3: 0, clipFraction: 0, approximateKl: 0 };
@@ -107,5 +107,5 @@ export function reportPPOLoss(tokens: Iterable<PPOTokenValues>, options: PPOLoss
     options.valueCoefficient * mean.valueLoss -
     options.entropyCoefficient * mean.entropy +
     options.klLossCoefficient * kl;
-  return { ...reported, loss, ratioMin, ratioMax };
+  return { ...reported, loss, ratioMin, ratioMax, padding };
 }

@@ -51,6 +51,8 @@ export interface PPOLossReport {
   readonly loss: number;
   readonly ratioMin: number;
   readonly ratioMax: number;
+  /** Share of the computed tokens that only filled up rows. */
+  readonly padding: number;
 }
 
 export interface CrossEntropyReport {

@@ -37,6 +37,7 @@ export const noUpdate: UpdateReport = {
   loss: 0,
   ratioMin: 1,
   ratioMax: 1,
+  padding: 0,
   gradientNorm: 0,
   updates: 0,
   stoppedEarly: false,
@@ -118,6 +119,7 @@ function averageReports(reports: readonly PPOLossReport[]): PPOLossReport {
     loss: mean('loss'),
     ratioMin: Math.min(...reports.map(({ ratioMin }) => ratioMin)),
     ratioMax: Math.max(...reports.map(({ ratioMax }) => ratioMax)),
+    padding: mean('padding'),
   };
 }
 

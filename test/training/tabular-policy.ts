@@ -152,7 +152,7 @@ export class TabularPolicy implements TrainablePolicy {
       }
       for (const key of Object.keys(part) as (keyof typeof sums)[]) sums[key] += part[key] / loss.normalizer;
     }
-    return { ...sums, ratioMin, ratioMax };
+    return { ...sums, ratioMin, ratioMax, padding: 0 };
   }
 
   #addToken(
