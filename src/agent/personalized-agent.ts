@@ -185,7 +185,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
    */
   async edit(
     userId: string,
-    changes: readonly ProfileChange[],
+    changes: readonly ProfileChange<S>[],
     { consent, signal }: { consent?: readonly string[] | true; signal?: AbortSignal } = {},
   ): Promise<Profile<S>> {
     checkText('userId', userId);

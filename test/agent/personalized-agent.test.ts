@@ -383,6 +383,7 @@ describe('edit, export and erase', () => {
     const agent = new PersonalizedAgent({ schema, model: scriptedChatModel([]) });
     const edit = agent.edit('u1', [
       { op: 'set', slot: 'occupation', value: 'nurse' },
+      // @ts-expect-error a value of another type
       { op: 'set', slot: 'age', value: 'old' },
     ]);
     await expect(edit).rejects.toMatchObject({ code: 'invalid-profile' });
