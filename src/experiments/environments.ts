@@ -29,6 +29,9 @@ function userBehaviour({ people, userModel }: Helpers): UserBehaviour {
   return people === 'generated' ? scriptedBehaviour() : replayBehaviour();
 }
 
+/** A model's calls have deadlines of their own, which begin when it is their turn: this one ends only a wait that has no end. */
+const modelPatienceMs = 3_600_000;
+
 function build(
   setting: Setting,
   { judgeModel }: Pick<Helpers, 'people' | 'judgeModel'>,
@@ -38,7 +41,7 @@ function build(
   return new DialogueEnvironment({
     schema: schemaOf(setting),
     // the paper's evaluation fixes the first message
-    user: new SimulatedUser({ behaviour, firstMessage: 'Hello' }),
+    user: new SimulatedUser({ behaviour, firstMessage: 'Hello', timeoutMs: modelPatienceMs }),
     reward: new DualReward({
       parts: reward,
       weights: { profile: profileWeight },
@@ -47,5 +50,6 @@ function build(
     maxTurns: turns,
     history: setting.history,
     instruction: setting.instruction,
+    rewardTimeoutMs: modelPatienceMs,
   });
 }

@@ -6,7 +6,7 @@ import { type Criterion, criteria, type JudgeContext, type ResponseJudge } from 
 
 export interface RubricJudgeOptions {
   readonly model: ChatModel;
-  /** Deadline of each of the at most two calls, in milliseconds; default 60 000. */
+  /** Deadline of each of the at most two calls, in milliseconds; the model's own by default. */
   readonly timeoutMs?: number;
   /** Whose profile the judge reads. Default `golden`; with `inferred`, as in the paper's reference code, a policy can agree with itself. */
   readonly profile?: 'golden' | 'inferred';
@@ -55,7 +55,7 @@ const verdictSchema = {
  * @example
  * const judge = rubricJudge({ model: openAIChat({ model: 'gpt-4o-mini' }) });
  */
-export function rubricJudge({ model, timeoutMs = 60_000, profile = 'golden' }: RubricJudgeOptions): ResponseJudge {
+export function rubricJudge({ model, timeoutMs, profile = 'golden' }: RubricJudgeOptions): ResponseJudge {
   return {
     name: `rubric (${model.name})`,
     async judge(context) {

@@ -8,7 +8,7 @@ export interface ModelBehaviourOptions {
   readonly temperature?: number;
   /** Most tokens of one message. */
   readonly maxTokens?: number;
-  /** Deadline of one call, in milliseconds. */
+  /** Deadline of one call, in milliseconds; the model's own by default. */
   readonly timeoutMs?: number;
 }
 
@@ -21,7 +21,7 @@ export interface ModelBehaviourOptions {
  * @example
  * new SimulatedUser({ behaviour: modelBehaviour({ model: openAIChat({ model: 'gpt-4o-mini' }) }) });
  */
-export function modelBehaviour({ model, temperature = 0.8, maxTokens = 120, timeoutMs = 60_000 }: ModelBehaviourOptions): UserBehaviour {
+export function modelBehaviour({ model, temperature = 0.8, maxTokens = 120, timeoutMs }: ModelBehaviourOptions): UserBehaviour {
   return {
     name: `model (${model.name})`,
     async reply(context) {
