@@ -6,4 +6,18 @@ export { episodeLog, JsonLines, readJsonLines } from './jsonl';
 export { type ModelToWrite, readModelFolder, writeModelFolder, writeTokenizer } from './model-folder';
 export { readPolicyFolder, writePolicyFolder } from './policy-folder';
 export { openSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors-file';
+export {
+  type DatabaseProfileStore,
+  type FileStoreOptions,
+  fileStore,
+  type PostgresClient,
+  type PostgresConnection,
+  type PostgresPool,
+  type PostgresStoreOptions,
+  postgresStore,
+  type SqliteDatabase,
+  type SqliteStatement,
+  type SqliteStoreOptions,
+  sqliteStore,
+} from './stores/index';
 export { writeJsonWhole, writeWhole } from './write-whole';

@@ -41,9 +41,21 @@ export function writeJsonWhole(path: string, value: unknown): Promise<void> {
   return writeWhole(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Makes the rename survive a power cut, where the platform can sync a folder. */
-async function syncFolder(path: string): Promise<void> {
+/** What platforms and file systems say that cannot sync a folder. */
+const cannotSync = new Set(['EINVAL', 'ENOTSUP', 'EPERM', 'EISDIR', 'EBADF']);
+
+/**
+ * Makes what was renamed into the folder, or out of it, survive a power cut, where the platform can sync a folder.
+ *
+ * @throws RlpaError `file-failed` where it can, and the disk fails
+ */
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => undefined);
-  await folder?.sync().catch(() => {});
-  await folder?.close().catch(() => {});
+  try {
+    await folder?.sync();
+  } catch (cause) {
+    if (!cannotSync.has((cause as NodeJS.ErrnoException).code ?? '')) throw fileError(path, cause);
+  } finally {
+    await folder?.close().catch(() => {});
+  }
 }

@@ -1,0 +1,40 @@
+import type { ProfileStore } from '../../agent/index';
+import { RlpaError } from '../../errors';
+
+/** A store over a database. */
+export interface DatabaseProfileStore extends ProfileStore {
+  /** Closes the connections that the store opened itself; those that it was given stay open. */
+  close(): Promise<void>;
+}
+
+export interface DatabaseStoreOptions {
+  /**
+   * Agents whose profile schemas have nothing to do with each other keep their users in tables of their own. Default `rlpa_profiles`; made
+   * when it is missing.
+   */
+  readonly table?: string;
+  /** How long a call may take, waiting for locks included; default 5 seconds. */
+  readonly timeoutMs?: number;
+}
+
+/** @throws RlpaError `invalid-option` */
+export function checkDatabaseOptions({ table = 'rlpa_profiles', timeoutMs = 5000 }: DatabaseStoreOptions): {
+  /** Quoted, with its schema if there is one. */
+  readonly table: string;
+  readonly timeoutMs: number;
+} {
+  // No longer than PostgreSQL's names are.
+  if (typeof table !== 'string' || !/^([a-z_]\w{0,62}\.)?[a-z_]\w{0,62}$/i.test(table)) {
+    throw new RlpaError('invalid-option', `table is a name of letters, digits and _, found ${JSON.stringify(table)}.`, { option: 'table' });
+  }
+  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0)) {
+    throw new RlpaError('invalid-option', `timeoutMs is positive, found ${timeoutMs}.`, { option: 'timeoutMs' });
+  }
+  return {
+    table: table
+      .split('.')
+      .map((part) => `"${part}"`)
+      .join('.'),
+    timeoutMs,
+  };
+}
