@@ -30,7 +30,8 @@ export interface Device {
   readonly kind: 'cpu' | 'webgpu' | 'cuda';
   /** A buffer with this content, or zeros. The device may keep the array: it is not to be changed afterwards. */
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer;
-  write(buffer: DeviceBuffer, data: NumberArray): void;
+  /** Replaces the content. With `transfer` the array is handed over, not copied: whoever gave it finds it empty. */
+  write(buffer: DeviceBuffer, data: NumberArray, options?: { readonly transfer?: boolean }): void;
   read(buffer: DeviceBuffer): Promise<NumberArray>;
   /** Copies between buffers of one shape without a detour. */
   copy(from: DeviceBuffer, to: DeviceBuffer): void;

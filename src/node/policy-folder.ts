@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RlpaError, throwIfAborted } from '../errors';
+import { RlpaError } from '../errors';
 import type { PolicyToStore, StoredPolicy } from '../policy/index';
 import { checkShapes, loraShapes, modelFiles, parameterShapes, type TensorSource, valueHeadShapes } from '../transformer/index';
 import { readAdapterFolder, writeAdapterFolder } from './adapter-folder';
@@ -13,14 +13,12 @@ type Tensors = Map<string, { readonly shape: readonly number[]; readonly data: F
 
 /**
  * Reads a policy: a model folder, with an adapter where `adapter` names one or the folder holds one, and a value head where a training
- * left one. A folder with nothing but an adapter stands on the base model that its configuration names.
+ * left one. A folder with nothing but an adapter stands on the base model that its configuration names. The tensors' values are read when
+ * asked for.
  *
- * @throws RlpaError `invalid-file`, `invalid-model`, `file-failed`, `aborted`
+ * @throws RlpaError `invalid-file`, `invalid-model`, `file-failed`
  */
-export async function readPolicyFolder(
-  folder: string,
-  { adapter, signal }: { readonly adapter?: string; readonly signal?: AbortSignal } = {},
-): Promise<StoredPolicy> {
+export async function readPolicyFolder(folder: string, { adapter }: { readonly adapter?: string } = {}): Promise<StoredPolicy> {
   const places = adapter === undefined ? await placesOf(folder) : { model: folder, adapter };
   const model = await readModelFolder(places.model);
   const { config, tokenizer, chatTemplate: template, eosTokenIds, generationConfig } = model;
@@ -31,9 +29,8 @@ export async function readPolicyFolder(
   }
   const found = places.adapter === undefined ? undefined : await readAdapterFolder(places.adapter, config);
   const head = await valueHeadOf([places.adapter, places.model], config.hiddenSize);
-  const weights: Tensors = new Map();
-  for (const source of [model.tensors, found?.tensors, head]) if (source !== undefined) await readInto(weights, source, signal);
-  return { config, tokenizer, template, eosTokenIds, generationConfig, weights, lora: found?.lora, baseModel: places.model };
+  const tensors = joined([model.tensors, ...(found ? [found.tensors] : []), ...(head ? [head] : [])]);
+  return { config, tokenizer, template, eosTokenIds, generationConfig, tensors, lora: found?.lora, baseModel: places.model };
 }
 
 /**
@@ -108,11 +105,17 @@ async function valueHeadOf(folders: readonly (string | undefined)[], hiddenSize:
   return undefined;
 }
 
-async function readInto(tensors: Tensors, source: TensorSource, signal: AbortSignal | undefined): Promise<void> {
-  for (const [name, shape] of source.shapes) {
-    throwIfAborted(signal);
-    tensors.set(name, { shape, data: await source.read(name, signal) });
-  }
+/** Several sources as one; no two have a tensor of the same name. */
+function joined(sources: readonly TensorSource[]): TensorSource {
+  const places = new Map(sources.flatMap((source) => [...source.shapes.keys()].map((name) => [name, source] as const)));
+  return {
+    shapes: new Map(sources.flatMap((source) => [...source.shapes])),
+    async read(name, signal) {
+      const source = places.get(name);
+      if (source === undefined) throw new RlpaError('invalid-model', `There is no tensor '${name}'.`, { tensor: name });
+      return source.read(name, signal);
+    },
+  };
 }
 
 /** The names in a folder; none where there is no folder. */

@@ -77,8 +77,8 @@ export interface LocalModel {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly template?: ChatTemplate;
-  /** Base weights by Hugging Face name; absent for a new model. May hold adapter and value-head tensors too. */
-  readonly weights?: Weights;
+  /** Base weights by Hugging Face name; absent for a new model. May hold adapter and value-head tensors too. Without data: zeros. */
+  readonly weights?: ReadonlyMap<string, { readonly shape: Shape; readonly data?: Float32Array }>;
   /** Tokens that end a text, beside what the template and the tokenizer say; the configuration's by default. */
   readonly eosTokenIds?: readonly number[];
   /** What generation_config.json says to others; saved again with the model. */
@@ -158,7 +158,7 @@ export class LocalPolicy implements TrainablePolicy {
   static async load(folder: string, { device, adapter, signal, ...options }: LoadOptions = {}): Promise<LocalPolicy> {
     checkOptions(options);
     const { policyHost } = await import('#policy-host');
-    const { lora, ...model } = await policyHost.readPolicy(folder, { adapter, signal });
+    const { lora, tensors, ...model } = await policyHost.readPolicy(folder, { adapter });
     const wanted = options.lora && loraConfig(options.lora);
     if (lora && wanted && JSON.stringify(lora) !== JSON.stringify(wanted)) {
       throw new RlpaError(
@@ -167,7 +167,19 @@ export class LocalPolicy implements TrainablePolicy {
         { option: 'lora', expected: lora, found: wanted },
       );
     }
-    return LocalPolicy.create({ ...model, ...options, lora: lora ?? options.lora, device });
+    throwIfAborted(signal);
+    const weights = new Map([...tensors.shapes].map(([name, shape]) => [name, { shape }]));
+    const policy = await LocalPolicy.create({ ...model, weights, ...options, lora: lora ?? options.lora, device });
+    try {
+      // one after the other, and each handed over: the weights are never in memory twice
+      for (const name of tensors.shapes.keys()) {
+        policy.#device.write(policy.#buffers.get(name)!, await tensors.read(name, signal), { transfer: true });
+      }
+      return policy;
+    } catch (error) {
+      await policy.dispose();
+      throw error;
+    }
   }
 
   /**
@@ -609,7 +621,8 @@ export class LocalPolicy implements TrainablePolicy {
         });
       }
       const data = given?.data ?? (name.includes('lora_') ? initialLora(name, shape, random.split('lora', name)) : undefined);
-      if (!data && !name.startsWith('value_head.')) throw new RlpaError('invalid-model', `Tensor ${name} [${shape}] is missing.`, { name });
+      if (!given && !data && !name.startsWith('value_head.'))
+        throw new RlpaError('invalid-model', `Tensor ${name} [${shape}] is missing.`, { name });
       this.#buffers.set(name, this.#device.create(shape, 'f32', data));
     }
   }
@@ -645,7 +658,7 @@ export class LocalPolicy implements TrainablePolicy {
 
   #zeroGradients(): void {
     for (const [name, shape] of this.#trainable)
-      this.#device.write(this.#buffers.get(gradientBuffer(name))!, new Float32Array(sizeOf(shape)));
+      this.#device.write(this.#buffers.get(gradientBuffer(name))!, new Float32Array(sizeOf(shape)), { transfer: true });
   }
 
   #tokenInputs(batch: Batch): Record<string, NumberArray> {

@@ -1,5 +1,5 @@
 import type { Device } from '../device/index';
-import type { ChatTemplate, LoraConfig, ModelConfig, Tokenizer } from '../transformer/index';
+import type { ChatTemplate, LoraConfig, ModelConfig, TensorSource, Tokenizer } from '../transformer/index';
 import type { LocalModel, OnnxExportOptions, Weights } from './local-policy';
 
 /**
@@ -9,13 +9,15 @@ import type { LocalModel, OnnxExportOptions, Weights } from './local-policy';
  */
 export interface PolicyHost {
   openDevice(kind: 'cpu'): Device;
-  readPolicy(folder: string, options: { readonly adapter?: string; readonly signal?: AbortSignal }): Promise<StoredPolicy>;
+  readPolicy(folder: string, options: { readonly adapter?: string }): Promise<StoredPolicy>;
   writePolicy(folder: string, policy: PolicyToStore): Promise<void>;
   exportOnnx(folder: string, policy: PolicyToStore, options: OnnxExportOptions): Promise<void>;
 }
 
-/** A policy as it lies in its folders. */
-export interface StoredPolicy extends LocalModel {
+/** A policy as it lies in its folders: everything but the weights' values, which are read one tensor at a time. */
+export interface StoredPolicy extends Omit<LocalModel, 'weights'> {
+  /** Of the model, the adapter and the value head. */
+  readonly tensors: TensorSource;
   /** Of the adapter that was found. */
   readonly lora?: LoraConfig;
 }

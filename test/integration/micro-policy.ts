@@ -1,6 +1,6 @@
 import { cpuDevice } from '../../src/device/cpu/index';
 import { DialogueEnvironment, type DialogueEnvironmentOptions } from '../../src/environment/index';
-import { LocalPolicy, type LocalPolicyOptions } from '../../src/policy/index';
+import { LocalPolicy, type LocalPolicyOptions, type Weights } from '../../src/policy/index';
 import { formatTurn, ProfileSchema } from '../../src/profile/index';
 import { Random } from '../../src/random';
 import { DualReward } from '../../src/reward/index';
@@ -8,7 +8,7 @@ import { disclosingPhrases, generatePersonas, type Persona, SimulatedUser, scrip
 import { type SFTExample, SFTTrainer } from '../../src/training/index';
 import { type ModelConfig, Tokenizer, trainTokenizer } from '../../src/transformer/index';
 
-export type Weights = NonNullable<ConstructorParameters<typeof LocalPolicy>[1]['weights']>;
+export type { Weights };
 
 export const schema = ProfileSchema.standard;
 export const instruction = 'Get to know the user.';

@@ -54,14 +54,14 @@ class CpuDevice implements Device {
     return buffer;
   }
 
-  write(buffer: DeviceBuffer, data: NumberArray): void {
+  write(buffer: DeviceBuffer, data: NumberArray, { transfer = false }: { readonly transfer?: boolean } = {}): void {
     if (data.length !== sizeOf(buffer.shape)) {
       throw new RlpaError(
         'device-failed',
         `A buffer of shape [${buffer.shape}] needs ${sizeOf(buffer.shape)} values, found ${data.length}.`,
       );
     }
-    this.#tell({ kind: 'write', buffer: buffer.id, data });
+    this.#tell({ kind: 'write', buffer: buffer.id, data }, transfer ? [data.buffer as ArrayBuffer] : []);
   }
 
   async read(buffer: DeviceBuffer): Promise<NumberArray> {
@@ -120,19 +120,19 @@ class CpuDevice implements Device {
     await this.#worker.terminate();
   }
 
-  #ask(request: WithoutId<Request>): Promise<unknown> {
+  #ask(request: WithoutId<Request>, transfer: ArrayBuffer[] = []): Promise<unknown> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#count++;
     return new Promise((resolve, reject) => {
       // the thread keeps the process alive only while somebody waits for it
       if (this.#waiting.size === 0) this.#worker.ref();
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...request, id });
+      this.#worker.postMessage({ ...request, id }, transfer);
     });
   }
 
-  #tell(request: WithoutId<Request>): void {
-    this.#ask(request).catch((error: RlpaError) => {
+  #tell(request: WithoutId<Request>, transfer?: ArrayBuffer[]): void {
+    this.#ask(request, transfer).catch((error: RlpaError) => {
       this.#failure ??= error;
     });
   }

@@ -1,0 +1,24 @@
+/**
+ * How much memory loading a policy takes, in times the size of its weights in float32.
+ *
+ *     npx tsx bench/loading.ts FOLDER
+ */
+import { readFileSync } from 'node:fs';
+import { LocalPolicy } from '../src/policy/index';
+import buildWorker from '../test/build-worker';
+
+await buildWorker();
+/** Of the whole process since it began, in bytes. */
+const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
+const before = peak();
+const started = performance.now();
+const policy = await LocalPolicy.load(process.argv[2]!);
+// the weights have arrived on the device when it answers
+await policy.readWeights(['model.norm.weight']);
+const seconds = (performance.now() - started) / 1000;
+const bytes = 4 * policy.parameterCount;
+const gigabytes = (value: number) => `${(value / 1e9).toFixed(2)} GB`;
+console.log(
+  `${seconds.toFixed(1)} s; weights ${gigabytes(bytes)} in float32; peak ${gigabytes(peak())}, ${(peak() / bytes).toFixed(2)} times; ${gigabytes(before)} of it before loading`,
+);
+await policy.dispose();
