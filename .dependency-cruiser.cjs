@@ -7,6 +7,7 @@ const layers = [
   ['simulation', 'reward', 'transformer'],
   ['environment', 'policy'],
   ['training', 'agent', 'evaluation'],
+  ['adapters'],
   ['index', 'testing'],
   ['node'],
   ['experiments'],

@@ -1,5 +1,6 @@
 /** Everything that runs anywhere: `rlpa`. What needs a file system is in `rlpa/node`, what tests need in `rlpa/testing`. */
 
+export { type AiSdkMiddleware, type PersonalizedOptions, personalized } from './adapters/index';
 export {
   type AgentEvents,
   type AgentProblem,
@@ -26,6 +27,19 @@ export {
   type UserRecord,
 } from './agent/index';
 export {
+  type AiSdkCallOptions,
+  type AiSdkChatModel,
+  type AiSdkChatOptions,
+  type AiSdkChatStats,
+  type AiSdkContent,
+  type AiSdkFinishReason,
+  type AiSdkGeneration,
+  type AiSdkLanguageModel,
+  type AiSdkMessage,
+  type AiSdkStream,
+  type AiSdkStreamPart,
+  type AiSdkUsage,
+  aiSdkChat,
   type ChatLimits,
   type ChatMessage,
   type ChatModel,

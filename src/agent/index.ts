@@ -1,4 +1,5 @@
 export type { AgentProblem } from './answer';
+export { unframed, unframedAnswer } from './fence';
 export { PersonalizedAgent, type PersonalizedAgentOptions } from './personalized-agent';
 export { memoryStore, type ProfileStore } from './profile-store';
 export {

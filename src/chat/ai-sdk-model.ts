@@ -1,4 +1,4 @@
-import type { ChatUsage } from './chat-model';
+import type { ChatMessage, ChatUsage } from './chat-model';
 
 /*
  * The Vercel AI SDK's interface of a language model, as far as it is used here: what the versions V2 (AI SDK 5), V3 (6) and V4 (7) have in
@@ -64,6 +64,10 @@ export type AiSdkFinishReason = string | { readonly unified: string };
 export interface AiSdkUsage {
   readonly inputTokens: number | { readonly total: number | undefined } | undefined;
   readonly outputTokens: number | { readonly total: number | undefined } | undefined;
+}
+
+export function aiSdkMessage({ role, content }: ChatMessage): AiSdkMessage {
+  return role === 'system' ? { role, content } : { role, content: [{ type: 'text', text: content }] };
 }
 
 /** The text among the contents of a message or of an answer. */

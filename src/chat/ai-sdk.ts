@@ -4,13 +4,13 @@ import {
   type AiSdkCallOptions,
   type AiSdkFinishReason,
   type AiSdkLanguageModel,
-  type AiSdkMessage,
   type AiSdkStream,
   type AiSdkStreamPart,
+  aiSdkMessage,
   aiSdkText,
   aiSdkUsage,
 } from './ai-sdk-model';
-import type { ChatMessage, ChatModel, ChatPart, ChatRequest, ChatResult } from './chat-model';
+import type { ChatModel, ChatPart, ChatRequest, ChatResult } from './chat-model';
 import { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
 import { estimateUsage } from './usage';
 
@@ -130,7 +130,7 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
   #callOptions({ messages, temperature, topP, maxTokens, stop, seed, jsonSchema, signal }: ChatRequest): AiSdkCallOptions {
     const structured = jsonSchema !== undefined && this.#structuredOutput;
     return {
-      prompt: messages.map(asPromptMessage),
+      prompt: messages.map(aiSdkMessage),
       ...(temperature !== undefined && { temperature }),
       ...(topP !== undefined && { topP }),
       ...(maxTokens !== undefined && { maxOutputTokens: maxTokens }),
@@ -140,10 +140,6 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
       ...(signal && { abortSignal: signal }),
     };
   }
-}
-
-function asPromptMessage({ role, content }: ChatMessage): AiSdkMessage {
-  return role === 'system' ? { role, content } : { role, content: [{ type: 'text', text: content }] };
 }
 
 function readFinishReason(reason: AiSdkFinishReason | undefined): ChatResult['finishReason'] {

@@ -9,6 +9,7 @@ export {
   type AiSdkStream,
   type AiSdkStreamPart,
   type AiSdkUsage,
+  aiSdkMessage,
   aiSdkText,
   aiSdkUsage,
 } from './ai-sdk-model';

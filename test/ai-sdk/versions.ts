@@ -9,7 +9,9 @@ import type { AiSdkLanguageModel } from '../../src/chat/index';
 
 /** What the three versions' `generateText` and `streamText` take alike. */
 export interface Call {
-  readonly messages: { role: 'system' | 'user' | 'assistant'; content: string }[];
+  /** AI SDK 7 calls it `instructions`. */
+  readonly system?: string;
+  readonly messages: { role: 'user' | 'assistant'; content: string }[];
   readonly abortSignal?: AbortSignal;
 }
 
@@ -71,8 +73,10 @@ export const versions: readonly { readonly name: string; readonly open: (url: st
       const model = createV4(settings(url, options))('test-model');
       return {
         model,
-        generateText: (middleware, call) => generateText7({ model: wrap7({ model, middleware }), maxRetries: 0, ...call }),
-        streamText: (middleware, call) => streamText7({ model: wrap7({ model, middleware }), maxRetries: 0, onError() {}, ...call }),
+        generateText: (middleware, { system, ...call }) =>
+          generateText7({ model: wrap7({ model, middleware }), maxRetries: 0, instructions: system, ...call }),
+        streamText: (middleware, { system, ...call }) =>
+          streamText7({ model: wrap7({ model, middleware }), maxRetries: 0, instructions: system, onError() {}, ...call }),
       };
     },
   },

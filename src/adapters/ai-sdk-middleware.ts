@@ -1,0 +1,107 @@
+import type { ProfileStore, PromptBuilder } from '../agent/index';
+import {
+  type AiSdkCallOptions,
+  type AiSdkContent,
+  type AiSdkGeneration,
+  type AiSdkLanguageModel,
+  type AiSdkStream,
+  aiSdkText,
+} from '../chat/index';
+import { RlpaError } from '../errors';
+import type { ProfileSchema, SlotMap } from '../profile/index';
+import { callsTool, isFailure, PersonalizedCall } from './ai-sdk-call';
+import { personalStream } from './ai-sdk-stream';
+import { ReplyReader } from './reply-reader';
+
+export interface PersonalizedOptions<S extends SlotMap = SlotMap> {
+  readonly schema: ProfileSchema<S>;
+  /** Where the profiles are kept. A `PersonalizedAgent` over the same store reads, edits, exports and erases them. */
+  readonly store: ProfileStore;
+  /** Whose profile it is. A middleware costs nothing: make one for each request. */
+  readonly userId: string;
+  /** Sensitive slots that may be filled: these, or all of them. */
+  readonly consent?: readonly string[] | true;
+  /**
+   * What the model reads, made of the stored turns, instead of the application's own messages with the profile added to their system
+   * message: a trained policy needs the prompt that it was trained on.
+   */
+  readonly prompt?: PromptBuilder;
+  /** How long an answer may take and still be learned from, in milliseconds; default five minutes. */
+  readonly timeoutMs?: number;
+}
+
+interface WrappedCall {
+  readonly model: AiSdkLanguageModel;
+  readonly params: AiSdkCallOptions;
+}
+
+/** Fits `wrapLanguageModel` of the AI SDK 5, 6 and 7. */
+export interface AiSdkMiddleware {
+  readonly specificationVersion: 'v3';
+  wrapGenerate<R extends AiSdkGeneration>(call: WrappedCall & { readonly doGenerate: () => PromiseLike<R> }): Promise<R>;
+  wrapStream<R extends AiSdkStream>(call: WrappedCall & { readonly doStream: () => PromiseLike<R> }): Promise<R>;
+}
+
+/**
+ * The agent as a middleware of the Vercel AI SDK: the wrapped model reads the user's profile in its system message, and every answer,
+ * streamed or not, updates the profile from what the user said, by the same one call of the model. The application gets the reply alone;
+ * `providerMetadata.rlpa` of the result tells the profile after the turn, its changes, what was rejected and what went wrong.
+ *
+ * Answers in steps, with tools in between, are learned from when they are complete. Calls that ask for JSON read the profile and do not
+ * change it. What goes wrong with the profile once the model was asked never costs the reply.
+ *
+ * @throws `invalid-option` at once for an empty `userId`; from calls `store-failed` where the profile cannot be read, and what the model throws.
+ * @example
+ * const model = wrapLanguageModel({ model: openai('gpt-4o-mini'), middleware: personalized({ schema, store, userId: 'u1' }) });
+ * const { textStream } = streamText({ model, messages });
+ */
+export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>): AiSdkMiddleware {
+  const { schema, userId, timeoutMs = 300_000 } = options;
+  if (typeof userId !== 'string' || userId.trim() === '') {
+    throw new RlpaError('invalid-option', `personalized: userId is text that is not empty, found ${JSON.stringify(userId)}.`, {
+      option: 'userId',
+    });
+  }
+  const begin = (params: AiSdkCallOptions) => PersonalizedCall.begin({ ...options, timeoutMs }, params);
+  return {
+    specificationVersion: 'v3',
+
+    async wrapGenerate<R extends AiSdkGeneration>({ model, params }: WrappedCall): Promise<R> {
+      const call = await begin(params);
+      try {
+        const generation = (await model.doGenerate(call.params)) as R & { readonly providerMetadata?: object };
+        if (!call.learns) return generation;
+        const text = aiSdkText(generation.content);
+        const reply = new ReplyReader(schema as ProfileSchema);
+        const content = withReply(generation.content, reply.push(text) + reply.rest());
+        if (generation.content.some(callsTool) || isFailure(generation)) return { ...generation, content };
+        const metadata = await call.learn({ text, usage: generation.usage });
+        return { ...generation, content, providerMetadata: { ...generation.providerMetadata, ...metadata } };
+      } finally {
+        call.drop();
+      }
+    },
+
+    async wrapStream<R extends AiSdkStream>({ model, params }: WrappedCall): Promise<R> {
+      const call = await begin(params);
+      try {
+        const answer = (await model.doStream(call.params)) as R;
+        return call.learns ? { ...answer, stream: personalStream(answer.stream, call, schema) } : answer;
+      } catch (error) {
+        call.drop();
+        throw error;
+      }
+    },
+  };
+}
+
+/** The reply in the place of the model's first text. Citations of the text go, for they count characters of the whole answer. */
+function withReply(content: readonly AiSdkContent[], reply: string): AiSdkContent[] {
+  const at = content.findIndex(({ type }) => type === 'text');
+  return content.flatMap((part, index): AiSdkContent[] => {
+    if (part.type !== 'text') return [part];
+    if (index !== at || reply === '') return [];
+    const { providerMetadata } = part as { readonly providerMetadata?: object };
+    return [{ type: 'text', text: reply, ...(providerMetadata && { providerMetadata }) } as AiSdkContent];
+  });
+}

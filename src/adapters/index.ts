@@ -1,0 +1,1 @@
+export { type AiSdkMiddleware, type PersonalizedOptions, personalized } from './ai-sdk-middleware';
