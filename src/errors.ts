@@ -20,7 +20,8 @@ export type ErrorCode =
   | 'timeout'
   | 'aborted'
   | 'device-failed'
-  | 'training-failed';
+  | 'training-failed'
+  | 'server-failed';
 
 /**
  * The one error class that the library throws on purpose.
