@@ -10,11 +10,15 @@ import {
 import { JsonReplyReader } from './json-reply-reader';
 import type { AnswerForm } from './prompt';
 import { type ProposedChange, parseStructuredAnswer } from './structured-answer';
+import { WellFormedStream, wellFormed } from './well-formed';
 
 /** Why a turn did not go as it should although there may be a reply. */
 export interface AgentProblem {
-  /** The answer's form was broken, or (`not-stored`) the turn could not be written to the store. */
-  readonly code: TurnProblemCode | 'invalid-json' | 'not-stored';
+  /**
+   * The answer's form was broken; or (`not-stored`) the turn could not be written to the store; or (`not-inferred`) the call after the reply
+   * failed.
+   */
+  readonly code: TurnProblemCode | 'invalid-json' | 'not-stored' | 'not-inferred';
   readonly message: string;
 }
 
@@ -28,28 +32,30 @@ export interface Answer {
   readonly problem?: AgentProblem;
 }
 
-/** Reads an answer in either form while it is being written. */
+/** Reads an answer in either form, or a reply alone, while it is being written. */
 export class AnswerReader {
   readonly #schema: ProfileSchema;
-  readonly #form: AnswerForm;
+  readonly #form: AnswerForm | 'reply';
   readonly #written: string[] = [];
+  readonly #characters = new WellFormedStream();
   readonly #json = new JsonReplyReader();
   readonly #turn: TurnStream;
-  /** White space with which the JSON reply begins; it may be all there is, which is no reply. */
+  /** White space with which the reply begins; it may be all there is, which is no reply. */
   #blank = '';
   #begun = false;
 
-  constructor(schema: ProfileSchema, form: AnswerForm) {
+  constructor(schema: ProfileSchema, form: AnswerForm | 'reply') {
     this.#schema = schema;
     this.#form = form;
     this.#turn = new TurnStream(schema);
   }
 
   /** What of the reply can be shown now. */
-  push(text: string): string {
+  push(piece: string): string {
+    const text = this.#characters.push(piece);
     this.#written.push(text);
     if (this.#form === 'text') return this.#turn.push(text);
-    const reply = this.#blank + this.#json.push(text);
+    const reply = this.#blank + (this.#form === 'json' ? wellFormed(this.#json.push(text)) : text);
     const isBlank = reply.trim() === '' && !this.#begun;
     this.#blank = isBlank ? reply : '';
     this.#begun ||= !isBlank;
@@ -59,6 +65,11 @@ export class AnswerReader {
   /** @param before the profile that the answer was based on */
   end(before: Profile): Answer {
     const text = this.#written.join('');
+    if (this.#form === 'reply') {
+      const reply = text.trim() === '' ? '' : text;
+      const problem = { code: 'empty-response', message: 'The reply is empty.' } as const;
+      return { text, proposals: [], rejected: [], reply, ...(reply === '' && { problem }) };
+    }
     if (this.#form === 'json') {
       const answer = parseStructuredAnswer(text);
       if (answer.ok) return { text, proposals: answer.changes, rejected: answer.rejected, reply: answer.reply };
@@ -66,11 +77,13 @@ export class AnswerReader {
     }
     const turn = parseTurn(this.#schema, text);
     if (turn.ok) {
-      const proposals = diffProfiles(before, turn.profile).map(
-        (change): ProposedChange => (change.op === 'remove' ? { ...change, isOmission: true } : change),
-      );
-      return { text, proposals, rejected: [], reply: turn.reply };
+      return { text, proposals: statedProfile(before, turn.profile), rejected: [], reply: turn.reply };
     }
     return { text, proposals: [], rejected: [], reply: turn.reply ?? '', problem: turn.problem };
   }
+}
+
+/** What a profile that was written out as a whole proposes. */
+export function statedProfile(before: Profile, stated: Profile): ProposedChange[] {
+  return diffProfiles(before, stated).map((change): ProposedChange => (change.op === 'remove' ? { ...change, isOmission: true } : change));
 }

@@ -1,6 +1,8 @@
+export type { PersonalizedAgentOptions } from './agent-options';
 export type { AgentProblem } from './answer';
 export { unframed, unframedAnswer } from './fence';
-export { PersonalizedAgent, type PersonalizedAgentOptions } from './personalized-agent';
+export type { Migration, SlotValue } from './migration';
+export { PersonalizedAgent } from './personalized-agent';
 export { memoryStore, type ProfileStore } from './profile-store';
 export {
   type AnswerForm,
@@ -12,5 +14,6 @@ export {
   transcriptPrompt,
 } from './prompt';
 export type { PromptBudget } from './prompt-budget';
-export type { AgentEvents, TurnPart, TurnRequest, TurnResult } from './turn';
+export type { AgentEvents, InferenceResult, ProfileOutcome, TurnPart, TurnRequest, TurnResult, TurnUsage, WaitOptions } from './turn';
+export type { TokenPrices } from './turn-meter';
 export type { Contradiction, Evidence, Provenance, RecordedChange, StoredItem, StoredTurn, UserRecord } from './user-record';

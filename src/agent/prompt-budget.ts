@@ -1,6 +1,6 @@
 import { RlpaError } from '../errors';
 import { contentWords } from '../language/index';
-import type { Profile, ProfileItem, ProfileSchema, SlotMap } from '../profile/index';
+import type { Profile, ProfileItem, SlotMap } from '../profile/index';
 import type { StoredItem, StoredTurn } from './user-record';
 
 /**
@@ -58,14 +58,8 @@ export function relevantPart<S extends SlotMap>(
     left -= costs[order]!;
     chosen.add(item);
   }
-  const values: Record<string, unknown> = {};
-  for (const { slot, value } of items.filter((item) => chosen.has(item))) {
-    const isSingle = (profile.schema as ProfileSchema).slots[slot]?.cardinality === 'one';
-    if (isSingle) values[slot] = value;
-    else if (Array.isArray(values[slot])) values[slot].push(value);
-    else values[slot] = [value];
-  }
-  return profile.schema.safeProfile(values, profile.version).profile;
+  const part = items.filter((item) => chosen.has(item));
+  return profile.schema.restore(part, profile.version).profile;
 }
 
 /** The latest turns that fit, oldest first. */

@@ -18,11 +18,16 @@ export interface PromptContext {
   /** The latest turns within the budget, oldest first. */
   readonly turns: readonly StoredTurn[];
   readonly message: string;
-  readonly form: AnswerForm;
+  /** `reply`: the reply alone, and nothing about the profile (`mode: 'after-reply'`). */
+  readonly form: AnswerForm | 'reply';
 }
 
 /** Makes what the model reads. The last message must be the user's. */
-export type PromptBuilder = (context: PromptContext) => ChatMessage[];
+export interface PromptBuilder {
+  (context: PromptContext): ChatMessage[];
+  /** The model writes turns and can do nothing else, so that it is neither asked to repair one nor for a reply or a profile alone. */
+  readonly wholeTurnsOnly?: boolean;
+}
 
 const defaultInstruction = `You are a warm and attentive conversation partner. Get to know the user over time and let what you know shape your \
 replies without reciting it. Reply in a few natural sentences, answer what was said, and leave the user something to go on with. Do not flatter \
@@ -40,7 +45,7 @@ export function fencedPrompt({ instruction = defaultInstruction }: { instruction
   return ({ schema, slots, profile, omitted, turns, message, form }) => [
     {
       role: 'system',
-      content: `${instruction}\n\n${form === 'text' ? formatInstructions(schema, slots) : jsonInstructions(slots)}\n\n${fenceProfile(profile, omitted)}`,
+      content: [instruction, ...formOf(form, schema, slots), fenceProfile(profile, omitted)].join('\n\n'),
     },
     ...turns.flatMap((turn): ChatMessage[] => [
       { role: 'user', content: unframed(turn.message) },
@@ -69,7 +74,7 @@ export interface TranscriptPromptOptions {
  * new PersonalizedAgent({ schema, model: policy.asChatModel(), prompt: transcriptPrompt() });
  */
 export function transcriptPrompt({ instruction, history = 'keep' }: TranscriptPromptOptions = {}): PromptBuilder {
-  return ({ schema, profile, turns, message }) => {
+  const build = ({ schema, profile, turns, message }: PromptContext): ChatMessage[] => {
     const remembered = history === 'latest' ? turns.slice(-1) : turns;
     const answer = (turn: StoredTurn, last: boolean): string => {
       if (history === 'strip' && !last) return turn.reply || '…';
@@ -84,13 +89,24 @@ export function transcriptPrompt({ instruction, history = 'keep' }: TranscriptPr
       { role: 'user', content: unframed(message) },
     ];
   };
+  return Object.assign(build, { wholeTurnsOnly: true });
+}
+
+function formOf(form: PromptContext['form'], schema: ProfileSchema, slots: readonly SlotDefinition[]): string[] {
+  if (form === 'reply') return [];
+  return [form === 'text' ? formatInstructions(schema, slots) : jsonInstructions(slots)];
 }
 
 function jsonInstructions(slots: readonly SlotDefinition[]): string {
   return `Every time you answer, write JSON with two fields. "changes" lists what the user's latest message changes in what you know about \
 the user, and is empty if it changes nothing. "reply" is what the user gets to read.
 
-A change has an "op", a "slot", a "value", and in "evidence" the user's own words that it rests on, or null.
+${changesInstructions(slots)}`;
+}
+
+/** What a change is, for the model. */
+export function changesInstructions(slots: readonly SlotDefinition[]): string {
+  return `A change has an "op", a "slot", a "value", and in "evidence" the user's own words that it rests on, or null.
 - "set": the value of a slot that holds one value.
 - "add": one more value of a slot that holds any number.
 - "remove": a value that does not hold any longer.
@@ -120,7 +136,7 @@ ${fencedJson(profile)}
 </known_about_user>${more}`;
 }
 
-function earlierAnswer(turn: StoredTurn, form: AnswerForm, schema: ProfileSchema): string {
-  if (form === 'json') return unframed(turn.reply) || '…';
+function earlierAnswer(turn: StoredTurn, form: PromptContext['form'], schema: ProfileSchema): string {
+  if (form !== 'text') return unframed(turn.reply) || '…';
   return unframedAnswer(turn.malformed ? formatTurn(schema.empty(), turn.reply || '…') : turn.text);
 }

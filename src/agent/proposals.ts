@@ -3,10 +3,10 @@ import {
   type Profile,
   type ProfileChange,
   type ProfileSchema,
-  profileItem,
   type RejectedValue,
   type SlotDefinition,
   type SlotMap,
+  slotItem,
 } from '../profile/index';
 import type { ProposedChange } from './structured-answer';
 
@@ -35,8 +35,13 @@ export function applyProposals<S extends SlotMap>(
       rejected.push({ slot: proposal.slot, value: proposal.value, reason: 'the schema has no such slot' });
       continue;
     }
-    if (proposal.op !== 'remove' && !isAllowed(slot)) {
+    if (!isAllowed(slot)) {
       rejected.push({ slot: slot.key, value: proposal.value, reason: 'the slot is sensitive, and there is no consent' });
+      continue;
+    }
+    if (proposal.op === 'remove' && slot.cardinality === 'many' && proposal.value === undefined) {
+      // A list is never emptied by what is missing.
+      rejected.push({ slot: slot.key, value: undefined, reason: '"remove" says which value of a list' });
       continue;
     }
     for (const change of fitting(proposal, slot)) {
@@ -47,7 +52,7 @@ export function applyProposals<S extends SlotMap>(
         rejected.push({ slot: slot.key, value: change.value, reason: String(error.details.reason ?? error.message) });
         continue;
       }
-      if (quote) quotes.set(keyOf(before.schema, change), quote);
+      if (quote) quotes.set(keyOf(before.schema, slot, change.value), quote);
     }
   }
   return { profile, rejected, quotes };
@@ -61,7 +66,7 @@ function fitting(change: ProfileChange, { key, cardinality }: SlotDefinition): P
   return values.map((value) => ({ op: 'add', slot: key, value }));
 }
 
-function keyOf(schema: ProfileSchema, { slot, value }: ProfileChange): string {
-  const reading = schema.read(slot, value);
-  return profileItem(slot, reading.ok ? reading.value : value).key;
+function keyOf<S extends SlotMap>(schema: ProfileSchema<S>, slot: SlotDefinition, value: unknown): string {
+  const reading = schema.read(slot.key, value);
+  return slotItem(slot, reading.ok ? reading.value : value).key;
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type ProfileChange, type RejectedValue, type SlotDefinition, valueJsonSchema } from '../profile/index';
 import { JsonReplyReader } from './json-reply-reader';
+import { wellFormed } from './well-formed';
 
 /** A change that the model proposes, with the user's words that it says it went by. */
 export interface ProposedChange extends ProfileChange {
@@ -19,6 +20,15 @@ export type StructuredAnswer =
 
 /** The JSON Schema of an answer: strict, every field required, one kind of change for each slot. */
 export function answerJsonSchema(slots: readonly SlotDefinition[]): Record<string, unknown> {
+  return strictObject({ changes: changesJsonSchema(slots), reply: { type: 'string' } });
+}
+
+/** The same without a reply. */
+export function profileJsonSchema(slots: readonly SlotDefinition[]): Record<string, unknown> {
+  return strictObject({ changes: changesJsonSchema(slots) });
+}
+
+function changesJsonSchema(slots: readonly SlotDefinition[]): Record<string, unknown> {
   const change = (slot: SlotDefinition) =>
     strictObject({
       op: { type: 'string', enum: slot.cardinality === 'one' ? ['set', 'remove'] : ['add', 'remove'] },
@@ -26,7 +36,7 @@ export function answerJsonSchema(slots: readonly SlotDefinition[]): Record<strin
       value: valueJsonSchema(slot),
       evidence: { type: ['string', 'null'] },
     });
-  return strictObject({ changes: { type: 'array', items: { anyOf: slots.map(change) } }, reply: { type: 'string' } });
+  return { type: 'array', items: { anyOf: slots.map(change) } };
 }
 
 function strictObject(properties: Record<string, unknown>): Record<string, unknown> {
@@ -41,22 +51,25 @@ const changeType = z.object({
   evidence: z.string().nullish(),
 });
 
-/** Reads an answer. Never throws: of a broken one the reply is saved where there is one. */
+/**
+ * Reads an answer. Never throws: of a broken one the reply is saved where there is one. Text around the JSON, as a Markdown fence or a
+ * greeting, does not matter. The reply is the one that `JsonReplyReader` streams.
+ */
 export function parseStructuredAnswer(text: string): StructuredAnswer {
-  const json = text.replace(/^\s*```(?:json)?\s*\n|\n?\s*```\s*$/g, '');
+  const streamed = wellFormed(new JsonReplyReader().push(text));
   let answer: z.infer<typeof answerType>;
   try {
-    answer = answerType.parse(JSON.parse(json));
+    answer = answerType.parse(JSON.parse(jsonIn(text), (_, value) => (typeof value === 'string' ? wellFormed(value) : value)));
   } catch (error) {
     const reason = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : 'it is not JSON';
     const problem = {
       code: 'invalid-json',
       message: `Expected JSON with "changes" and "reply", found ${quote(text)}: ${reason}.`,
     } as const;
-    const reply = savedReply(json);
+    const reply = streamed.trim() === '' ? plainReply(text) : streamed;
     return { ok: false, problem, ...(reply && { reply }) };
   }
-  if (answer.reply.trim() === '') return { ok: false, problem: { code: 'empty-response', message: 'The reply is empty.' } };
+  if (streamed.trim() === '') return { ok: false, problem: { code: 'empty-response', message: 'The reply is empty.' } };
   const changes: ProposedChange[] = [];
   const rejected: RejectedValue[] = [];
   for (const element of answer.changes) {
@@ -66,13 +79,17 @@ export function parseStructuredAnswer(text: string): StructuredAnswer {
       changes.push({ op, slot, value: value ?? undefined, ...(evidence && { quote: evidence }) });
     } else rejected.push({ slot: '', value: element, reason: 'a change has "op", "slot" and "value"' });
   }
-  return { ok: true, changes, rejected, reply: answer.reply };
+  return { ok: true, changes, rejected, reply: streamed };
 }
 
-/** The "reply" of JSON that is cut off or wrong elsewhere; text that never began as JSON is a reply itself. */
-function savedReply(text: string): string | undefined {
-  const reply = text.trimStart().startsWith('{') ? new JsonReplyReader().push(text) : text;
-  return reply.trim() === '' ? undefined : reply;
+/** From the first brace to the last. */
+function jsonIn(text: string): string {
+  return text.slice(Math.max(0, text.indexOf('{')), text.lastIndexOf('}') + 1);
+}
+
+/** Text that never began as JSON is a reply itself. */
+function plainReply(text: string): string | undefined {
+  return /^[\s\ufeff]*(?:```\w*\s*)?[{[]/.test(text) || text.trim() === '' ? undefined : text;
 }
 
 function quote(text: string): string {

@@ -3,41 +3,83 @@ import type { Profile, RejectedValue, SlotMap } from '../profile/index';
 import type { AgentProblem } from './answer';
 import type { Contradiction, RecordedChange } from './user-record';
 
-export interface TurnRequest {
-  readonly userId: string;
-  readonly message: string;
-  /** Sensitive slots that may be filled in this turn: these, or all of them. */
-  readonly consent?: readonly string[] | true;
+/** Limits of a call that waits. */
+export interface WaitOptions {
   readonly signal?: AbortSignal;
-  /** Deadline for reading the profile and for the model's answer; default one minute. */
+  /** Default one minute. */
   readonly timeoutMs?: number;
 }
 
-export interface TurnResult<S extends SlotMap = SlotMap> {
+export interface TurnRequest extends WaitOptions {
+  readonly userId: string;
+  readonly message: string;
+  /**
+   * The conversation that the message belongs to: the model is shown the turns of this session, and what is known about the user from all
+   * of them. Without one, the turns that have none.
+   */
+  readonly sessionId?: string;
+  /** Sensitive slots that may be filled in this turn: these, or all of them. */
+  readonly consent?: readonly string[] | true;
+  /** Ends the turn until its result is there; not what runs after the reply. */
+  readonly signal?: AbortSignal;
+  /** Deadline for reading the profile and for the model's answer; default one minute. What runs after the reply has as long again. */
+  readonly timeoutMs?: number;
+}
+
+/** What calls of the model cost. */
+export interface TurnUsage {
+  /** Of all calls together: a second one repairs a malformed answer. */
+  readonly usage: ChatUsage;
+  /** In the currency of the agent's `prices`; absent without them. */
+  readonly cost?: number;
+  /** From the beginning until the result. */
+  readonly latencyMs: number;
+}
+
+/** What a turn, or the inference after its reply, came to know. */
+export interface ProfileOutcome<S extends SlotMap = SlotMap> {
   /** The id of the user's message, which evidence points to. */
   readonly messageId: string;
-  /** Empty only if the model wrote nothing that could be shown; there is a `problem` then. */
-  readonly reply: string;
   /** After the turn. */
   readonly profile: Profile<S>;
-  readonly changes: readonly RecordedChange[];
-  /** What the model proposed and the schema, or the lack of consent, refused. */
+  readonly changes: readonly RecordedChange<S>[];
+  /**
+   * What was refused: what the model proposed and the schema, or the lack of consent, did not let in; and values from an earlier version of
+   * the schema that it does not take any more, which are kept in the history.
+   */
   readonly rejected: readonly RejectedValue[];
   readonly problem?: AgentProblem;
-  readonly usage: ChatUsage;
-  readonly latencyMs: number;
+  /** What was wrong with the first answer, where a second call put it right. */
+  readonly repaired?: AgentProblem;
+}
+
+export interface TurnResult<S extends SlotMap = SlotMap> extends ProfileOutcome<S>, TurnUsage {
+  readonly sessionId?: string;
+  /** Empty only if the model wrote nothing that could be shown; there is a `problem` then. */
+  readonly reply: string;
+  /** From the beginning until the first text of the reply could be shown; absent if there is no reply. */
+  readonly firstTextMs?: number;
+}
+
+/** What was inferred after a reply (`mode: 'after-reply'`). */
+export interface InferenceResult<S extends SlotMap = SlotMap> extends ProfileOutcome<S>, TurnUsage {
+  readonly userId: string;
+  readonly sessionId?: string;
 }
 
 export type TurnPart<S extends SlotMap = SlotMap> =
   | { readonly type: 'reply'; readonly text: string }
-  | { readonly type: 'profile'; readonly profile: Profile<S>; readonly changes: readonly RecordedChange[] }
+  | { readonly type: 'profile'; readonly profile: Profile<S>; readonly changes: readonly RecordedChange<S>[] }
   | ({ readonly type: 'finish' } & TurnResult<S>);
 
-export interface AgentEvents {
+export interface AgentEvents<S extends SlotMap = SlotMap> {
   /** A user's profile changed, by a turn or by an edit. */
-  change: (event: { userId: string; profile: Profile; changes: readonly RecordedChange[] }) => void;
+  change: (event: { userId: string; profile: Profile<S>; changes: readonly RecordedChange<S>[] }) => void;
   /** A slot's value gave way to another; the old one stays in the history. */
-  contradiction: (event: { userId: string; slot: string } & Contradiction) => void;
+  contradiction: (event: { userId: string } & Contradiction<S>) => void;
+  /** Values were not let into the profile, or are not taken any more. */
   rejected: (event: { userId: string; rejected: readonly RejectedValue[] }) => void;
   problem: (event: { userId: string; problem: AgentProblem }) => void;
+  /** The inference after a reply has ended, well or with a `problem`. */
+  inferred: (event: InferenceResult<S>) => void;
 }

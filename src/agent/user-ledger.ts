@@ -10,34 +10,71 @@ const commitTimeoutMs = 30_000;
 /** Refusals of a write although nobody else wrote: a store that works gives none. */
 const maxRefusals = 10;
 
+/** What a change was thought of for: a user's record as it was, and whether the user was erased since. */
+export interface Basis {
+  readonly record: UserRecord | undefined;
+  readonly erased: AbortSignal;
+}
+
+/** Work for a user under way. */
+export interface Tenure {
+  readonly userId: string;
+  /** Fires when the user is erased. */
+  readonly erased: AbortSignal;
+}
+
+/** What a ledger does with records besides keeping them. */
+export interface LedgerOptions {
+  /** Takes what was stored to what the present version of the schema has. */
+  readonly read: (record: UserRecord) => UserRecord;
+  readonly newId: () => string;
+}
+
 /**
  * Reads and writes users' records. Writes of one user by this process queue up; a write that another process got ahead of is based on the
- * new record and tried again. Of two writers one always gets through, so trying again ends; it is bounded all the same.
+ * new record and tried again. Of two writers one always gets through, so trying again ends; it is bounded all the same. What was begun
+ * before a user was erased is never written afterwards.
  */
 export class UserLedger {
   readonly #store: ProfileStore;
+  readonly #options: LedgerOptions;
   readonly #queues = new Map<string, Promise<unknown>>();
   /** Another one in every process: writers that were refused together must not come back together. */
   readonly #jitter = new Random(globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
+  readonly #tenures = new Map<Tenure, AbortController>();
 
-  constructor(store: ProfileStore) {
+  constructor(store: ProfileStore, options: LedgerOptions) {
     this.#store = store;
+    this.#options = options;
   }
 
   /** @throws `store-failed`, `timeout`, `aborted`. */
   async load(userId: string, signal?: AbortSignal): Promise<UserRecord | undefined> {
-    return this.#access('read', signal, (deadline) => this.#store.load(userId, deadline));
+    const stored = await this.#access('read', signal, (deadline) => this.#store.load(userId, deadline));
+    return stored && this.#options.read(stored);
+  }
+
+  /** Work that is to end in a write begins here, and must be ended. */
+  begin(userId: string): Tenure {
+    const controller = new AbortController();
+    const tenure = { userId, erased: controller.signal };
+    this.#tenures.set(tenure, controller);
+    return tenure;
+  }
+
+  end(tenure: Tenure): void {
+    this.#tenures.delete(tenure);
   }
 
   /**
    * Writes `change(record)` over the latest record.
    *
-   * @param since the record that the change was thought of for. If the user was erased since, nothing is written.
+   * @param since what the change was thought of for. If the user was erased since, nothing is written.
    * @throws `store-failed`, `timeout`, `aborted`, and what `change` throws.
    */
   commit<T extends { readonly record: UserRecord }>(
     userId: string,
-    since: UserRecord | undefined,
+    since: Basis | undefined,
     change: (record: UserRecord) => T,
     signal?: AbortSignal,
   ): Promise<T> {
@@ -47,10 +84,10 @@ export class UserLedger {
       let refused: number | undefined;
       for (let attempt = 1; refusals < maxRefusals && performance.now() < endsAt; attempt++) {
         const stored = await this.load(userId, signal);
-        if (since && !stored) throw new RlpaError('store-failed', `User "${userId}" was erased in the meantime.`, { userId });
+        if (since?.erased.aborted || (since?.record && stored?.id !== since.record.id)) throw erasedError(userId);
         const latest = stored ?? emptyRecord(userId);
         const changed = change(latest);
-        const record = { ...changed.record, version: latest.version + 1 };
+        const record = { ...changed.record, id: latest.id || this.#options.newId(), version: latest.version + 1 };
         if (await this.#access('written', signal, (deadline) => this.#store.save(record, latest.version, deadline)))
           return { ...changed, record };
         refusals = refused === latest.version ? refusals + 1 : 1;
@@ -67,6 +104,7 @@ export class UserLedger {
 
   /** @throws `store-failed`, `timeout`, `aborted`. */
   erase(userId: string, signal?: AbortSignal): Promise<boolean> {
+    for (const [tenure, controller] of this.#tenures) if (tenure.userId === userId) controller.abort(erasedError(userId));
     return this.#queued(userId, () => this.#access('erased', signal, (deadline) => this.#store.erase(userId, deadline)));
   }
 
@@ -92,6 +130,10 @@ export class UserLedger {
       throw new RlpaError('store-failed', `A profile could not be ${verb}: ${reason}`, {}, { cause: error });
     }
   }
+}
+
+export function erasedError(userId: string): RlpaError {
+  return new RlpaError('store-failed', `User "${userId}" was erased in the meantime.`, { userId });
 }
 
 /** Waits a little, jittered, so that the writers of two processes do not keep step. */

@@ -1,12 +1,4 @@
-import {
-  diffProfiles,
-  type Profile,
-  type ProfileChange,
-  type ProfileItem,
-  type ProfileSchema,
-  profileItem,
-  type SlotMap,
-} from '../profile/index';
+import type { Profile, ProfileChange, ProfileItem, ProfileSchema, RejectedValue, Slot, SlotDefinition, SlotMap } from '../profile/index';
 
 /** Where in the user's own words a value comes from. */
 export interface Evidence {
@@ -36,12 +28,17 @@ export interface StoredItem extends ProfileItem, Provenance {
   readonly validTo?: string;
   /** The id of the item whose place this one took. */
   readonly supersedes?: string;
+  /** By how many of the agent's `migrations` the item was written, or taken further since; absent for none. */
+  readonly schemaVersion?: number;
+  /** Why the value, which an earlier version of the schema took, is not part of the profile although it was neither replaced nor removed. */
+  readonly refused?: string;
 }
 
 /** A message of the user and what was answered. */
 export interface StoredTurn {
   /** Also the id of the user's message. */
   readonly id: string;
+  readonly sessionId?: string;
   readonly at: string;
   readonly message: string;
   readonly reply: string;
@@ -54,73 +51,78 @@ export interface StoredTurn {
 /** Everything that is kept of a user. Plain JSON, replaced as a whole and never changed in place. */
 export interface UserRecord {
   readonly userId: string;
+  /** Given with the first write: after an erasure, what is kept of the user has another. */
+  readonly id: string;
   /** Counts writes: a store refuses a write that was not based on the latest. */
   readonly version: number;
   readonly profileVersion: number;
   /** Current and past, in the order in which they became known. */
   readonly items: readonly StoredItem[];
-  /** The latest turns, oldest first. */
+  /** The latest turns of the latest sessions, oldest first. */
   readonly turns: readonly StoredTurn[];
 }
 
 /** A change of the profile with what is known of its source. */
-export type RecordedChange = ProfileChange & Partial<Provenance> & { readonly itemId: string };
+export type RecordedChange<S extends SlotMap = SlotMap> = ProfileChange<S> & Partial<Provenance> & { readonly itemId: string };
 
 /** A value of a slot gave way to another. */
-export interface Contradiction {
-  readonly before: StoredItem;
-  readonly after: StoredItem;
-}
+export type Contradiction<S extends SlotMap = SlotMap> = {
+  [K in keyof S & string]: {
+    readonly slot: K;
+    readonly before: StoredItem;
+    readonly after: StoredItem & { readonly slot: K; readonly value: S[K] extends Slot<infer Value> ? Value : never };
+  };
+}[keyof S & string];
 
 export function emptyRecord(userId: string): UserRecord {
-  return { userId, version: 0, profileVersion: 0, items: [], turns: [] };
+  return { userId, id: '', version: 0, profileVersion: 0, items: [], turns: [] };
+}
+
+/** The slot of that name, if the schema has it. */
+export function definitionOf<S extends SlotMap>(schema: ProfileSchema<S>, slot: string): SlotDefinition | undefined {
+  const slots: Readonly<Record<string, SlotDefinition>> = schema.slots;
+  return slots[slot];
+}
+
+interface ReadRecord {
+  readonly schema: unknown;
+  readonly profile: unknown;
+  readonly refused: ReadonlyMap<StoredItem, string>;
+}
+
+/** A record is never changed in place, so what it comes to is found out once. */
+const read = new WeakMap<UserRecord, ReadRecord>();
+
+function readRecord<S extends SlotMap>(schema: ProfileSchema<S>, record: UserRecord) {
+  let known = read.get(record);
+  if (known?.schema !== schema) {
+    const current = record.items.filter(({ validTo }) => validTo === undefined);
+    known = { schema, ...schema.restore(current, record.profileVersion) };
+    read.set(record, known);
+  }
+  return { profile: known.profile as Profile<S>, refused: known.refused };
 }
 
 /** The profile that is in force. Values that the schema no longer takes are left out; the record keeps them. */
 export function profileOf<S extends SlotMap>(schema: ProfileSchema<S>, record: UserRecord): Profile<S> {
-  const values: Record<string, unknown> = {};
-  for (const { slot, value, validTo } of record.items) {
-    if (validTo !== undefined) continue;
-    if ((schema as ProfileSchema).slots[slot]?.cardinality === 'one') values[slot] = value;
-    else if (Array.isArray(values[slot])) values[slot].push(value);
-    else values[slot] = [value];
-  }
-  return schema.safeProfile(values, record.profileVersion).profile;
+  return readRecord(schema, record).profile;
 }
 
-/** Brings the record from one profile to the next. Nothing is deleted: what no longer holds gets its `validTo`. */
-export function recordProfile(
+/** Notes at the items which of them the schema does not take any more. @returns the ones of which it was not known */
+export function markRefused<S extends SlotMap>(
+  schema: ProfileSchema<S>,
   record: UserRecord,
-  before: Profile,
-  after: Profile,
-  { at, newId, provenance }: { at: string; newId: () => string; provenance: (item: ProfileItem) => Provenance },
-): { record: UserRecord; changes: RecordedChange[]; contradictions: Contradiction[] } {
-  const items = new Map(record.items.map((item) => [item.id, item]));
-  const current = new Map(record.items.flatMap((item) => (item.validTo === undefined ? [[item.key, item] as const] : [])));
-  const changes: RecordedChange[] = [];
-  const contradictions: Contradiction[] = [];
-  for (const change of diffProfiles(before, after)) {
-    const item = profileItem(change.slot, change.value);
-    const previous = change.op === 'set' ? [...current.values()].find(({ slot }) => slot === change.slot) : current.get(item.key);
-    if (previous) {
-      items.set(previous.id, { ...previous, validTo: at });
-      current.delete(previous.key);
-    }
-    if (change.op === 'remove') {
-      if (previous) changes.push({ ...change, itemId: previous.id });
-      continue;
-    }
-    const known = provenance(item);
-    const added: StoredItem = { ...item, ...known, id: newId(), validFrom: at, ...(previous && { supersedes: previous.id }) };
-    items.set(added.id, added);
-    current.set(added.key, added);
-    changes.push({ ...change, ...known, itemId: added.id });
-    if (previous) contradictions.push({ before: items.get(previous.id)!, after: added });
-  }
-  // Another spelling of a known value is no change of the facts, but the latest spelling is kept.
-  for (const item of after.items()) {
-    const known = current.get(item.key);
-    if (known && known.text !== item.text) items.set(known.id, { ...known, ...item });
-  }
-  return { record: { ...record, profileVersion: after.version, items: [...items.values()] }, changes, contradictions };
+): { record: UserRecord; refused: readonly RejectedValue[] } {
+  const { refused } = readRecord(schema, record);
+  if (refused.size === 0 && !record.items.some((item) => item.refused !== undefined)) return { record, refused: [] };
+  const fresh: RejectedValue[] = [];
+  const items = record.items.map((item) => {
+    const reason = refused.get(item);
+    if (reason === item.refused || item.validTo !== undefined) return item;
+    const { refused: _, ...unmarked } = item;
+    if (reason === undefined) return unmarked;
+    if (item.refused === undefined) fresh.push({ slot: item.slot, value: item.value, reason });
+    return { ...unmarked, refused: reason };
+  });
+  return { record: { ...record, items }, refused: fresh };
 }

@@ -1,11 +1,19 @@
 export { changeText, diffProfiles, type ProfileChange } from './changes';
-export { formatProfileBlock, formatTurn, type ParsedTurn, parseTurn, type TurnProblem, type TurnProblemCode } from './codec';
+export {
+  formatProfileBlock,
+  formatTurn,
+  type ParsedTurn,
+  parseTurn,
+  type TurnProblem,
+  type TurnProblemCode,
+} from './codec';
 export { type EmbeddingMatcherOptions, embeddingMatcher, type TextEmbedder } from './embedding-matcher';
 export { functionWords } from './function-words';
 export { describeSlots, formatInstructions } from './instructions';
-export { normalizedText, type ProfileItem, profileItem, valueText } from './item';
+export { normalizedText, type ProfileItem, profileItem, slotItem, valueText } from './item';
 export { type JudgedMatcherOptions, judgedMatcher } from './judged-matcher';
 export {
+  closestItem,
   exactMatcher,
   fuzzyMatcher,
   type ItemMatch,
@@ -20,6 +28,7 @@ export {
 } from './matching';
 export { normalizeText } from './normalize';
 export { Profile } from './profile';
+export { parseProfileBlock } from './profile-block';
 export { type ProfileF1Options, type ProfileScore, profileF1, profileF1Sync } from './profile-f1';
 export {
   type InputOf,

@@ -54,6 +54,11 @@ export class Profile<S extends SlotMap = SlotMap> {
     return this.#bySlot.get(slot) ?? noItems;
   }
 
+  /** What is known in these slots. */
+  pick(slots: readonly string[]): Profile<S> {
+    return new Profile(this.schema, new Map(slots.map((slot) => [slot, this.itemsOf(slot)])), this.version, this);
+  }
+
   /** How many items there are. */
   get size(): number {
     return this.items().length;

@@ -253,7 +253,7 @@ describe('a malformed answer', () => {
     ['json', '{"changes": {}, "reply": "Hi there"}', 'invalid-json', 'Hi there'],
   ] as const)('in %s, %j, is the problem %s and keeps the reply %j and the old profile', async (form, text, code, reply) => {
     const model = scriptedChatModel([text, text], { structuredOutput: form === 'json', chunkSize: 3 });
-    const agent = new PersonalizedAgent({ schema, model, ...fixtures() });
+    const agent = new PersonalizedAgent({ schema, model, repair: false, ...fixtures() });
     await agent.edit('u1', [{ op: 'set', slot: 'occupation', value: 'nurse' }]);
     const problems: string[] = [];
     agent.on('problem', ({ problem }) => problems.push(problem.code));
@@ -303,7 +303,7 @@ describe('the prompt', () => {
 
   it('does not show the model its own broken form', async () => {
     const model = scriptedChatModel(['Just talk', turnText({}, 'Hi')]);
-    const agent = new PersonalizedAgent({ schema, model });
+    const agent = new PersonalizedAgent({ schema, model, repair: false });
     for (const message of ['One', 'Two']) await agent.respond({ userId: 'u1', message });
     expect(model.requests[1]!.messages[2]!.content).toBe(turnText({}, 'Just talk'));
   });

@@ -1,12 +1,10 @@
 import { expect, it } from 'vitest';
-import { z } from 'zod';
-import { PersonalizedAgent, type ProfileStore, type UserRecord } from '../../src/agent/index';
-import { ProfileSchema, slot } from '../../src/profile/index';
-import { scriptedChatModel } from '../../src/testing/index';
+import type { ProfileStore, UserRecord } from '../../src/agent/index';
+import { addingAgent } from './adding-agent';
 
 /** A record as an agent would write it, with whatever else a later version may keep in one. */
 export function recordOf(userId: string, version: number, rest: object = {}): UserRecord {
-  return { userId, version, profileVersion: 0, items: [], turns: [], ...rest };
+  return { userId, id: `record of ${userId}`, version, profileVersion: 0, items: [], turns: [], ...rest };
 }
 
 /** Ids that collide, escape or break something where they are taken for file names, SQL, JSON or C strings. */
@@ -71,20 +69,6 @@ export const unusualIds = [
   `${'x'.repeat(10_000)}2`,
   '長'.repeat(300),
 ];
-
-const schema = ProfileSchema.define({ interests: slot.many(z.string()) });
-
-/** An agent whose model adds one interest a turn, the one that the message names. */
-export function addingAgent(store: ProfileStore): PersonalizedAgent {
-  const model = scriptedChatModel(
-    ({ messages }) => {
-      const value = messages.at(-1)!.content.slice('I like '.length);
-      return JSON.stringify({ changes: [{ op: 'add', slot: 'interests', value, evidence: null }], reply: `Tell me about ${value}.` });
-    },
-    { structuredOutput: true },
-  );
-  return new PersonalizedAgent({ schema, model, store, maxHistory: 10_000 });
-}
 
 /**
  * What every `ProfileStore` does. `open` gives a handle on the same data each time, as another process would have it.

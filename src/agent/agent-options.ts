@@ -1,0 +1,98 @@
+import type { ChatModel } from '../chat/index';
+import { RlpaError } from '../errors';
+import type { ProfileSchema, SlotMap } from '../profile/index';
+import type { Migration } from './migration';
+import { memoryStore, type ProfileStore } from './profile-store';
+import { type AnswerForm, fencedPrompt, type PromptBuilder } from './prompt';
+import { checkBudget, type PromptBudget } from './prompt-budget';
+import type { TurnLimits } from './sessions';
+import { checkPrices, type TokenPrices } from './turn-meter';
+
+export interface PersonalizedAgentOptions<S extends SlotMap = SlotMap> {
+  readonly schema: ProfileSchema<S>;
+  readonly model: ChatModel;
+  /** Default `memoryStore()`. */
+  readonly store?: ProfileStore;
+  /** What the agent is to be; by default a warm and attentive conversation partner. Part of the default prompt. */
+  readonly instruction?: string;
+  /** Default `fencedPrompt({ instruction })`. */
+  readonly prompt?: PromptBuilder;
+  /** The form of the answer; by default JSON where the model has structured output, else text. */
+  readonly form?: AnswerForm;
+  /**
+   * `one-call`, the default: profile and reply come from one call. `after-reply`: a call writes the reply alone, and another one, which the
+   * user does not wait for, infers the profile; `settled` waits for it.
+   */
+  readonly mode?: 'one-call' | 'after-reply';
+  /**
+   * Ask once more where an answer is malformed: for the profile alone where there is a reply. Default true, but for prompts of policies
+   * (`transcriptPrompt`), which write turns and cannot read the question.
+   */
+  readonly repair?: boolean;
+  /** How many earlier turns of a session are kept, shown to the model, and searched for evidence; default 20. */
+  readonly maxHistory?: number;
+  /** Of how many sessions turns are kept, those that were spoken in last; default 20. The profile is from all that ever were. */
+  readonly maxSessions?: number;
+  /** How much of the profile and of the earlier turns goes into a prompt: the most relevant items, the latest turns. */
+  readonly promptBudget?: PromptBudget;
+  /** What the model costs, so that results say what a turn cost. */
+  readonly prices?: TokenPrices;
+  /**
+   * One for each change of the schema that stored values have to follow, oldest first; only ever added to. Values are taken along when a
+   * record is read, and stored with the next write. What the schema refuses then is kept in the history and reported.
+   */
+  readonly migrations?: readonly Migration[];
+  readonly now?: () => Date;
+  readonly generateId?: () => string;
+  /** Ends what runs after replies: for the end of the program. */
+  readonly signal?: AbortSignal;
+}
+
+/** The options with everything settled. */
+export interface AgentSettings<S extends SlotMap = SlotMap> {
+  readonly schema: ProfileSchema<S>;
+  readonly model: ChatModel;
+  readonly store: ProfileStore;
+  readonly prompt: PromptBuilder;
+  readonly form: AnswerForm;
+  readonly mode: 'one-call' | 'after-reply';
+  readonly repair: boolean;
+  readonly limits: TurnLimits;
+  readonly budget: Required<PromptBudget>;
+  readonly prices: TokenPrices | undefined;
+  readonly migrations: readonly Migration[];
+  readonly now: () => Date;
+  readonly generateId: () => string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @throws `invalid-option` */
+export function settle<S extends SlotMap>(options: PersonalizedAgentOptions<S>): AgentSettings<S> {
+  const { model, mode = 'one-call', maxHistory = 20, maxSessions = 20, migrations = [] } = options;
+  const prompt = options.prompt ?? fencedPrompt({ instruction: options.instruction });
+  if (!Number.isInteger(maxHistory) || maxHistory < 0) throw invalid('maxHistory', 'a number of turns', maxHistory);
+  if (!Number.isInteger(maxSessions) || maxSessions < 1) throw invalid('maxSessions', 'a number of sessions, at least 1', maxSessions);
+  if (mode !== 'one-call' && mode !== 'after-reply') throw invalid('mode', '"one-call" or "after-reply"', mode);
+  if (mode === 'after-reply' && prompt.wholeTurnsOnly) throw invalid('mode', '"one-call" with a prompt for policies', mode);
+  if (!migrations.every((migration) => typeof migration === 'function')) throw invalid('migrations', 'a list of functions', migrations);
+  return {
+    schema: options.schema,
+    model,
+    store: options.store ?? memoryStore(),
+    prompt,
+    form: options.form ?? (model.structuredOutput ? 'json' : 'text'),
+    mode,
+    repair: options.repair ?? !prompt.wholeTurnsOnly,
+    limits: { maxHistory, maxSessions },
+    budget: checkBudget(options.promptBudget),
+    prices: checkPrices(options.prices),
+    migrations,
+    now: options.now ?? (() => new Date()),
+    generateId: options.generateId ?? (() => globalThis.crypto.randomUUID()),
+    signal: options.signal,
+  };
+}
+
+function invalid(option: string, expected: string, found: unknown): RlpaError {
+  return new RlpaError('invalid-option', `${option} is ${expected}, found ${found}.`, { option });
+}

@@ -1,0 +1,57 @@
+import { type ProfileSchema, profileItem, type SlotMap, slotItem } from '../profile/index';
+import { definitionOf, type StoredItem, type UserRecord } from './user-record';
+
+/** A value of a profile and where it stood. */
+export interface SlotValue {
+  readonly slot: string;
+  readonly value: unknown;
+}
+
+/**
+ * Takes a value from one version of a schema to the next: the same, under another name, of another type, or as several values. An empty
+ * list says that it does not hold any longer. It is called for current and for past values, and again if a record could not be written.
+ *
+ * @example
+ * const renamed: Migration = ({ slot, value }) => ({ slot: slot === 'job' ? 'occupation' : slot, value });
+ * const split: Migration = (item) =>
+ *   item.slot === 'hobbies' ? String(item.value).split(', ').map((value) => ({ slot: 'interests', value })) : item;
+ */
+export type Migration = (item: SlotValue) => SlotValue | readonly SlotValue[];
+
+/**
+ * A record as the present version of the schema has it: each item goes through the migrations that it has not been through. What a
+ * migration throws leaves the item as it is, and the schema decides whether it takes it.
+ */
+export function migrateRecord<S extends SlotMap>(
+  schema: ProfileSchema<S>,
+  migrations: readonly Migration[],
+  record: UserRecord,
+  now: () => string,
+): UserRecord {
+  if (record.items.every(({ schemaVersion = 0 }) => schemaVersion >= migrations.length)) return record;
+  const at = now();
+  return { ...record, items: record.items.flatMap((item) => migrateItem(schema, migrations, item, at)) };
+}
+
+function migrateItem<S extends SlotMap>(
+  schema: ProfileSchema<S>,
+  migrations: readonly Migration[],
+  item: StoredItem,
+  at: string,
+): StoredItem | StoredItem[] {
+  const steps = migrations.slice(item.schemaVersion ?? 0);
+  if (steps.length === 0) return item;
+  let values: readonly SlotValue[] = [{ slot: item.slot, value: item.value }];
+  try {
+    for (const migrate of steps) values = values.flatMap((value) => migrate(value));
+  } catch {
+    return item;
+  }
+  const { refused: _, ...migrated } = { ...item, schemaVersion: migrations.length };
+  if (values.length === 0) return { ...migrated, validTo: item.validTo ?? at };
+  return values.map(({ slot, value }, index) => {
+    const definition = definitionOf(schema, slot);
+    const moved = definition ? slotItem(definition, value) : profileItem(slot, value);
+    return { ...migrated, ...moved, id: index === 0 ? item.id : `${item.id}.${index + 1}` };
+  });
+}

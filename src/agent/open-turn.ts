@@ -1,0 +1,64 @@
+import type { ChatMessage, ChatRequest } from '../chat/index';
+import type { Profile, SlotDefinition, SlotMap } from '../profile/index';
+import type { AgentSettings } from './agent-options';
+import { allowedBy, type Consent, type SlotFilter, visiblePart } from './consent';
+import type { AnswerForm } from './prompt';
+import { relevantPart, turnsWithin } from './prompt-budget';
+import { turnsOf } from './sessions';
+import { answerJsonSchema } from './structured-answer';
+import type { TurnMeter } from './turn-meter';
+import type { Basis } from './user-ledger';
+import { emptyRecord, profileOf } from './user-record';
+
+/** A message to be answered, or to be learned from. */
+export interface UserTurn {
+  /** The id of the message. */
+  readonly id: string;
+  readonly userId: string;
+  readonly sessionId: string | undefined;
+  readonly message: string;
+  readonly consent: Consent;
+}
+
+/** A turn under way. */
+export interface OpenTurn<S extends SlotMap> extends UserTurn {
+  readonly basis: Basis;
+  /** Without sensitive values for which there is no consent. */
+  readonly profile: Profile<S>;
+  /** The part of it that the model reads, and that its answer is compared with. */
+  readonly shown: Profile<S>;
+  readonly slots: readonly SlotDefinition[];
+  readonly isAllowed: SlotFilter;
+  readonly form: AnswerForm | 'reply';
+  readonly messages: readonly ChatMessage[];
+  readonly meter: TurnMeter;
+}
+
+/** Reads what is known and puts the prompt together. @throws what the prompt builder throws */
+export function openTurn<S extends SlotMap>(settings: AgentSettings<S>, turn: UserTurn, basis: Basis, meter: TurnMeter): OpenTurn<S> {
+  const { schema, budget } = settings;
+  const record = basis.record ?? emptyRecord(turn.userId);
+  const isAllowed = allowedBy(turn.consent);
+  const slots = Object.values<SlotDefinition>(schema.slots).filter(isAllowed);
+  const profile = visiblePart(profileOf(schema, record), isAllowed);
+  const shown = relevantPart(profile, { message: turn.message, stored: record.items, budget: budget.profile });
+  const session = turnsOf(record.turns, turn.sessionId);
+  const place = session.findIndex(({ id }) => id === turn.id);
+  const earlier = place < 0 ? session : session.slice(0, place);
+  const form = settings.mode === 'after-reply' ? 'reply' : settings.form;
+  const messages = settings.prompt({
+    schema,
+    slots,
+    profile: shown,
+    omitted: profile.size - shown.size,
+    turns: turnsWithin(settings.limits.maxHistory > 0 ? earlier.slice(-settings.limits.maxHistory) : [], budget.history),
+    message: turn.message,
+    form,
+  });
+  return { ...turn, basis, profile, shown, slots, isAllowed, form, messages, meter };
+}
+
+/** What the model is asked. */
+export function requestOf<S extends SlotMap>({ messages, form, slots }: OpenTurn<S>): ChatRequest {
+  return { messages, ...(form === 'json' && { jsonSchema: { name: 'profile_turn', schema: answerJsonSchema(slots) } }) };
+}

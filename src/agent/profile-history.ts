@@ -1,0 +1,123 @@
+import { closestItem, type Profile, type ProfileItem, type SlotDefinition, type SlotMap } from '../profile/index';
+import { type Contradiction, definitionOf, type Provenance, type RecordedChange, type StoredItem, type UserRecord } from './user-record';
+
+/** What is noted at values that are new. */
+export interface Recording {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly newId: () => string;
+  readonly provenance: (item: ProfileItem) => Provenance;
+  /** How many migrations the agent has. */
+  readonly schemaVersion: number;
+}
+
+export interface RecordedProfile<S extends SlotMap> {
+  readonly record: UserRecord;
+  readonly changes: readonly RecordedChange<S>[];
+  readonly contradictions: readonly Contradiction<S>[];
+}
+
+/**
+ * Brings the record from one profile to the next. Nothing is deleted: what no longer holds gets its `validTo`. Another spelling of a
+ * known value is no change of the facts, but the latest spelling is kept.
+ */
+export function recordProfile<S extends SlotMap>(
+  record: UserRecord,
+  before: Profile<S>,
+  after: Profile<S>,
+  recording: Recording,
+): RecordedProfile<S> {
+  const touched = after.schema.slotNames.filter((slot) => after.itemsOf(slot) !== before.itemsOf(slot));
+  const items = [...record.items];
+  const places = new Map<string, number[]>(touched.map((slot) => [slot, []]));
+  for (const [place, item] of record.items.entries()) if (item.validTo === undefined) places.get(item.slot)?.push(place);
+  const changes: RecordedChange[] = [];
+  const contradictions: Contradiction[] = [];
+  for (const slot of touched) {
+    const step: SlotStep = {
+      definition: definitionOf(after.schema, slot)!,
+      before: before.itemsOf(slot),
+      after: after.itemsOf(slot),
+      places: places.get(slot)!,
+      items,
+      recording,
+    };
+    if (step.definition.cardinality === 'many') recordList(step, changes);
+    else recordValue(step, changes, contradictions);
+  }
+  return {
+    record: { ...record, profileVersion: after.version, items },
+    changes: changes as RecordedChange<S>[],
+    contradictions: contradictions as Contradiction<S>[],
+  };
+}
+
+interface SlotStep {
+  readonly definition: SlotDefinition;
+  readonly before: readonly ProfileItem[];
+  readonly after: readonly ProfileItem[];
+  /** Where in `items` those of the slot stand that have not ended, also the ones that the schema refuses. */
+  readonly places: readonly number[];
+  /** All of the record's, to be written to. */
+  readonly items: StoredItem[];
+  readonly recording: Recording;
+}
+
+/** A new value, or its end, also ends what the schema refuses in the slot: it must not come back in its place. */
+function recordValue(step: SlotStep, changes: RecordedChange[], contradictions: Contradiction[]): void {
+  const { definition, before, after, places, items, recording } = step;
+  const [old] = before;
+  const [value] = after;
+  const place = places.findLast((at) => items[at]!.key === old?.key) ?? places.at(-1);
+  if (value && value.key === old?.key) {
+    items[place!] = { ...items[place!]!, ...value };
+    return;
+  }
+  for (const at of places) items[at] = { ...items[at]!, validTo: recording.at };
+  const ended = place === undefined ? undefined : items[place]!;
+  if (value) {
+    const added = addItem(step, value, ended?.id);
+    changes.push({ op: 'set', slot: definition.key, value: value.value, ...provenanceOf(added), itemId: added.id });
+    if (old && ended) contradictions.push({ slot: definition.key, before: ended, after: added });
+  } else if (ended) changes.push({ op: 'remove', slot: definition.key, value: old!.value, itemId: ended.id });
+}
+
+function recordList(step: SlotStep, changes: RecordedChange[]): void {
+  const { definition, before, after, places, items, recording } = step;
+  const held = new Set(before.map(({ key }) => key));
+  const wanted = new Map(after.map((item) => [item.key, item]));
+  const gone: StoredItem[] = [];
+  for (const at of places) {
+    const item = items[at]!;
+    const kept = wanted.get(item.key);
+    if (kept && kept.text !== item.text) items[at] = { ...item, ...kept };
+    if (kept || !held.has(item.key)) continue;
+    items[at] = { ...item, validTo: recording.at };
+    gone.push(items[at]);
+  }
+  for (const item of after) {
+    if (held.has(item.key)) continue;
+    const reworded = definition.matching === 'fuzzy' ? (closestItem(gone, item) as StoredItem | undefined) : undefined;
+    const added = addItem(step, item, reworded?.id);
+    changes.push({ op: 'add', slot: definition.key, value: item.value, ...provenanceOf(added), itemId: added.id });
+  }
+  for (const { value, id } of gone) changes.push({ op: 'remove', slot: definition.key, value, itemId: id });
+}
+
+function addItem({ items, recording }: SlotStep, item: ProfileItem, supersedes: string | undefined): StoredItem {
+  const { at, newId, provenance, schemaVersion } = recording;
+  const added: StoredItem = {
+    ...item,
+    ...provenance(item),
+    id: newId(),
+    validFrom: at,
+    ...(supersedes !== undefined && { supersedes }),
+    ...(schemaVersion > 0 && { schemaVersion }),
+  };
+  items.push(added);
+  return added;
+}
+
+function provenanceOf({ source, confidence, evidence }: StoredItem): Provenance {
+  return { source, confidence, ...(evidence && { evidence }) };
+}

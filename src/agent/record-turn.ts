@@ -1,0 +1,78 @@
+import { formatTurn, type Profile, type ProfileItem, type RejectedValue, type SlotDefinition, type SlotMap } from '../profile/index';
+import type { AgentSettings } from './agent-options';
+import type { Answer } from './answer';
+import { visiblePart } from './consent';
+import { findProvenance } from './evidence';
+import type { OpenTurn } from './open-turn';
+import { SpokenMessage } from './own-words';
+import { type RecordedProfile, recordProfile } from './profile-history';
+import { applyProposals } from './proposals';
+import { keptTurns, turnsOf } from './sessions';
+import { screenProposals } from './support';
+import { markRefused, profileOf, type StoredTurn, type UserRecord } from './user-record';
+
+export interface RecordedAnswer<S extends SlotMap> extends RecordedProfile<S> {
+  readonly profile: Profile<S>;
+  readonly rejected: readonly RejectedValue[];
+}
+
+/** What an answer changes, on top of the latest record, which need not be the one that the turn began with. */
+export function recordAnswer<S extends SlotMap>(
+  { schema, generateId, migrations }: AgentSettings<S>,
+  { id, message, sessionId, isAllowed }: OpenTurn<S>,
+  { proposals }: Answer,
+  latest: UserRecord,
+  at: string,
+): RecordedAnswer<S> {
+  const { record, refused: outdated } = markRefused(schema, latest);
+  const before = profileOf(schema, record);
+  const session = turnsOf(record.turns, sessionId);
+  const place = session.findIndex((turn) => turn.id === id);
+  const said = [
+    ...(place < 0 ? session : session.slice(0, place)).map((turn) => ({ id: turn.id, content: turn.message })),
+    { id, content: message },
+  ]
+    .reverse()
+    .map((userMessage) => new SpokenMessage(schema, userMessage));
+  const { supported, refused } = screenProposals(schema, proposals, said);
+  const { profile, rejected, quotes } = applyProposals(before, supported, isAllowed);
+  const recorded = recordProfile(record, before, profile, {
+    at,
+    newId: generateId,
+    provenance: (item: ProfileItem) => findProvenance(item, said, quotes.get(item.key)),
+    schemaVersion: migrations.length,
+  });
+  return { ...recorded, profile, rejected: [...outdated, ...refused, ...rejected] };
+}
+
+/** Adds the turn to the record. */
+export function recordTurn<S extends SlotMap>(
+  settings: AgentSettings<S>,
+  turn: OpenTurn<S>,
+  answer: Answer,
+  { record, profile }: RecordedAnswer<S>,
+  at: string,
+): UserRecord {
+  const { id, sessionId, message, isAllowed } = turn;
+  const stored: StoredTurn = {
+    id,
+    ...(sessionId !== undefined && { sessionId }),
+    at,
+    message,
+    reply: answer.reply,
+    text: keptText(settings, turn, answer, visiblePart(profile, isAllowed)),
+    ...(answer.problem && { malformed: true }),
+  };
+  return { ...record, turns: keptTurns([...record.turns, stored], settings.limits) };
+}
+
+/** The model's own text in the form of a whole turn; where it may hold a sensitive value without consent, what is left of it. */
+function keptText<S extends SlotMap>(
+  settings: AgentSettings<S>,
+  { form, isAllowed }: OpenTurn<S>,
+  { text, reply }: Answer,
+  profile: Profile<S>,
+): string {
+  if (form !== 'reply' && Object.values<SlotDefinition>(profile.schema.slots).every(isAllowed)) return text;
+  return settings.form === 'json' ? JSON.stringify({ changes: [], reply }) : formatTurn(profile, reply);
+}

@@ -1,0 +1,55 @@
+import type { ChatUsage } from '../chat/index';
+import { RlpaError } from '../errors';
+import type { TurnUsage } from './turn';
+
+/** Prices of a model in any currency, for a million tokens. */
+export interface TokenPrices {
+  readonly input: number;
+  readonly output: number;
+}
+
+/** @throws `invalid-option` */
+export function checkPrices(prices: TokenPrices | undefined): TokenPrices | undefined {
+  for (const kind of prices ? (['input', 'output'] as const) : []) {
+    const price = prices![kind];
+    if (!(Number.isFinite(price) && price >= 0)) {
+      throw new RlpaError('invalid-option', `prices.${kind} is the price of a million tokens, found ${price}.`, { option: 'prices' });
+    }
+  }
+  return prices;
+}
+
+/** Counts tokens, money and time of the calls of one turn, from when it is made. */
+export class TurnMeter {
+  readonly #prices: TokenPrices | undefined;
+  readonly #startedAt = performance.now();
+  #usage: ChatUsage = { inputTokens: 0, outputTokens: 0 };
+  #firstTextMs: number | undefined;
+
+  constructor(prices: TokenPrices | undefined) {
+    this.#prices = prices;
+  }
+
+  add({ inputTokens, outputTokens }: ChatUsage): void {
+    this.#usage = { inputTokens: this.#usage.inputTokens + inputTokens, outputTokens: this.#usage.outputTokens + outputTokens };
+  }
+
+  /** Text of the reply can be shown. */
+  showText(): void {
+    this.#firstTextMs ??= this.elapsedMs;
+  }
+
+  get elapsedMs(): number {
+    return performance.now() - this.#startedAt;
+  }
+
+  get firstTextMs(): number | undefined {
+    return this.#firstTextMs;
+  }
+
+  metrics(): TurnUsage {
+    const { inputTokens, outputTokens } = this.#usage;
+    const cost = this.#prices && (inputTokens * this.#prices.input + outputTokens * this.#prices.output) / 1e6;
+    return { usage: this.#usage, ...(cost !== undefined && { cost }), latencyMs: this.elapsedMs };
+  }
+}
