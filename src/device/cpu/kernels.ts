@@ -6,6 +6,8 @@ const contrib = 'com.microsoft';
 const masked = -1e30;
 /** Rows of the head that are turned into logits at a time: keeps [rows, V] within a few megabytes. */
 const headChunkBytes = 8 << 20;
+/** But no fewer than these, however large the vocabulary: each chunk reads the whole head, and a product of few rows waits for memory. */
+const fewestHeadRows = 128;
 
 /** What a kernel gets to write its ONNX nodes with. */
 export interface Lowering {
@@ -253,7 +255,7 @@ function restrict(model: OnnxModel, logits: Name, threshold: Name | undefined): 
 
 /** Calls `build` for row ranges of at most the chunk size and joins each of its results along the rows. */
 function overRowChunks(rows: number, vocabulary: number, build: (start: number, end: number) => void): void {
-  const chunk = Math.max(16, Math.floor(headChunkBytes / (4 * vocabulary)));
+  const chunk = Math.max(fewestHeadRows, Math.floor(headChunkBytes / (4 * vocabulary)));
   for (let start = 0; start < rows; start += chunk) build(start, Math.min(rows, start + chunk));
 }
 
@@ -273,7 +275,8 @@ const headLogProbability: Kernel = ({ model, node, inputs, used }) => {
   const parts: [Name[], Name[], Name[], Name[]] = [[], [], [], []];
   overRowChunks(rows, vocabulary, (start, end) => {
     const count = end - start;
-    const all = model.node('Div', [matmul(model, sliceRows(model, hidden, start, end, rows), weight, { transposeB: true }), temperature]);
+    const h = model.node('Div', [sliceRows(model, hidden, start, end, rows), temperature]);
+    const all = matmul(model, h, weight, { transposeB: true });
     const target = reshape(model, sliceRows(model, targets, start, end, rows), count, 1);
     const chosen = model.node('GatherElements', [all, target], { axis: { int: 1 } });
     const limit = supportThreshold(model, all, node, vocabulary);
@@ -314,8 +317,8 @@ const headLogProbabilityGradient: Kernel = ({ model, node, inputs, used }) => {
     const count = end - start;
     const rowsOf = (name: Name) => sliceRows(model, name, start, end, rows);
     const column = (name: Name) => reshape(model, rowsOf(name), count, 1);
-    const h = rowsOf(hidden);
-    const all = model.node('Div', [matmul(model, h, weight, { transposeB: true }), temperature]);
+    const h = model.node('Div', [rowsOf(hidden), temperature]);
+    const all = matmul(model, h, weight, { transposeB: true });
     const logits = limited ? restrict(model, all, column(thresholds)) : all;
     const z = model.node('Sub', [logits, column(normalizers)]);
     const p = model.node('Exp', [z]);
@@ -337,7 +340,7 @@ const headLogProbabilityGradient: Kernel = ({ model, node, inputs, used }) => {
     const toLogits = model.node('ScatterElements', [finite, target, a], { axis: { int: 1 }, reduction: 'add' });
     if (used[0]) hiddenParts.push(model.node('Div', [matmul(model, toLogits, weight), temperature]));
     if (used[1]) {
-      const part = model.node('Div', [matmul(model, toLogits, h, { transposeA: true }), temperature]);
+      const part = matmul(model, toLogits, h, { transposeA: true });
       weightSum = weightSum ? model.node('Add', [weightSum, part]) : part;
     }
   });
@@ -348,7 +351,7 @@ const sampleHead: Kernel = ({ model, node, inputs, used }) => {
   const [hidden, weight, uniform, temperature] = inputs as [Name, Name, Name, Name];
   const rows = shapeOf(node.inputs[0])[0]!;
   const vocabulary = shapeOf(node.inputs[1])[0]!;
-  const all = model.node('Div', [matmul(model, hidden, weight, { transposeB: true }), temperature]);
+  const all = matmul(model, model.node('Div', [hidden, temperature]), weight, { transposeB: true });
   const logits = restrict(model, all, supportThreshold(model, all, node, vocabulary));
   let token: Name;
   if (node.attributes.greedy) {
