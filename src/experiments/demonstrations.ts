@@ -1,6 +1,6 @@
 import type { DialogueEnvironment, DialogueState } from '../environment/index';
 import { statements, words } from '../language/index';
-import { formatTurn, type ProfileItem, type SlotDefinition } from '../profile/index';
+import { formatTurn, type ProfileItem } from '../profile/index';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import type { SFTExample } from '../training/index';

@@ -6,7 +6,7 @@ import type { ExperimentOptions } from './experiment';
 import type { Setting } from './setting';
 import { generateShortPersonas } from './short-profiles';
 
-/** Who is trained with, and who is kept for measuring: no combination of generated values is in both, and no recorded dialogue. */
+/** Who is trained with, and who is kept for measuring: no profile is in both, and no recorded dialogue. */
 export interface People {
   readonly training: readonly Persona[];
   readonly heldOut: readonly Persona[];
@@ -29,13 +29,19 @@ export async function findPeople(options: {
   // Combinations of values never meet in the two halves; single values do: a model this small can only read words that it has met.
   const unseenValues = profile === 'short' ? 0 : undefined;
   const heldOut = generate({ count: evalUsers, seed, split: 'held-out', unseenValues });
-  const kept = new Set(heldOut.map(combination));
-  const training = generate({ count: users, seed, split: 'train', unseenValues }).filter((persona) => !kept.has(combination(persona)));
-  return { training, heldOut };
+  return { training: without(heldOut, generate({ count: users, seed, split: 'train', unseenValues })), heldOut };
 }
 
-function combination({ profile }: Persona): string {
-  return JSON.stringify(profile.toJSON());
+/** Those who have another profile than any of the held-out people. */
+function without(heldOut: readonly Persona[], people: readonly Persona[]): Persona[] {
+  const profileOf = ({ profile }: Persona) =>
+    profile
+      .items()
+      .map(({ key }) => key)
+      .sort()
+      .join('\n');
+  const kept = new Set(heldOut.map(profileOf));
+  return people.filter((persona) => !kept.has(profileOf(persona)));
 }
 
 async function readDialogues(path: string): Promise<readonly RecordedDialogue[]> {
@@ -61,8 +67,7 @@ function recordedPeople(
   const count = Math.max(1, Math.round(order.length * heldOutShare));
   if (order.length < 2)
     throw new RlpaError('invalid-file', `Recorded dialogues: expected at least 2, one of them to measure with, found ${order.length}.`);
-  return {
-    training: recordedPersonas(order.slice(count)).slice(0, users),
-    heldOut: recordedPersonas(order.slice(0, count)).slice(0, evalUsers),
-  };
+  const heldOut = recordedPersonas(order.slice(0, count));
+  // The data gives some personas to speakers of several dialogues.
+  return { training: without(heldOut, recordedPersonas(order.slice(count))).slice(0, users), heldOut: heldOut.slice(0, evalUsers) };
 }

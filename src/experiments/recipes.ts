@@ -81,10 +81,10 @@ export const warmStarts = {
     intermediateSize: 256,
     layers: 2,
     heads: 4,
-    kvHeads: 2,
+    kvHeads: 4,
     maxPositions: 8192,
     vocabularySize: 2560,
-    exercises: { count: 12_000, learningRate: 6e-3 },
-    demonstrations: { count: 3000, learningRate: 3e-3 },
+    exercises: { count: 24_000, learningRate: 4e-3 },
+    demonstrations: { count: 3000, learningRate: 2e-3 },
   },
 } as const satisfies Record<string, WarmStart>;

@@ -1,6 +1,7 @@
 import { cpuDevice } from '../device/cpu/index';
 import type { DialogueEnvironment } from '../environment/index';
 import { LocalPolicy } from '../policy/index';
+import type { ProfileSchema, SlotDefinition } from '../profile/index';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import { type SFTExample, SFTTrainer } from '../training/index';
@@ -8,6 +9,7 @@ import { type ModelConfig, parseModelConfig } from '../transformer/index';
 import { demonstrate } from './demonstrations';
 import { exercises } from './exercises';
 import type { ExperimentProgress } from './experiment';
+import { inventPeople } from './invented-people';
 import type { WarmStart } from './recipes';
 import type { Setting } from './setting';
 import { tinyTokenizer } from './tiny-tokenizer';
@@ -31,9 +33,13 @@ export interface WarmStartOptions {
 export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy> {
   const { setting, environment, personas, plan, seed, maxNewTokens, signal, onProgress } = options;
   const { schema, instruction } = environment;
-  const lessons = exercises({ schema, instruction, personas, count: plan.exercises.count, seed });
+  const { count } = plan.exercises;
+  const open = openSlot(schema);
+  const students = open ? inventPeople({ schema, slot: open.key, wordsOf: personas, count, seed }) : personas;
+  const lessons = exercises({ schema, instruction, personas: students, count, seed });
   const demonstrations = await demonstrate({ environment, personas, count: plan.demonstrations.count, seed, signal });
-  const texts = [...lessons, ...demonstrations].flatMap(({ messages }) => messages.map(({ content }) => content));
+  // random words are not what the vocabulary is to be good at
+  const texts = (open ? demonstrations : [...lessons, ...demonstrations]).flatMap(({ messages }) => messages.map(({ content }) => content));
   const tokenizer = tinyTokenizer(schema, texts, plan.vocabularySize);
   onProgress?.({ phase: 'tokenizer', done: 1, total: 1, unit: 'tokenizers' });
 
@@ -61,6 +67,11 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
     await policy.dispose();
     throw error;
   }
+}
+
+/** Where recorded people's sentences go: they fit no other slot. */
+function openSlot(schema: ProfileSchema): SlotDefinition | undefined {
+  return Object.values<SlotDefinition>(schema.slots).find(({ open }) => open);
 }
 
 const batchSize = 16;

@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { demonstrate } from '../../src/experiments/demonstrations';
 import { demonstrationEnvironment } from '../../src/experiments/environments';
 import { exercises } from '../../src/experiments/exercises';
+import { inventPeople } from '../../src/experiments/invented-people';
 import { findPeople } from '../../src/experiments/people';
 import { schemaOf, tinySettings } from '../../src/experiments/setting';
 import { tinyTokenizer } from '../../src/experiments/tiny-tokenizer';
 import { parseTurn } from '../../src/profile/index';
+import { factsSchema, type Persona } from '../../src/simulation/index';
 import { describeWithShared, sharedPath } from '../shared';
 
 const setting = tinySettings.generated;
@@ -67,14 +69,50 @@ describe('the people of an experiment', () => {
 });
 
 describeWithShared('recorded people', 'data/synthetic-persona-chat/valid.csv', () => {
-  it('are divided by dialogue: 900 to train with, both speakers of the other 100 to measure with', async () => {
+  it('are divided by dialogue: both speakers of 100 are measured with, and 900 are there to train with', async () => {
     const csv = sharedPath('data/synthetic-persona-chat/valid.csv');
     const recorded = await findPeople({ people: { csv }, profile: 'facts', seed: 1, users: 9999, evalUsers: 9999 });
-    expect(recorded.training).toHaveLength(1800);
     expect(recorded.heldOut).toHaveLength(200);
     const dialogueOf = (id: string) => id.split('/')[0];
+    expect(new Set(recorded.heldOut.map(({ id }) => dialogueOf(id))).size).toBe(100);
     const trained = new Set(recorded.training.map(({ id }) => dialogueOf(id)));
     for (const { id } of recorded.heldOut) expect(trained.has(dialogueOf(id))).toBe(false);
+  });
+
+  it('are left out of the training where they have the persona of somebody who is measured with', async () => {
+    const csv = sharedPath('data/synthetic-persona-chat/valid.csv');
+    const recorded = await findPeople({ people: { csv }, profile: 'facts', seed: 1, users: 9999, evalUsers: 9999 });
+    const factsOf = ({ profile }: Persona) =>
+      JSON.stringify(
+        profile
+          .items()
+          .map(({ key }) => key)
+          .sort(),
+      );
+    const measured = new Set(recorded.heldOut.map(factsOf));
+    expect(recorded.training.filter((persona) => measured.has(factsOf(persona)))).toEqual([]);
+    // 541 different personas have the 2,000 speakers of this file
+    expect(recorded.training.length).toBeGreaterThan(1000);
+  });
+
+  it('lend their words to invented people, of whom nothing can be learnt but to copy', async () => {
+    const csv = sharedPath('data/synthetic-persona-chat/valid.csv');
+    const recorded = await findPeople({ people: { csv }, profile: 'facts', seed: 1, users: 200, evalUsers: 10 });
+    const invented = inventPeople({ schema: factsSchema, slot: 'facts', wordsOf: recorded.training, count: 100, seed: 1 });
+    const real = new Set(recorded.training.flatMap(({ profile }) => profile.items().map(({ key }) => key)));
+    const facts = invented.flatMap(({ profile }) => profile.items().map(({ key }) => key));
+    expect(new Set(facts).size).toBe(facts.length);
+    expect(facts.filter((fact) => real.has(fact))).toEqual([]);
+    // said as they stand, so that the answer's lines are words of the message
+    const lessons = exercises({ schema: factsSchema, instruction: '', personas: invented, count: 50, seed: 1 });
+    for (const { messages } of lessons) {
+      const noted = parseTurn(factsSchema, messages.at(-1)!.content);
+      const said = messages
+        .filter(({ role }) => role === 'user')
+        .map(({ content }) => content)
+        .join(' ');
+      for (const { text } of noted.profile!.items()) expect(said).toContain(text);
+    }
   });
 
   it('are shown with notes in their own words', async () => {
