@@ -15,6 +15,11 @@ export function positiveNumber(text: string): number {
   return checked(text, (value) => Number.isFinite(value) && value > 0, 'Expected a number above 0.');
 }
 
+/** Up to the 24 days that a timer takes. */
+export function seconds(text: string): number {
+  return checked(text, (value) => value > 0 && value < 2 ** 31 / 1000, 'Expected a number of seconds above 0.');
+}
+
 export function nonNegativeNumber(text: string): number {
   return checked(text, (value) => Number.isFinite(value) && value >= 0, 'Expected a number, 0 or above.');
 }

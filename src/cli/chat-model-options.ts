@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
-import { type ChatModel, openAIChat } from '../chat/index';
-import { httpUrl, positiveInteger } from './arguments';
+import { type OpenAIChatModel, openAIChat } from '../chat/index';
+import { httpUrl, positiveInteger, seconds } from './arguments';
 import type { Terminal } from './terminal';
 import { UsageError } from './usage-error';
 
@@ -11,6 +11,7 @@ export interface HelperFlags {
   readonly judgeModel?: string;
   readonly judgeBaseUrl?: string;
   readonly concurrency: number;
+  readonly requestTimeout: number;
 }
 
 export function addHelperOptions(command: Command): Command {
@@ -20,20 +21,26 @@ export function addHelperOptions(command: Command): Command {
     .option('--user-base-url <url>', 'its OpenAI-compatible server (default: $OPENAI_BASE_URL)', httpUrl)
     .option('--judge-model <name>', 'let this chat model judge the replies (default: transparent rules)')
     .option('--judge-base-url <url>', 'its OpenAI-compatible server (default: $OPENAI_BASE_URL)', httpUrl)
-    .addOption(concurrencyOption());
+    .addOption(concurrencyOption())
+    .addOption(requestTimeoutOption());
 }
 
 export function concurrencyOption(): Option {
   return new Option('--concurrency <n>', 'most requests open at each chat model').argParser(positiveInteger).default(8);
 }
 
+function requestTimeoutOption(): Option {
+  const text = 'how long each request may take, repeating it included; then its turn goes without a verdict, or its dialogue ends';
+  return new Option('--request-timeout <seconds>', text).argParser(seconds).default(60);
+}
+
 export function helpersFromFlags(
-  { userModel, userBaseUrl, judgeModel, judgeBaseUrl, concurrency }: HelperFlags,
+  { userModel, userBaseUrl, judgeModel, judgeBaseUrl, ...limits }: HelperFlags,
   terminal: Terminal,
-): { readonly userModel?: ChatModel; readonly judgeModel?: ChatModel } {
+): { readonly userModel?: OpenAIChatModel; readonly judgeModel?: OpenAIChatModel } {
   return {
-    userModel: chatModelFromFlags({ model: userModel, baseUrl: userBaseUrl, flag: '--user-model', concurrency }, terminal),
-    judgeModel: chatModelFromFlags({ model: judgeModel, baseUrl: judgeBaseUrl, flag: '--judge-model', concurrency }, terminal),
+    userModel: chatModelFromFlags({ model: userModel, baseUrl: userBaseUrl, flag: '--user-model', ...limits }, terminal),
+    judgeModel: chatModelFromFlags({ model: judgeModel, baseUrl: judgeBaseUrl, flag: '--judge-model', ...limits }, terminal),
   };
 }
 
@@ -44,20 +51,27 @@ export function helpersFromFlags(
  * @param named.flag the flag that names the model, for messages
  */
 export function chatModelFromFlags(
-  named: { readonly model?: string; readonly baseUrl?: string; readonly flag: string; readonly concurrency?: number },
+  named: {
+    readonly model?: string;
+    readonly baseUrl?: string;
+    readonly flag: string;
+    readonly concurrency?: number;
+    readonly requestTimeout?: number;
+  },
   { env }: Terminal,
-): ChatModel | undefined {
-  const { model, baseUrl, flag, concurrency } = named;
+): OpenAIChatModel | undefined {
+  const { model, baseUrl, flag, concurrency, requestTimeout } = named;
+  const limits = { concurrency, timeoutMs: requestTimeout && 1000 * requestTimeout };
   const baseUrlFlag = flag.replace('model', 'base-url');
   if (model === undefined) {
     if (baseUrl !== undefined) throw new UsageError(`${baseUrlFlag} needs ${flag} NAME: the model to ask for at that address.`);
     return undefined;
   }
-  if (baseUrl !== undefined) return openAIChat({ model, baseURL: baseUrl, apiKey: env.RLPA_API_KEY, concurrency });
+  if (baseUrl !== undefined) return openAIChat({ model, baseURL: baseUrl, apiKey: env.RLPA_API_KEY, ...limits });
   if (!env.OPENAI_API_KEY && !env.OPENAI_BASE_URL) {
     throw new UsageError(`${flag} ${model} needs OPENAI_API_KEY in the environment, or ${baseUrlFlag} URL of an OpenAI-compatible server.`);
   }
-  return openAIChat({ model, baseURL: env.OPENAI_BASE_URL, apiKey: env.OPENAI_API_KEY, concurrency });
+  return openAIChat({ model, baseURL: env.OPENAI_BASE_URL, apiKey: env.OPENAI_API_KEY, ...limits });
 }
 
 /** For the help of every command that takes a chat model. */

@@ -43,12 +43,13 @@ async function demo(flags: DemoFlags, context: CommandContext): Promise<void> {
     reward: 'both',
     signal,
     onProgress: (event) => display.update(event),
+    onWarning: (message) => display.note(message),
   };
   const startedAt = performance.now();
   try {
     const result = await context.runExperiment(options);
     display.stop();
-    printOutcome(experimentOutcome('demo', options, result, (performance.now() - startedAt) / 1000), context, flags);
+    printOutcome(experimentOutcome('demo', options, result, {}, (performance.now() - startedAt) / 1000), context, flags);
   } finally {
     display.stop();
   }

@@ -1,8 +1,10 @@
 import { Command } from 'commander';
+import type { OpenAIChatModel } from '../chat/index';
 import type { EvaluationOptions } from '../experiments/index';
 import { existingFolder, httpUrl, positiveInteger } from './arguments';
 import { addHelperOptions, apiKeyHelp, chatModelFromFlags, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
+import { modelUse } from './model-use';
 import { progressDisplay } from './progress';
 import { evaluationOutcome, printOutcome } from './results';
 import { addOutputOptions, addPeopleOptions, seedOption, turnsOption } from './shared-options';
@@ -48,29 +50,31 @@ async function evaluateSubject(flags: EvalFlags, context: CommandContext): Promi
   const { terminal, signal } = context;
   const display = progressDisplay(terminal, flags);
   const startedAt = performance.now();
+  const policy = chatModelFromFlags({ ...flags, flag: '--model' }, terminal);
+  const { userModel: user, judgeModel: judge } = helpersFromFlags(flags, terminal);
   try {
     const report = await context.runEvaluation({
-      subject: subjectFromFlags(flags, context),
+      subject: subjectOf(flags.policy, policy),
       people: flags.dialogues ? { csv: flags.dialogues } : 'generated',
       seed: flags.seed,
       evalUsers: flags.users,
       turns: flags.turns,
-      ...helpersFromFlags(flags, terminal),
+      userModel: user,
+      judgeModel: judge,
       signal,
       onProgress: (event) => display.update(event),
     });
     display.stop();
-    printOutcome(evaluationOutcome(report, (performance.now() - startedAt) / 1000), context, flags);
+    const seconds = (performance.now() - startedAt) / 1000;
+    printOutcome(evaluationOutcome(report, modelUse({ user, judge, policy }), seconds), context, flags);
   } finally {
     display.stop();
   }
 }
 
 /** The policy folder or the chat model that the flags name: exactly one. */
-function subjectFromFlags({ policy, model, baseUrl, concurrency }: EvalFlags, { terminal }: CommandContext): EvaluationOptions['subject'] {
-  const chatModel = chatModelFromFlags({ model, baseUrl, flag: '--model', concurrency }, terminal);
-  if ((policy === undefined) === (chatModel === undefined)) {
-    throw new UsageError('Say who is measured: either --policy FOLDER or --model NAME.');
-  }
-  return policy === undefined ? { chatModel: chatModel! } : { policyFolder: policy };
+function subjectOf(policyFolder: string | undefined, chatModel: OpenAIChatModel | undefined): EvaluationOptions['subject'] {
+  if (policyFolder !== undefined && chatModel === undefined) return { policyFolder };
+  if (policyFolder === undefined && chatModel !== undefined) return { chatModel };
+  throw new UsageError('Say who is measured: either --policy FOLDER or --model NAME.');
 }

@@ -8,9 +8,13 @@ export interface ProgressDisplay {
   update(event: ExperimentProgress): void;
   /** A line beside the progress: something that a person should know. */
   note(text: string): void;
+  /** The same of what must be told, also when progress is not asked for. */
+  say(text: string): void;
   /** Leaves the terminal as it was found. */
   stop(): void;
 }
+
+type Display = Omit<ProgressDisplay, 'say'>;
 
 export interface ProgressOptions {
   readonly json?: boolean;
@@ -21,9 +25,8 @@ export interface ProgressOptions {
 
 /** A bar on a terminal, an occasional line elsewhere, JSON lines for machines, nothing if quiet. */
 export function progressDisplay(terminal: Terminal, { json, quiet, now = () => performance.now() }: ProgressOptions): ProgressDisplay {
-  if (quiet) return { update: () => {}, note: () => {}, stop: () => {} };
-  if (json) return jsonLines(terminal);
-  return terminal.stderr.isTTY ? bars(terminal, now) : lines(terminal, now);
+  const display = json ? jsonLines(terminal) : terminal.stderr.isTTY ? bars(terminal, now) : lines(terminal, now);
+  return { ...(quiet ? { update: () => {}, note: () => {}, stop: () => {} } : display), say: display.note };
 }
 
 /** As people read it: the phase's name in front of a bar. */
@@ -34,9 +37,10 @@ export const phaseTitles: Readonly<Record<ExperimentProgress['phase'], string>> 
   ppo: 'PPO',
   'evaluate-after': 'Evaluating after',
   chat: 'Talking to the agent',
+  evaluate: 'Evaluating',
 };
 
-function jsonLines(terminal: Terminal): ProgressDisplay {
+function jsonLines(terminal: Terminal): Display {
   const print = (value: object) => printLine(terminal.stderr, JSON.stringify(value));
   return { update: print, note: (text) => print({ note: text }), stop: () => {} };
 }
@@ -44,7 +48,7 @@ function jsonLines(terminal: Terminal): ProgressDisplay {
 const lineEveryMs = 10_000;
 
 /** The first and the last event of each phase, and one every ten seconds between. */
-function lines(terminal: Terminal, now: () => number): ProgressDisplay {
+function lines(terminal: Terminal, now: () => number): Display {
   let phase: string | undefined;
   let meter: PaceMeter;
   let printedAt = 0;
@@ -68,7 +72,7 @@ function lines(terminal: Terminal, now: () => number): ProgressDisplay {
 }
 
 /** One bar for each phase; finished ones stay above. */
-function bars(terminal: Terminal, now: () => number): ProgressDisplay {
+function bars(terminal: Terminal, now: () => number): Display {
   let phase: string | undefined;
   let meter: PaceMeter;
   let bar: cliProgress.SingleBar | undefined;

@@ -6,8 +6,9 @@ import {
   type ReportTable,
   reportTable,
 } from '../evaluation/index';
-import type { AgentTurnRecord, ExperimentOptions, ExperimentResult, RewardMode } from '../experiments/index';
+import type { AgentTurnRecord, ExperimentOptions, ExperimentResult, RewardMode, TrainingTotals } from '../experiments/index';
 import type { CommandContext, OutputFlags } from './context';
+import { describeModelUse, type ModelUse } from './model-use';
 import { describeDuration } from './pace';
 import { renderTable } from './table';
 import { painter, printLine } from './terminal';
@@ -18,6 +19,9 @@ export interface Outcome {
   readonly title: string;
   readonly table: ReportTable;
   readonly reports: Readonly<Record<string, EvaluationReport>>;
+  /** What happened in training, by its name in the text. */
+  readonly trainings?: Readonly<Record<string, TrainingTotals>>;
+  readonly models: ModelUse;
   readonly agentTurns?: readonly AgentTurnRecord[];
   readonly policyFolder?: string;
   readonly seconds: number;
@@ -27,13 +31,21 @@ interface ExperimentJson extends ExperimentResult {
   readonly difference: EvaluationComparison;
 }
 
-export function experimentOutcome(command: string, options: ExperimentOptions, result: ExperimentResult, seconds: number): Outcome {
-  const { before, after } = result;
+export function experimentOutcome(
+  command: string,
+  options: ExperimentOptions,
+  result: ExperimentResult,
+  models: ModelUse,
+  seconds: number,
+): Outcome {
+  const { before, after, training } = result;
   return {
-    json: { command, ...settings(options), ...experimentJson(result), seconds },
+    json: { command, ...settings(options), ...experimentJson(result), models, seconds },
     title: `${after.users} held-out users, value ± standard error`,
     table: beforeAfterTable(before, after),
     reports: { before, after },
+    trainings: { training },
+    models,
     agentTurns: result.agentTurns,
     policyFolder: result.policyFolder,
     seconds,
@@ -41,27 +53,39 @@ export function experimentOutcome(command: string, options: ExperimentOptions, r
 }
 
 /** The three-way ablation as one table. One seed gives all three the same warm start; the table shows how it measured before the last. */
-export function ablationOutcome(options: ExperimentOptions, results: Record<RewardMode, ExperimentResult>, seconds: number): Outcome {
+export function ablationOutcome(
+  options: ExperimentOptions,
+  results: Record<RewardMode, ExperimentResult>,
+  models: ModelUse,
+  seconds: number,
+): Outcome {
   const { profile, response, both } = results;
   const reports = { before: both.before, profile: profile.after, response: response.after, both: both.after };
   const table = reportTable(reports);
   const ablation = Object.fromEntries(Object.entries(results).map(([reward, result]) => [reward, experimentJson(result)]));
   const { reward: _, ...rest } = settings(options);
   return {
-    json: { command: 'train', ...rest, ablation, table, seconds },
+    json: { command: 'train', ...rest, ablation, table, models, seconds },
     title: `Ablation of the reward: ${both.after.users} held-out users, value ± standard error`,
     table,
     reports,
+    trainings: {
+      'training for profile': profile.training,
+      'training for response': response.training,
+      'training for both': both.training,
+    },
+    models,
     seconds,
   };
 }
 
-export function evaluationOutcome(report: EvaluationReport, seconds: number): Outcome {
+export function evaluationOutcome(report: EvaluationReport, models: ModelUse, seconds: number): Outcome {
   return {
-    json: { command: 'eval', ...report, seconds },
+    json: { command: 'eval', ...report, models, seconds },
     title: `${report.users} users, value ± standard error`,
     table: reportTable({ [report.policy]: report }),
     reports: { [report.policy]: report },
+    models,
     seconds,
   };
 }
@@ -79,6 +103,10 @@ export function printOutcome(outcome: Outcome, { terminal }: CommandContext, fla
   for (const [name, report] of Object.entries(outcome.reports)) {
     for (const note of caveats(report)) printLine(stdout, `${name}: ${note}`);
   }
+  for (const [name, totals] of Object.entries(outcome.trainings ?? {})) {
+    for (const note of trainingCaveats(totals)) printLine(stdout, `${name}: ${note}`);
+  }
+  for (const line of describeModelUse(outcome.models)) printLine(stdout, line);
   for (const turn of outcome.agentTurns ?? []) {
     printLine(stdout, `\n${paint('dim', 'user ')} ${turn.message}\n${paint('dim', 'agent')} ${turn.reply}`);
     printLine(stdout, paint('dim', `      knows ${describeProfile(turn.profile)}`));
@@ -93,9 +121,21 @@ function caveats(report: EvaluationReport): string[] {
   const notes: string[] = [];
   if (report.unjudged > 0) notes.push(`${report.unjudged} replies could not be judged and are left out of AL.`);
   if (report.truncatedRate > 0) notes.push(`${(100 * report.truncatedRate).toFixed(1)} % of outputs were cut off by the token limit.`);
+  if (report.tooLong > 0) notes.push(`${report.tooLong} dialogues grew longer than the policy can read and ended early.`);
   const [first] = report.failures;
   if (first) notes.push(`${report.failures.length} dialogues broke off, the first with: ${first.failure}`);
   return notes;
+}
+
+function trainingCaveats(totals: TrainingTotals): string[] {
+  const { iterations, episodes, failedEpisodes, tooLongEpisodes, turns, unjudgedTurns, skippedIterations } = totals;
+  const notes: [count: number, note: string][] = [
+    [unjudgedTurns, `${unjudgedTurns} of ${turns} turns had no verdict and were masked.`],
+    [failedEpisodes, `${failedEpisodes} of ${episodes} dialogues broke off; the turns before were used.`],
+    [tooLongEpisodes, `${tooLongEpisodes} of ${episodes} dialogues grew longer than the policy can read and ended there.`],
+    [skippedIterations, `${skippedIterations} of ${iterations} iterations changed nothing: all advantages were equal.`],
+  ];
+  return notes.filter(([count]) => count > 0).map(([, note]) => note);
 }
 
 /** @example describeProfile({ occupation: 'nurse', interests: ['hiking', 'jazz'] }); // 'occupation: nurse · interests: hiking, jazz' */

@@ -5,18 +5,17 @@ import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardM
 import { nonNegativeNumber, policyName, positiveInteger, positiveNumber } from './arguments';
 import { addHelperOptions, apiKeyHelp, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
+import { describeModelUse, modelUse } from './model-use';
 import { type ProgressDisplay, progressDisplay } from './progress';
-import { ablationOutcome, experimentOutcome, printOutcome } from './results';
+import { ablationOutcome, experimentOutcome, type Outcome, printOutcome } from './results';
 import { resumeCommand } from './resume-advice';
 import { addOutputOptions, addPeopleOptions, seedOption, turnsOption } from './shared-options';
-import { printLine } from './terminal';
 import { UsageError } from './usage-error';
 
 interface TrainFlags extends HelperFlags, OutputFlags {
   readonly dialogues?: string;
   readonly policy: string;
   readonly lora?: number;
-  readonly device: 'cpu';
   readonly users?: number;
   readonly evalUsers?: number;
   readonly reward: RewardMode;
@@ -47,8 +46,7 @@ export function trainCommand(context: CommandContext): Command {
     .description('Train a policy to know its users and to answer them well, and measure it before and after on users it never met.')
     .optionsGroup('Policy:')
     .option('--policy <folder>', 'Hugging Face folder of a Qwen2 or Llama model, or "tiny" for the embedded one', policyName, 'tiny')
-    .option('--lora <rank>', 'train low-rank adapters of this rank instead of all weights', positiveInteger)
-    .addOption(new Option('--device <name>', 'where to compute').choices(['cpu']).default('cpu'));
+    .option('--lora <rank>', 'train low-rank adapters of this rank instead of all weights', positiveInteger);
   addPeopleOptions(command)
     .option('--users <n>', "different people to train with (default: the recipe's)", positiveInteger)
     .option('--eval-users <n>', "held-out people to measure with (default: the recipe's)", positiveInteger)
@@ -77,46 +75,52 @@ export function trainCommand(context: CommandContext): Command {
 async function train(flags: TrainFlags, context: CommandContext): Promise<void> {
   checkOutFolder(flags);
   const display = progressDisplay(context.terminal, flags);
-  const options = experimentOptions(flags, context, display);
+  const { userModel, judgeModel } = helpersFromFlags(flags, context.terminal);
+  let kept: { iteration: number; location: string } | undefined;
+  const options: ExperimentOptions = {
+    ...experimentOptions(flags, context, display),
+    userModel,
+    judgeModel,
+    onCheckpoint(checkpoint) {
+      kept = checkpoint;
+    },
+  };
   if (!flags.out) display.note('Nothing will be kept: use --out FOLDER to save the policy and its checkpoints.');
   const startedAt = performance.now();
-  const seconds = () => (performance.now() - startedAt) / 1000;
-  if (!flags.ablation) {
-    const result = await runKeeping(options, context, display);
-    return printOutcome(experimentOutcome('train', options, result, seconds()), context, flags);
-  }
-  const results: Partial<Record<RewardMode, ExperimentResult>> = {};
-  for (const reward of rewardModes) {
-    display.note(`Reward: ${reward}`);
-    results[reward] = await runKeeping({ ...options, reward, outDir: flags.out && join(flags.out, reward) }, context, display);
-  }
-  printOutcome(ablationOutcome(options, results as Record<RewardMode, ExperimentResult>, seconds()), context, flags);
-}
-
-/** Runs one experiment; if it is stopped or fails, says what was kept of it and how to go on. */
-async function runKeeping(options: ExperimentOptions, context: CommandContext, display: ProgressDisplay): Promise<ExperimentResult> {
-  let kept: { iteration: number; location: string } | undefined;
   try {
-    return await context.runExperiment({
-      ...options,
-      onCheckpoint(checkpoint) {
-        kept = checkpoint;
-      },
-    });
+    const outcome = flags.ablation ? await ablate(options, context, display) : await trainOnce(options, context);
+    display.stop();
+    const models = modelUse({ user: userModel, judge: judgeModel });
+    printOutcome(outcome({ models, seconds: (performance.now() - startedAt) / 1000 }), context, flags);
   } catch (error) {
     display.stop();
-    if (kept) {
-      const { stderr } = context.terminal;
-      printLine(stderr, `Kept the checkpoint after iteration ${kept.iteration}: ${kept.location}`);
-      printLine(stderr, `Go on with it: ${resumeCommand(context.argv)}`);
-    }
+    for (const line of describeModelUse(modelUse({ user: userModel, judge: judgeModel }))) display.say(line);
+    if (kept) display.say(`Kept the checkpoint after iteration ${kept.iteration}: ${kept.location}`);
+    if (kept || (flags.out && isUsed(flags.out))) display.say(`Go on with the run: ${resumeCommand(context.argv)}`);
     throw error;
-  } finally {
-    display.stop();
   }
 }
 
-function experimentOptions(flags: TrainFlags, { terminal, signal }: CommandContext, display: ProgressDisplay): ExperimentOptions {
+/** The last parts of an outcome are known when all is done. */
+type OutcomeOf = (rest: Pick<Outcome, 'models' | 'seconds'>) => Outcome;
+
+async function trainOnce(options: ExperimentOptions, context: CommandContext): Promise<OutcomeOf> {
+  const result = await context.runExperiment(options);
+  return ({ models, seconds }) => experimentOutcome('train', options, result, models, seconds);
+}
+
+/** One training for each reward. All three share a seed, and a folder that holds one folder for each. */
+async function ablate(options: ExperimentOptions, context: CommandContext, display: ProgressDisplay): Promise<OutcomeOf> {
+  const results: Partial<Record<RewardMode, ExperimentResult>> = {};
+  for (const [index, reward] of rewardModes.entries()) {
+    display.stop();
+    display.note(`Training ${index + 1} of ${rewardModes.length}, reward: ${reward}`);
+    results[reward] = await context.runExperiment({ ...options, reward, outDir: options.outDir && join(options.outDir, reward) });
+  }
+  return ({ models, seconds }) => ablationOutcome(options, results as Record<RewardMode, ExperimentResult>, models, seconds);
+}
+
+function experimentOptions(flags: TrainFlags, { signal }: CommandContext, display: ProgressDisplay): ExperimentOptions {
   return {
     people: flags.dialogues ? { csv: flags.dialogues } : 'generated',
     seed: flags.seed,
@@ -130,8 +134,6 @@ function experimentOptions(flags: TrainFlags, { terminal, signal }: CommandConte
     kl: flags.kl,
     policyFolder: flags.policy === 'tiny' ? undefined : flags.policy,
     loraRank: flags.lora,
-    device: flags.device,
-    ...helpersFromFlags(flags, terminal),
     outDir: flags.out,
     resume: flags.resume,
     checkpointEvery: flags.checkpointEvery,
@@ -147,8 +149,11 @@ function checkOutFolder({ out, resume, checkpointEvery }: TrainFlags): void {
     if (checkpointEvery) throw new UsageError('--checkpoint-every needs --out FOLDER: where to write the checkpoints.');
     return;
   }
-  const used = existsSync(out) && readdirSync(out).length > 0;
-  if (used && !resume)
+  if (isUsed(out) && !resume)
     throw new UsageError(`--out ${out} is not empty. Add --resume to go on with the run in it, or choose another folder.`);
-  if (!used && resume) throw new UsageError(`--resume: there is no run in ${out}.`);
+  if (!isUsed(out) && resume) throw new UsageError(`--resume: there is no run in ${out}.`);
+}
+
+function isUsed(folder: string): boolean {
+  return existsSync(folder) && readdirSync(folder).length > 0;
 }

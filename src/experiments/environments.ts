@@ -30,7 +30,7 @@ function userBehaviour({ people, userModel }: Helpers): UserBehaviour {
 }
 
 /** A model's calls have deadlines of their own, which begin when it is their turn: this one ends only a wait that has no end. */
-const modelPatienceMs = 3_600_000;
+const patienceMs = 3_600_000;
 
 function build(
   setting: Setting,
@@ -41,7 +41,7 @@ function build(
   return new DialogueEnvironment({
     schema: schemaOf(setting),
     // the paper's evaluation fixes the first message
-    user: new SimulatedUser({ behaviour, firstMessage: 'Hello', timeoutMs: modelPatienceMs }),
+    user: new SimulatedUser({ behaviour, firstMessage: 'Hello', timeoutMs: patienceMs }),
     reward: new DualReward({
       parts: reward,
       weights: { profile: profileWeight },
@@ -50,6 +50,7 @@ function build(
     maxTurns: turns,
     history: setting.history,
     instruction: setting.instruction,
-    rewardTimeoutMs: modelPatienceMs,
+    rewardTimeoutMs: patienceMs,
+    actionTimeoutMs: patienceMs,
   });
 }

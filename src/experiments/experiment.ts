@@ -8,7 +8,7 @@ export type RewardMode = 'profile' | 'response' | 'both';
 export const rewardModes = ['profile', 'response', 'both'] as const satisfies readonly RewardMode[];
 
 export interface ExperimentProgress {
-  readonly phase: 'tokenizer' | 'warm-start' | 'evaluate-before' | 'ppo' | 'evaluate-after' | 'chat';
+  readonly phase: 'tokenizer' | 'warm-start' | 'evaluate-before' | 'ppo' | 'evaluate-after' | 'chat' | 'evaluate';
   readonly done: number;
   readonly total: number;
   /** What is counted: 'iterations', 'dialogues', … */
@@ -30,7 +30,6 @@ export interface ExperimentOptions {
   readonly kl?: number;
   readonly policyFolder?: string;
   readonly loraRank?: number;
-  readonly device?: 'cpu';
   readonly userModel?: ChatModel;
   readonly judgeModel?: ChatModel;
   readonly outDir?: string;
@@ -50,9 +49,21 @@ export interface AgentTurnRecord {
   readonly profile: Readonly<Record<string, unknown>>;
 }
 
+/** What PPO's iterations came to, those of the run's earlier parts included. The counts are those of `PPOMetrics`. */
+export interface TrainingTotals {
+  readonly iterations: number;
+  readonly episodes: number;
+  readonly failedEpisodes: number;
+  readonly tooLongEpisodes: number;
+  readonly turns: number;
+  readonly unjudgedTurns: number;
+  readonly skippedIterations: number;
+}
+
 export interface ExperimentResult {
   readonly before: EvaluationReport;
   readonly after: EvaluationReport;
+  readonly training: TrainingTotals;
   readonly policyFolder?: string;
   readonly agentTurns?: readonly AgentTurnRecord[];
 }

@@ -8,6 +8,7 @@ export type {
   RewardMode,
   RunEvaluation,
   RunExperiment,
+  TrainingTotals,
 } from './experiment';
 export { rewardModes } from './experiment';
 export { openPolicy } from './open-policy';

@@ -30,7 +30,7 @@ export const runEvaluation: RunEvaluation = async (options: EvaluationOptions): 
       personas: heldOut,
       seed: seedFor(seed, 'evaluation'),
       signal,
-      onProgress: progressOf('evaluate-after', onProgress),
+      onProgress: progressOf('evaluate', onProgress),
     });
   if ('chatModel' in subject) return measured(chatPolicy(subject.chatModel));
   const policy = await LocalPolicy.load(subject.policyFolder, { signal, maxNewTokens: recipe.maxNewTokens });
@@ -43,7 +43,7 @@ export const runEvaluation: RunEvaluation = async (options: EvaluationOptions): 
 
 /** Turns an evaluation's progress into an experiment's. */
 export function progressOf(
-  phase: 'evaluate-before' | 'evaluate-after',
+  phase: 'evaluate' | 'evaluate-before' | 'evaluate-after',
   onProgress: ((event: ExperimentProgress) => void) | undefined,
 ): (progress: { readonly done: number; readonly total: number }) => void {
   return ({ done, total }) => onProgress?.({ phase, done, total, unit: 'dialogues' });

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, readFile, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { DialogueEnvironment } from '../environment/index';
 import { RlpaError } from '../errors';
 import { type EvaluationReport, evaluate } from '../evaluation/index';
-import { fileCheckpoints, fileMetrics, writeJsonWhole } from '../node/index';
+import { fileCheckpoints, fileMetrics, readJsonLines, writeJsonWhole } from '../node/index';
 import { LocalPolicy } from '../policy/index';
-import { type PPOHyperparameters, PPOTrainer } from '../training/index';
+import { type PPOHyperparameters, type PPOMetrics, PPOTrainer } from '../training/index';
 import { takeTurns } from './agent-turns';
 import { demonstrationEnvironment, environmentFor } from './environments';
 import type { ExperimentOptions, ExperimentResult, RunExperiment } from './experiment';
@@ -14,6 +14,7 @@ import { findPeople, type People } from './people';
 import { recipeFor, warmStarts } from './recipes';
 import { progressOf } from './run-evaluation';
 import { checkSetting, pretrainedSetting, readSetting, type Setting, tinySettings, writeSetting } from './setting';
+import { trainingTotals } from './training-totals';
 import { seedFor, warmStart } from './warm-start';
 
 /** Turns that the trained agent takes for show. */
@@ -31,6 +32,8 @@ function places(outDir: string) {
   };
 }
 
+type Places = ReturnType<typeof places>;
+
 /**
  * The whole of it: a policy, warm-started if it starts from nothing, is measured on people it will never meet, trained with PPO, measured
  * again, and takes a few turns. With `outDir` all of it is kept, and `resume` goes on where a run was stopped.
@@ -44,6 +47,11 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
       outDir,
     });
   }
+  if (options.loraRank !== undefined && policyFolder === undefined && outDir === undefined) {
+    throw new RlpaError('invalid-option', 'An adapter on the tiny policy needs a folder to keep its base in (--out).', {
+      option: 'outDir',
+    });
+  }
   const setting = policyFolder === undefined ? tinySettings[kind] : ((await readSetting(policyFolder)) ?? pretrainedSetting(kind));
   checkSetting(setting, kind);
   const recipe = recipeFor(setting, kind);
@@ -55,12 +63,14 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
     users: options.users ?? recipe.users,
     evalUsers: options.evalUsers ?? recipe.evalUsers,
   });
-  if (kept) await claimFolder(kept, options);
+  if (kept && resume) await checkSameRun(kept, options);
   const environment = environmentFor(setting, options, { turns, reward: options.reward, profileWeight: recipe.profileWeight });
   const measuring = environmentFor(setting, options, { turns, reward: 'both' });
 
-  const policy = await startingPolicy({ options, setting, found, turns, maxNewTokens: recipe.maxNewTokens, folder: kept?.start });
+  const policy = await startingPolicy({ options, setting, found, turns, maxNewTokens: recipe.maxNewTokens, kept });
   try {
+    // not before a policy that is given could be opened
+    if (kept && policyFolder !== undefined) await claimFolder(kept, options);
     const measure = (phase: 'evaluate-before' | 'evaluate-after') =>
       evaluate({
         policy,
@@ -71,20 +81,22 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
         onProgress: progressOf(phase, onProgress),
       });
     const before = await remembered(kept?.before, resume, () => measure('evaluate-before'));
-    await train({ options, policy, environment, people: found, ppo: recipe.ppo, iterations: options.iterations ?? recipe.iterations });
+    const iterations = options.iterations ?? recipe.iterations;
+    const metrics = await train({ options, policy, environment, people: found, ppo: recipe.ppo, iterations });
+    const training = trainingTotals(kept ? await readJsonLines<PPOMetrics>(kept.metrics) : metrics);
     if (kept) {
       await policy.save(kept.policy);
       await writeSetting(kept.policy, setting);
     }
     const after = await measure('evaluate-after');
-    const shown = { policy, environment, persona: found.heldOut[0]!, turns: Math.min(shownTurns, turns), seed, signal };
+    const shown = { policy, environment, persona: found.heldOut[0]!, turns: Math.min(shownTurns, turns), seed, signal, onProgress };
     // only for show: a user who cannot be had now must not cost the measurements
     const agentTurns = await takeTurns(shown).catch((error: Error) => {
       if (signal?.aborted) throw error;
       options.onWarning?.(`The agent's turns were left out: ${error.message}`);
       return undefined;
     });
-    return { before, after, ...(agentTurns && { agentTurns }), ...(kept && { policyFolder: kept.policy }) };
+    return { before, after, training, ...(agentTurns && { agentTurns }), ...(kept && { policyFolder: kept.policy }) };
   } finally {
     await policy.dispose();
   }
@@ -97,23 +109,31 @@ function identity(options: ExperimentOptions): Record<string, unknown> {
   return { people, seed, reward, users, evalUsers, turns, dialoguesPerIteration, learningRate, kl, policyFolder, loraRank, ...models };
 }
 
-/**
- * Writes down what the run is, or holds a resumed one to it. What was made before the first checkpoint is made again: the same seeds give
- * the same, and nothing in between was kept.
- */
-async function claimFolder(kept: ReturnType<typeof places>, options: ExperimentOptions): Promise<void> {
-  const mine = JSON.stringify(identity(options));
-  if (options.resume && existsSync(kept.run)) {
-    const theirs = JSON.stringify(JSON.parse(await readFile(kept.run, 'utf8')));
-    if (theirs !== mine)
-      throw new RlpaError('invalid-option', `The run in this folder is another one: expected ${theirs}, found ${mine}.`, { theirs, mine });
-  }
-  if (!hasCheckpoint(kept)) for (const path of [kept.start, kept.before]) await rm(path, { recursive: true, force: true });
-  await mkdir(dirname(kept.run), { recursive: true });
-  await writeJsonWhole(kept.run, identity(options));
+/** Holds a resumed run to what was written down of it. */
+async function checkSameRun({ run }: Places, options: ExperimentOptions): Promise<void> {
+  if (!existsSync(run)) return;
+  const found = identity(options);
+  const expected: Record<string, unknown> = JSON.parse(await readFile(run, 'utf8'));
+  const changed = Object.keys({ ...expected, ...found }).filter((key) => JSON.stringify(expected[key]) !== JSON.stringify(found[key]));
+  if (changed.length === 0) return;
+  const list = changed.map((key) => `${key} was ${described(expected[key])} and is ${described(found[key])}`).join(', ');
+  throw new RlpaError('invalid-option', `The run in this folder is another one: ${list}.`, { expected, found });
 }
 
-function hasCheckpoint({ checkpoints }: ReturnType<typeof places>): boolean {
+function described(value: unknown): string {
+  return value === undefined ? "the recipe's" : JSON.stringify(value);
+}
+
+/**
+ * Writes down what the run is. What was made before the first checkpoint is made again: the same seeds give the same, and nothing in
+ * between was kept.
+ */
+async function claimFolder(kept: Places, options: ExperimentOptions): Promise<void> {
+  await writeJsonWhole(kept.run, identity(options));
+  if (!hasCheckpoint(kept)) for (const path of [kept.start, kept.before]) await rm(path, { recursive: true, force: true });
+}
+
+function hasCheckpoint({ checkpoints }: Places): boolean {
   return existsSync(checkpoints) && readdirSync(checkpoints).length > 0;
 }
 
@@ -124,17 +144,21 @@ async function startingPolicy(start: {
   readonly found: People;
   readonly turns: number;
   readonly maxNewTokens: number;
-  readonly folder: string | undefined;
+  readonly kept: Places | undefined;
 }): Promise<LocalPolicy> {
-  const { options, setting, found, turns, maxNewTokens, folder } = start;
+  const { options, setting, found, turns, maxNewTokens, kept } = start;
+  const folder = kept?.start;
   const { seed, policyFolder, resume, signal, onProgress } = options;
   const lora = options.loraRank === undefined ? undefined : { rank: options.loraRank };
   const load = async (from: string) => {
-    const policy = await LocalPolicy.load(from, { lora, seed, maxNewTokens, signal, microBatchTokens: 2560 });
+    // the tiny policy as the warm start made it: packed rows would round otherwise
+    const layout = policyFolder === undefined ? 'right' : 'packed';
+    const policy = await LocalPolicy.load(from, { lora, seed, maxNewTokens, signal, microBatchTokens: 2560, layout });
     await policy.setReference();
     return policy;
   };
   if (policyFolder !== undefined) return load(policyFolder);
+  if (kept) await claimFolder(kept, options);
   if (resume && folder !== undefined && existsSync(join(folder, 'config.json'))) return load(folder);
   const kind = options.people === 'generated' ? 'generated' : 'recorded';
   const policy = await warmStart({
@@ -147,9 +171,7 @@ async function startingPolicy(start: {
     signal,
     onProgress,
   });
-  if (folder === undefined && lora === undefined) return policy;
-  if (folder === undefined)
-    throw new RlpaError('invalid-option', 'An adapter on the tiny policy needs a folder to keep its base in (--out).');
+  if (folder === undefined) return policy;
   await policy.save(folder);
   await writeSetting(folder, setting);
   if (lora === undefined) return policy;
@@ -157,6 +179,7 @@ async function startingPolicy(start: {
   return load(folder);
 }
 
+/** Runs PPO and gives the metrics of its iterations; a run that is kept has all of them in its log, those of earlier parts included. */
 async function train(run: {
   readonly options: ExperimentOptions;
   readonly policy: LocalPolicy;
@@ -164,7 +187,7 @@ async function train(run: {
   readonly people: People;
   readonly ppo: Partial<PPOHyperparameters>;
   readonly iterations: number;
-}): Promise<void> {
+}): Promise<PPOMetrics[]> {
   const { options, policy, environment, people, ppo, iterations } = run;
   const { seed, outDir, signal, onProgress, onWarning, onCheckpoint } = options;
   const kept = outDir === undefined ? undefined : places(outDir);
@@ -181,13 +204,16 @@ async function train(run: {
     checkpoints: kept && fileCheckpoints(kept.checkpoints),
     metricsLog: kept && fileMetrics(kept.metrics),
   });
+  const played: PPOMetrics[] = [];
   trainer.on('iteration', ({ iteration, metrics }) => {
+    played.push(metrics);
     const numbers = Object.entries(metrics).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
     onProgress?.({ phase: 'ppo', done: iteration, total: iterations, unit: 'iterations', metrics: Object.fromEntries(numbers) });
   });
   trainer.on('warning', ({ message }) => onWarning?.(message));
   trainer.on('checkpoint', ({ iteration, location }) => onCheckpoint?.({ iteration, location }));
   await trainer.train({ iterations, resume: options.resume, signal });
+  return played;
 }
 
 /** The report of an earlier part of the run, or a new one that is kept for later parts. */

@@ -8,7 +8,7 @@ export interface ChatPolicyOptions {
   readonly maxTokens?: number;
   /** Of actions that are not greedy; default 1. */
   readonly temperature?: number;
-  /** Deadline of one action, in milliseconds; default two minutes. */
+  /** Deadline of one action, in milliseconds; the model's own by default. */
   readonly timeoutMs?: number;
 }
 
@@ -22,9 +22,9 @@ export interface ChatPolicyOptions {
  * @example
  * const report = await evaluate({ policy: chatPolicy(openAIChat({ model: 'gpt-4o-mini' })), environment, personas, seed: 1 });
  */
-export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1, timeoutMs = 120_000 }: ChatPolicyOptions = {}): Policy {
+export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1, timeoutMs }: ChatPolicyOptions = {}): Policy {
   for (const [option, value] of Object.entries({ maxTokens, temperature, timeoutMs })) {
-    if (value > 0) continue;
+    if (value === undefined || value > 0) continue;
     throw new RlpaError('invalid-option', `chatPolicy: ${option} is a positive number, found ${value}.`, { option, found: value });
   }
   return {

@@ -41,6 +41,8 @@ export interface OpenAIServerOptions {
   /** Default true. */
   readonly usage?: boolean;
   readonly finishReason?: string;
+  /** Any free one by default; that of a server that went away, for it to come back. */
+  readonly port?: number;
 }
 
 export interface OpenAIServer {
@@ -158,7 +160,7 @@ export async function startOpenAIServer(options: OpenAIServerOptions = {}): Prom
     });
   }
 
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(options.port ?? 0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     requests,

@@ -13,6 +13,7 @@ const report = (policy: string, outcomes: readonly Outcome[]) =>
 const result: ExperimentResult = {
   before: report('tiny', [{ f1: 0.1, fails: 'logic' }, 'malformed']),
   after: report('tiny', [{ f1: 0.4 }, { f1: 0.9 }]),
+  training: { iterations: 4, episodes: 40, failedEpisodes: 0, tooLongEpisodes: 0, turns: 80, unjudgedTurns: 0, skippedIterations: 0 },
   agentTurns: [{ message: 'Night shift again.', reply: 'How was the ward?', profile: { occupation: 'nurse' } }],
 };
 
@@ -136,7 +137,7 @@ describe('an interrupted run', () => {
     expect(stdout).toBe('');
     expect(stderr.split('\n')).toEqual([
       'Kept the checkpoint after iteration 2: my runs/a/checkpoint-2',
-      `Go on with it: rlpa train --out '${join(tmpdir(), 'rlpa no such run')}' --quiet --resume`,
+      `Go on with the run: rlpa train --out '${join(tmpdir(), 'rlpa no such run')}' --quiet --resume`,
       'Interrupted.',
       '',
     ]);

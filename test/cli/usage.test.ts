@@ -57,7 +57,7 @@ describe('wrong usage ends with exit code 2, a message that names the culprit, a
     ['a negative KL weight', ['train', '--kl', '-0.1'], /--kl.*0 or above/s],
     ['a negative seed', ['demo', '--seed', '-1'], /--seed.*0 or above/s],
     ['an unknown reward', ['train', '--reward', 'all'], /Allowed choices are profile, response, both/],
-    ['an unknown device', ['train', '--device', 'tpu'], /Allowed choices are cpu/],
+    ['no time for a request', ['eval', '--request-timeout', '0'], /--request-timeout.*seconds above 0/s],
     ['a reward beside the ablation of all', ['train', '--ablation', '--reward', 'both'], /cannot be used with/],
     ['generated and recorded people', ['train', '--personas', 'generated', '--dialogues', file], /cannot be used with/],
     ['a dialogue file that is not there', ['train', '--dialogues', '/nowhere.csv'], /--dialogues.*no such file/s],

@@ -7,6 +7,7 @@ import { type PPOMetrics, PPOTrainer, type TrainingWarning } from '../../src/tra
 import { type Fault, type OpenAIServer, type OpenAIServerOptions, type ServedRequest, startOpenAIServer } from '../chat/openai-server';
 import { MemoryCheckpoints, MemoryLog } from '../training/memory-record';
 import { microEnvironment, microPolicy, personas, type Weights, warmWeights } from './micro-policy';
+import { answer, judgeFaults } from './model-answers';
 
 let weights: Weights;
 beforeAll(async () => {
@@ -17,17 +18,6 @@ const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
-
-const isJudge = ({ body }: ServedRequest) => body.messages[0]!.content.startsWith('You judge');
-const userLines = ['hi', 'good, and you?', 'not much going on', 'hm, let me think', 'same as always', 'yeah, sort of'];
-
-/** A user who makes small talk, and a judge who likes mentions of hiking, in the form that each is asked for. */
-function answer(request: ServedRequest): string {
-  const text = request.body.messages.map(({ content }) => content).join('\n');
-  if (!isJudge(request)) return userLines[(text.length + Number(request.body.seed)) % userLines.length]!;
-  const pass = /<reply>[^<]*hiking/.test(text);
-  return JSON.stringify(Object.fromEntries(criteria.map((criterion) => [criterion, { reason: 'as the rubric says', pass }])));
-}
 
 /** `generate` by way of `stream`, as an application would read it. */
 function streamed(model: ChatModel): ChatModel {
@@ -133,16 +123,6 @@ describe('PPO with language models as users and judge', () => {
       once.set(kind, (once.get(kind) ?? 0) + 1);
       return kind;
     };
-    const judgeFaults = [
-      'malformed-content',
-      'rate-limit',
-      'cut-off',
-      'server-error',
-      'slow',
-      'malformed-json',
-      'no-message',
-      'stalled',
-    ] as const;
     const userFaults = ['rate-limit', 'server-error', 'cut-off', 'slow', 'ended', 'malformed-json', 'no-message', 'stalled'] as const;
     const { trainer, policy, users, judges, reward, userModel, judgeModel, metrics, warnings, episodes, checkpoints } = await training(
       { userServer: { fault: meet(userFaults, 5, 3) }, judgeServer: { fault: meet(judgeFaults, 3, 1) } },
