@@ -3,19 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import type { ProfileStore } from '../../src/agent/index';
-import { fileStore, postgresStore, sqliteStore } from '../../src/node/index';
+import { openStore, type StorePlace } from './open-store';
 import { describeWithPostgres, type PostgresServer, startPostgres } from './postgres-server';
-
-/** A store of this kind over what lies at `at`: a folder, a file, or a database. Another process can open it by the same two strings. */
-export interface StorePlace {
-  readonly kind: 'file' | 'sqlite' | 'postgres';
-  readonly at: string;
-}
-
-export function openStore({ kind, at }: StorePlace): ProfileStore & { close?(): Promise<void> } {
-  if (kind === 'file') return fileStore({ folder: at });
-  return kind === 'sqlite' ? sqliteStore({ database: at }) : postgresStore({ database: at });
-}
 
 export interface PersistentStore {
   readonly place: StorePlace;

@@ -69,7 +69,7 @@ export function postgresStore(options: PostgresStoreOptions): DatabaseProfileSto
   }
 
   /** The rows of one statement, which is a transaction of its own. */
-  function query<Row>(signal: AbortSignal | undefined, sql: string, values: unknown[] = []): Promise<Row[]> {
+  function query<Row>(signal: AbortSignal | undefined, sql: string, values?: unknown[]): Promise<Row[]> {
     return withDeadline(place, timeoutMs, signal, async (deadline) => {
       if (closed) throw new RlpaError('store-failed', `${place}: the store is closed.`, { store: place });
       try {
@@ -106,7 +106,9 @@ export function postgresStore(options: PostgresStoreOptions): DatabaseProfileSto
     } catch (error) {
       if (sqlState(error) !== undefinedTable) throw error;
     }
-    const make = `CREATE TABLE IF NOT EXISTS ${table} (user_key text PRIMARY KEY, version bigint NOT NULL, record json NOT NULL)`;
+    // Statistics would quote keys, also of users who have been erased since.
+    const make = `CREATE TABLE IF NOT EXISTS ${table} (user_key text PRIMARY KEY, version bigint NOT NULL, record json NOT NULL);
+      ALTER TABLE ${table} ALTER COLUMN user_key SET STATISTICS 0`;
     await query(signal, make).catch(otherwise(alreadyMade, []));
     return query(signal, sql, values);
   }
