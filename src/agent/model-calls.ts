@@ -18,6 +18,10 @@ export interface RepairedAnswer extends Answer {
   readonly repaired?: AgentProblem;
 }
 
+function timeLeft(endsAt: number): number {
+  return Math.max(1, Math.ceil(endsAt - performance.now()));
+}
+
 /** A call of the model within the turn's time, on the turn's account. @throws what the model throws, `timeout`, `aborted` */
 export async function callModel<S extends SlotMap>(
   { model }: AgentSettings<S>,
@@ -25,7 +29,7 @@ export async function callModel<S extends SlotMap>(
   request: ChatRequest,
   { endsAt, signal }: CallLimits,
 ): Promise<ChatResult> {
-  const timeoutMs = Math.max(1, endsAt - performance.now());
+  const timeoutMs = timeLeft(endsAt);
   const result = await withDeadline('The turn', timeoutMs, signal, (deadline) =>
     model.generate({ ...request, timeoutMs, signal: deadline }),
   );
@@ -40,14 +44,13 @@ export async function* streamModel<S extends SlotMap>(
   request: ChatRequest,
   { endsAt, signal }: CallLimits,
 ): AsyncGenerator<ChatPart, void, undefined> {
-  const left = () => Math.max(1, endsAt - performance.now());
   const call = new AbortController();
   const callSignal = signal ? AbortSignal.any([signal, call.signal]) : call.signal;
-  const parts = model.stream({ ...request, timeoutMs: left(), signal: callSignal })[Symbol.asyncIterator]();
+  const parts = model.stream({ ...request, timeoutMs: timeLeft(endsAt), signal: callSignal })[Symbol.asyncIterator]();
   let isFinished = false;
   try {
     for (;;) {
-      const { done, value } = await withDeadline<IteratorResult<ChatPart>>('The turn', left(), signal, () => parts.next());
+      const { done, value } = await withDeadline<IteratorResult<ChatPart>>('The turn', timeLeft(endsAt), signal, () => parts.next());
       if (done) break;
       if (value.type === 'finish') {
         meter.add(value.usage);
