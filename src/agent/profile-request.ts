@@ -4,6 +4,7 @@ import { type AgentProblem, type Answer, AnswerReader, statedProfile } from './a
 import { unframed } from './fence';
 import { type AnswerForm, changesInstructions } from './prompt';
 import { answerJsonSchema, parseStructuredAnswer, profileJsonSchema } from './structured-answer';
+import { wellFormed } from './well-formed';
 
 /** What is asked for once more after an answer, or after a reply that was written alone. */
 export interface SecondRequest {
@@ -41,7 +42,7 @@ export function readProfileAnswer(schema: ProfileSchema, form: AnswerForm, text:
     if (!answer.ok) return { text, proposals: [], rejected: [], reply, problem: answer.problem };
     return { text: JSON.stringify({ changes: answer.changes, reply }), proposals: answer.changes, rejected: answer.rejected, reply };
   }
-  const block = parseProfileBlock(schema, text);
+  const block = parseProfileBlock(schema, wellFormed(text));
   if (!block.ok) return { text, proposals: [], rejected: [], reply, problem: block.problem };
   return { text: formatTurn(block.profile, reply), proposals: statedProfile(before, block.profile), rejected: [], reply };
 }

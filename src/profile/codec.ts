@@ -183,7 +183,7 @@ function spelledValue(text: string): unknown {
 function readResponseBlock(text: string, start: number, report: Report): string | undefined {
   const rest = text.slice(start);
   const end = rest.search(anyTag);
-  const reply = unescapeTags(end < 0 ? rest : rest.slice(0, end)).trim();
+  const reply = unescapeTags(end < 0 ? withoutBegunTag(rest) : rest.slice(0, end)).trim();
   if (end < 0) report('unclosed-response', `${openResponse} is not closed.`, start);
   else if (!rest.startsWith(closeResponse, end)) report('nested-tag', 'The reply holds a tag of the form.', start + end);
   else if (rest.slice(end + closeResponse.length).trim()) report('trailing-text', `Text after ${closeResponse}.`, start + end);
@@ -191,15 +191,30 @@ function readResponseBlock(text: string, start: number, report: Report): string 
   return reply || undefined;
 }
 
-/** What a model that did not keep the form may have meant as its reply: the text outside a profile block. */
+/**
+ * What a model that did not keep the form may have meant as its reply: the text outside a profile block; of one that is not closed, what
+ * stands after a blank line and is no list.
+ */
 function looseReply(text: string): string | undefined {
   const open = text.indexOf(openProfile);
   const close = text.indexOf(closeProfile);
   let loose = text;
   if (close > open) loose = (open < 0 ? '' : text.slice(0, open)) + text.slice(close + closeProfile.length);
-  else if (open >= 0) loose = text.slice(0, open);
+  else if (open >= 0) loose = text.slice(0, open) + (/\n[ \t\r]*\n\s*(?!\s|-)([\s\S]*)$/.exec(text.slice(open))?.[1] ?? '');
   const [reply = ''] = loose.split(anyTag);
-  return unescapeTags(reply).trim() || undefined;
+  return unescapeTags(withoutBegunTag(reply)).trim() || undefined;
+}
+
+/** Of a text that is cut off, what comes before a tag that has only begun. */
+function withoutBegunTag(text: string): string {
+  const at = text.lastIndexOf('<');
+  return at >= 0 && mayBecomeTag(text.slice(at)) ? text.slice(0, at) : text;
+}
+
+/** Whether this is a tag, escaped or not, that has only begun. */
+export function mayBecomeTag(text: string): boolean {
+  const name = text.replace(/^<\\*/, '');
+  return ['profile>', 'response>', '/profile>', '/response>'].some((tag) => tag !== name && tag.startsWith(name));
 }
 
 function escapeValue(text: string, inList: boolean): string {

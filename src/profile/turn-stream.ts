@@ -1,4 +1,4 @@
-import { openResponse, type ParsedTurn, parseTurn, unescapeTags } from './codec';
+import { mayBecomeTag, openResponse, type ParsedTurn, parseTurn, unescapeTags } from './codec';
 import type { ProfileSchema, SlotMap } from './schema';
 
 const tagHere = /^<\\*\/?(?:profile|response)>/;
@@ -40,7 +40,7 @@ export class TurnStream<S extends SlotMap = SlotMap> {
       this.#phase = 'reply';
       this.#pending = this.#pending.slice(at + openResponse.length);
     }
-    return this.#certain(this.#takeReply(false));
+    return this.#certain(this.#takeReply());
   }
 
   /** The same as `parseTurn` gives for the whole text. */
@@ -48,20 +48,12 @@ export class TurnStream<S extends SlotMap = SlotMap> {
     return parseTurn(this.#schema, this.text);
   }
 
-  /**
-   * The last of the reply, once nothing more will come: what looked like the beginning of a tag was text after all. Empty where no
-   * `<response>` came.
-   */
-  flush(): string {
-    return this.#phase === 'reply' ? this.#certain(this.#takeReply(true)) : '';
-  }
-
   /** All that was pushed. */
   get text(): string {
     return this.#written.join('');
   }
 
-  #takeReply(isLast: boolean): string {
+  #takeReply(): string {
     let taken = '';
     while (this.#pending !== '') {
       const at = this.#pending.indexOf('<');
@@ -74,7 +66,7 @@ export class TurnStream<S extends SlotMap = SlotMap> {
       if (tag && !tag.startsWith('<\\')) {
         this.#phase = 'after';
         this.#pending = '';
-      } else if (!tag && !isLast && mayBecomeTag(this.#pending)) {
+      } else if (!tag && mayBecomeTag(this.#pending)) {
         break;
       } else {
         const known = tag ?? '<';
@@ -98,9 +90,4 @@ export class TurnStream<S extends SlotMap = SlotMap> {
     this.#started = true;
     return certain;
   }
-}
-
-function mayBecomeTag(text: string): boolean {
-  const name = text.replace(/^<\\*/, '');
-  return ['profile>', 'response>', '/profile>', '/response>'].some((tag) => tag.startsWith(name));
 }
