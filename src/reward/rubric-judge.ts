@@ -1,6 +1,6 @@
 import type { ChatMessage, ChatModel, ChatRequest } from '../chat/index';
 import { RlpaError } from '../errors';
-import type { Profile, SlotDefinition } from '../profile/index';
+import type { Profile } from '../profile/index';
 import { readVerdict } from './rubric-answer';
 import { type Criterion, criteria, type JudgeContext, type ResponseJudge } from './verdict';
 
@@ -48,7 +48,7 @@ const verdictSchema = {
 
 /**
  * Judges by the paper's rubric with a chat model, at temperature 0. An answer that is not of the form asked for is asked for once
- * more; a verdict is never made up.
+ * more; a verdict is never made up. What is in sensitive slots is not sent.
  *
  * @throws from `judge`: `model-failed` when the second answer is malformed as well, and whatever the model throws.
  * `invalid-option` when the inferred profile is asked for and the context has none.
@@ -108,10 +108,9 @@ function section(name: string, text: string): string {
 }
 
 function describe(profile: Profile): string {
-  const slots = profile.schema.slots as Readonly<Record<string, SlotDefinition>>;
-  const lines = Object.values(slots).flatMap(({ key, label }) => {
-    const texts = profile.items().filter((item) => item.slot === key);
-    return texts.length === 0 ? [] : [`- ${label}: ${texts.map((item) => item.text).join('; ')}`];
+  const lines = Object.values(profile.schema.slots).flatMap(({ key, label, sensitive }) => {
+    const items = sensitive ? [] : profile.itemsOf(key);
+    return items.length === 0 ? [] : [`- ${label}: ${items.map((item) => item.text).join('; ')}`];
   });
   return lines.length === 0 ? '(nothing is known)' : lines.join('\n');
 }

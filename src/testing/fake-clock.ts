@@ -1,0 +1,37 @@
+import { RlpaError } from '../errors';
+
+export interface FakeClock {
+  /** For the `now` of an agent. */
+  readonly now: () => Date;
+  /** Moves on by so many milliseconds, or back. */
+  advance(ms: number): void;
+  set(time: Date | string): void;
+}
+
+/**
+ * A clock that stands still until it is moved, so that dates in a test are known.
+ *
+ * @throws `invalid-option` for what is no date
+ * @example
+ * const clock = fakeClock('2026-01-01T12:00:00Z');
+ * const agent = new PersonalizedAgent({ schema, model, now: clock.now });
+ * clock.advance(24 * 60 * 60 * 1000);
+ */
+export function fakeClock(start: Date | string = '2026-01-01T00:00:00Z'): FakeClock {
+  let time = timeOf(start);
+  return {
+    now: () => new Date(time),
+    advance: (ms) => {
+      time = timeOf(new Date(time + ms));
+    },
+    set: (next) => {
+      time = timeOf(next);
+    },
+  };
+}
+
+function timeOf(date: Date | string): number {
+  const time = new Date(date).getTime();
+  if (Number.isNaN(time)) throw new RlpaError('invalid-option', `A clock is set to a date, found ${String(date)}.`, { option: 'time' });
+  return time;
+}
