@@ -2,7 +2,7 @@
  * The layers of docs/architecture.md, lowest first: a folder imports from its own layer and from those below. `npm run lint` checks it.
  */
 const layers = [
-  ['errors', 'random', 'deadline'],
+  ['errors', 'random', 'deadline', 'mean'],
   ['profile', 'chat', 'language', 'tensor', 'device'],
   ['simulation', 'reward', 'transformer'],
   ['environment', 'policy'],

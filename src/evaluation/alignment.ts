@@ -1,6 +1,7 @@
 import { RlpaError } from '../errors';
+import { mean } from '../mean';
 import { Random } from '../random';
-import { type Estimate, estimate, mean, observed, standardDeviation } from './estimate';
+import { type Estimate, estimate, observed, standardDeviation } from './estimate';
 
 /**
  * One row for each user, one column for each turn: 1 if the reply passed all five criteria, 0 if not, `null` where no verdict could be

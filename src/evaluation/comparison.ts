@@ -1,6 +1,7 @@
 import { RlpaError } from '../errors';
+import { mean } from '../mean';
 import { alignmentCurve, averageAlignment, bootstrapUsers, improvementTrend, userMeans } from './alignment';
-import { type Estimate, estimate, mean, observed, standardDeviation } from './estimate';
+import { type Estimate, estimate, observed, standardDeviation } from './estimate';
 import { type EvaluationReport, lastF1, type UserMetrics } from './evaluation-report';
 
 /** Differences `after − before`, in the units of the reports, with standard errors of the difference. Plain JSON. */

@@ -1,3 +1,5 @@
+import { mean } from '../mean';
+
 /** A mean with its standard error. Plain JSON: what cannot be had is `null`, never NaN. */
 export interface Estimate {
   /** `null` if nothing was observed. */
@@ -6,14 +8,6 @@ export interface Estimate {
   readonly se: number | null;
   /** How many observations the mean is over. */
   readonly n: number;
-}
-
-/** Arithmetic mean; `null` of nothing. */
-export function mean(values: readonly number[]): number | null {
-  if (values.length === 0) return null;
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum / values.length;
 }
 
 /** Sample standard deviation (n − 1); `null` for fewer than two values. */

@@ -1,8 +1,9 @@
 import type { Episode, EpisodeTurn } from '../environment/index';
 import { RlpaError } from '../errors';
+import { mean } from '../mean';
 import { type Criterion, criteria } from '../reward/index';
 import { summariseAlignment } from './alignment';
-import { type Estimate, estimate, mean, observed } from './estimate';
+import { type Estimate, estimate, observed } from './estimate';
 
 /** What was measured at turn k, over users. */
 export interface TurnMetrics {

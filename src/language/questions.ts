@@ -41,11 +41,6 @@ const spelledOut = remember((question: string): string => {
     .replace(/\b(what|where|who) (?:are|r) u\b/g, '$1 are you');
 });
 
-/** "How are you?" and its like: polite, and about nothing. */
-export function isSmallTalk(question: string): boolean {
-  return smallTalk.test(spelledOut(question));
-}
-
 /**
  * The keys of the slots whose values the questions in `text` ask for, in the schema's order. A question about what is known already
  * ("Do you like your job?") asks for no slot. Where all slots take free-form facts, any personal question asks for them.

@@ -21,7 +21,6 @@ export {
   type ItemPair,
   type MatchOptions,
   matchItems,
-  matchItemsSync,
   normalizedMatcher,
   type SynchronousItemMatcher,
   schemaMatcher,
@@ -29,7 +28,7 @@ export {
 export { normalizeText } from './normalize';
 export { Profile } from './profile';
 export { parseProfileBlock } from './profile-block';
-export { type ProfileF1Options, type ProfileScore, profileF1, profileF1Sync } from './profile-f1';
+export { type ProfileF1Options, type ProfileScore, profileF1 } from './profile-f1';
 export {
   type InputOf,
   ProfileSchema,

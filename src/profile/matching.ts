@@ -100,19 +100,6 @@ export async function matchItems(
   return assign(inferred, golden, candidates, similarities, matcher);
 }
 
-/** `matchItems` without a wait. */
-export function matchItemsSync(
-  inferred: readonly ProfileItem[],
-  golden: readonly ProfileItem[],
-  matcher: SynchronousItemMatcher = normalizedMatcher(),
-  options: MatchOptions = {},
-): ItemMatch[] {
-  if (matcher.identity) return matchIdentical(inferred, golden, matcher.identity, options);
-  const candidates = candidatePairs(inferred, golden, options);
-  const similarities = matcher.similarity(candidates.map(([i, g]) => [inferred[i]!, golden[g]!]));
-  return assign(inferred, golden, candidates, similarities, matcher);
-}
-
 type IndexPair = readonly [inferred: number, golden: number];
 
 function identityMatcher(name: string, identity: (item: ProfileItem) => string): SynchronousItemMatcher {

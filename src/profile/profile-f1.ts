@@ -1,13 +1,5 @@
 import type { ProfileItem } from './item';
-import {
-  type ItemMatch,
-  type ItemMatcher,
-  matchItems,
-  matchItemsSync,
-  normalizedMatcher,
-  type SynchronousItemMatcher,
-  schemaMatcher,
-} from './matching';
+import { type ItemMatch, type ItemMatcher, matchItems, normalizedMatcher, type SynchronousItemMatcher, schemaMatcher } from './matching';
 import type { Profile } from './profile';
 
 /** How well an inferred profile P̂ agrees with the golden profile P. All three ratios are in [0, 1]. */
@@ -49,16 +41,6 @@ export async function profileF1(
 ): Promise<ProfileScore> {
   const [found, expected] = [itemsOf(inferred), itemsOf(golden)];
   return scoreMatches(found, expected, await matchItems(found, expected, matcher, { acrossSlots, signal }));
-}
-
-/** `profileF1` for matchers that need no model. */
-export function profileF1Sync(
-  inferred: Profile | readonly ProfileItem[],
-  golden: Profile | readonly ProfileItem[],
-  { matcher = defaultMatcher(golden), acrossSlots }: { matcher?: SynchronousItemMatcher; acrossSlots?: boolean } = {},
-): ProfileScore {
-  const [found, expected] = [itemsOf(inferred), itemsOf(golden)];
-  return scoreMatches(found, expected, matchItemsSync(found, expected, matcher, { acrossSlots }));
 }
 
 function itemsOf(profile: Profile | readonly ProfileItem[]): readonly ProfileItem[] {

@@ -1,4 +1,5 @@
 import type { Episode, EpisodeTurn } from '../environment/index';
+import { mean } from '../mean';
 import { type Criterion, criteria, passes, type Verdict } from '../reward/index';
 import type { ExperienceReport } from './experience';
 import type { UpdateReport } from './ppo-update';
@@ -68,7 +69,7 @@ export function measureRollouts(episodes: readonly Episode[]): RolloutMetrics {
   const longest = Math.max(0, ...turns.map(({ turn }) => turn));
   const byTurn = (of: (turn: EpisodeTurn) => number | null) =>
     Array.from({ length: longest }, (_, k) =>
-      mean(
+      meanOf(
         judged.filter(({ turn }) => turn === k + 1),
         of,
       ),
@@ -83,7 +84,7 @@ export function measureRollouts(episodes: readonly Episode[]): RolloutMetrics {
   const criterionRates = Object.fromEntries(
     criteria.map((criterion) => [
       criterion,
-      mean(
+      meanOf(
         judged,
         shareOf((verdict) => verdict[criterion].pass),
       ),
@@ -94,22 +95,21 @@ export function measureRollouts(episodes: readonly Episode[]): RolloutMetrics {
     failedEpisodes: episodes.filter(({ end }) => end === 'failed').length,
     tooLongEpisodes: episodes.filter(({ tooLong }) => tooLong).length,
     turns: turns.length,
-    reward: mean(judged, ({ reward }) => reward.total),
-    profileF1: mean(judged, f1),
-    responsePass: mean(judged, passesAll),
+    reward: meanOf(judged, ({ reward }) => reward.total),
+    profileF1: meanOf(judged, f1),
+    responsePass: meanOf(judged, passesAll),
     ...criterionRates,
     profileF1ByTurn: byTurn(f1),
     responsePassByTurn: byTurn(passesAll),
-    malformedRate: mean(turns, ({ reward }) => Number(reward.status === 'malformed')),
-    cutOffRate: mean(turns, ({ action }) => Number(action.finishReason === 'length')),
-    truncatedRate: mean(episodes, ({ end }) => Number(end === 'truncated')),
+    malformedRate: meanOf(turns, ({ reward }) => Number(reward.status === 'malformed')),
+    cutOffRate: meanOf(turns, ({ action }) => Number(action.finishReason === 'length')),
+    truncatedRate: meanOf(episodes, ({ end }) => Number(end === 'truncated')),
     unjudgedTurns: turns.length - judged.length,
-    responseLength: mean(turns, ({ action }) => action.usage.outputTokens),
+    responseLength: meanOf(turns, ({ action }) => action.usage.outputTokens),
   };
 }
 
 /** The mean of what is there; null when nothing is. */
-function mean<T>(items: readonly T[], of: (item: T) => number | null): number | null {
-  const values = items.map(of).filter((value) => value !== null);
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+function meanOf<T>(items: readonly T[], of: (item: T) => number | null): number | null {
+  return mean(items.map(of).filter((value) => value !== null));
 }

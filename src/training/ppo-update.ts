@@ -1,4 +1,5 @@
 import { RlpaError, throwIfAborted } from '../errors';
+import { mean } from '../mean';
 import type { PPOLossOptions, PPOLossReport, PPOSequence, TrainablePolicy } from '../policy/index';
 import type { Random } from '../random';
 import { optimizerStep } from './optimizer';
@@ -84,7 +85,7 @@ export async function updateWithPPO(
       rates = { learningRate: step.learningRate, valueLearningRate: step.valueLearningRate };
     }
   }
-  return { ...averageReports(reports), gradientNorm: average(norms), updates: norms.length, stoppedEarly, ...rates };
+  return { ...averageReports(reports), gradientNorm: mean(norms) ?? 0, updates: norms.length, stoppedEarly, ...rates };
 }
 
 function lossOptions(batch: readonly PPOSequence[], options: PPOHyperparameters, klCoefficient: number): PPOLossOptions {
@@ -107,24 +108,20 @@ function divide(dialogues: readonly (readonly PPOSequence[])[], parts: number): 
 }
 
 function averageReports(reports: readonly PPOLossReport[]): PPOLossReport {
-  const mean = (key: keyof PPOLossReport) => average(reports.map((report) => report[key]));
+  const meanOf = (key: keyof PPOLossReport) => mean(reports.map((report) => report[key])) ?? 0;
   return {
-    policyLoss: mean('policyLoss'),
-    valueLoss: mean('valueLoss'),
-    entropy: mean('entropy'),
-    klK1: mean('klK1'),
-    klK3: mean('klK3'),
-    clipFraction: mean('clipFraction'),
-    approximateKl: mean('approximateKl'),
-    loss: mean('loss'),
+    policyLoss: meanOf('policyLoss'),
+    valueLoss: meanOf('valueLoss'),
+    entropy: meanOf('entropy'),
+    klK1: meanOf('klK1'),
+    klK3: meanOf('klK3'),
+    clipFraction: meanOf('clipFraction'),
+    approximateKl: meanOf('approximateKl'),
+    loss: meanOf('loss'),
     ratioMin: Math.min(...reports.map(({ ratioMin }) => ratioMin)),
     ratioMax: Math.max(...reports.map(({ ratioMax }) => ratioMax)),
-    padding: mean('padding'),
+    padding: meanOf('padding'),
   };
-}
-
-function average(values: readonly number[]): number {
-  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function assertFinite(what: string, value: number): void {

@@ -10,7 +10,6 @@ import {
   isOnlyGreeting,
   isQuestion,
   isRepetition,
-  isSmallTalk,
   sentences,
   shareTopic,
   speaksOf,
@@ -141,11 +140,6 @@ describe('questions', () => {
     expect(isQuestion('where do you live ?')).toBe(true);
     expect(isQuestion('what do you do for work')).toBe(true);
     expect(isQuestion('When I work I sing.')).toBe(false);
-  });
-
-  it('are small talk when they are about nothing', () => {
-    expect(isSmallTalk('How are you doing today?')).toBe(true);
-    expect(isSmallTalk('How are your kids?')).toBe(false);
   });
 
   it('were asked before when the words or the subject words are the same', () => {

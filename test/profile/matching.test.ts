@@ -10,12 +10,10 @@ import {
   fuzzyMatcher,
   judgedMatcher,
   matchItems,
-  matchItemsSync,
   normalizedMatcher,
   normalizeText,
   ProfileSchema,
   profileF1,
-  profileF1Sync,
   profileItem,
   slot,
 } from '../../src/profile/index';
@@ -69,7 +67,9 @@ describe('matchers', () => {
 
   it('do not take sentences for the same that begin alike and speak of something else', () => {
     const history = item('I like history.');
-    const others = ['I like jazz.', "I'm fond of history", 'My favorite subject is history.', 'I do not like history.'].map((text) => item(text));
+    const others = ['I like jazz.', "I'm fond of history", 'My favorite subject is history.', 'I do not like history.'].map((text) =>
+      item(text),
+    );
     // fond + history against history: 2·1 / (2 + 1); favourite is no subject, "subject" is one; a negation is never left out
     expect(fuzzyMatcher().similarity(others.map((other) => [history, other]))).toEqual([0, 2 / 3, 2 / 3, 2 / 3]);
     expect(fuzzyMatcher().similarity([[item('I am who I am.'), item('I am')]])).toEqual([4 / 7]);
@@ -82,8 +82,8 @@ describe('matchers', () => {
 });
 
 describe('matchItems', () => {
-  it('pairs one to one', () => {
-    const matches = matchItemsSync([item('hiking'), item('Hiking')], [item('hiking')], normalizedMatcher());
+  it('pairs one to one', async () => {
+    const matches = await matchItems([item('hiking'), item('Hiking')], [item('hiking')], normalizedMatcher());
     expect(matches).toHaveLength(1);
   });
 
@@ -95,18 +95,18 @@ describe('matchItems', () => {
     }
   });
 
-  it('makes as many pairs as it can, where taking the best pair first would lose one', () => {
+  it('makes as many pairs as it can, where taking the best pair first would lose one', async () => {
     // "night nurse" is closest to "night nurse work", but "night work" has no other partner.
     const inferred = [item('night nurse'), item('night work')];
     const golden = [item('night nurse work'), item('nurse')];
-    const matches = matchItemsSync(inferred, golden, fuzzyMatcher());
+    const matches = await matchItems(inferred, golden, fuzzyMatcher());
     expect(matches.map(({ inferred, golden }) => [inferred.text, golden.text])).toEqual([
       ['night nurse', 'nurse'],
       ['night work', 'night nurse work'],
     ]);
   });
 
-  it('finds the best assignment that trying all of them finds', () => {
+  it('finds the best assignment that trying all of them finds', async () => {
     const random = new Random(5);
     const words = ['a1', 'b2', 'c3', 'd4', 'e5'];
     const anyItems = () => Array.from({ length: 1 + random.integer(4) }, () => item(random.sample(words, 1 + random.integer(3)).join(' ')));
@@ -114,7 +114,7 @@ describe('matchItems', () => {
     for (let round = 0; round < 300; round++) {
       const inferred = anyItems();
       const golden = anyItems();
-      const matches = matchItemsSync(inferred, golden, matcher);
+      const matches = await matchItems(inferred, golden, matcher);
       const best = bestByTrying(inferred.length, golden.length, (i, g) => {
         const similarity = matcher.similarity([[inferred[i]!, golden[g]!]])[0]!;
         return similarity >= 0.4 ? similarity : 0;
@@ -159,9 +159,9 @@ describe('profileF1', () => {
     });
   });
 
-  it('follows the formulas of the paper', () => {
+  it('follows the formulas of the paper', async () => {
     // P̂ = {nurse, hiking, jazz, Leeds}, P = {29, nurse, hiking}: 2 in common
-    const score = profileF1Sync(schema.profile({ occupation: 'nurse', interests: ['hiking', 'jazz'], location: 'Leeds' }), golden);
+    const score = await profileF1(schema.profile({ occupation: 'nurse', interests: ['hiking', 'jazz'], location: 'Leeds' }), golden);
     expect(score.precision).toBe(2 / 4);
     expect(score.recall).toBe(2 / 3);
     expect(score.f1).toBe((2 * 2) / (4 + 3));
@@ -169,19 +169,19 @@ describe('profileF1', () => {
     expect(score.extra.map(({ text }) => text)).toEqual(['jazz', 'Leeds']);
   });
 
-  it('gives ten facts on one line no more than the facts that are right', () => {
+  it('gives ten facts on one line no more than the facts that are right', async () => {
     const stuffed = schema.profile({ interests: Array.from({ length: 10 }, (_, i) => `hiking${' '.repeat(i)}!`.concat('!'.repeat(i))) });
     expect(stuffed.size).toBe(1);
     const crowd = Array.from({ length: 10 }, () => item('hiking'));
     // one of ten inferred items is paired: 2·1 / (10 + 3)
-    expect(profileF1Sync(crowd, golden).f1).toBe(2 / 13);
-    expect(profileF1Sync([item('hiking nurse 29 jazz tea chess go running yoga cooking')], golden).f1).toBe(0);
+    expect((await profileF1(crowd, golden)).f1).toBe(2 / 13);
+    expect((await profileF1([item('hiking nurse 29 jazz tea chess go running yoga cooking')], golden)).f1).toBe(0);
   });
 
-  it('is 1 when there is nothing to know and nothing was inferred, and 0 when only one is empty', () => {
-    expect(profileF1Sync(schema.empty(), schema.empty())).toMatchObject({ precision: 1, recall: 1, f1: 1 });
-    expect(profileF1Sync(schema.empty(), golden)).toMatchObject({ precision: 0, recall: 0, f1: 0 });
-    expect(profileF1Sync(golden, schema.empty()).f1).toBe(0);
+  it('is 1 when there is nothing to know and nothing was inferred, and 0 when only one is empty', async () => {
+    expect(await profileF1(schema.empty(), schema.empty())).toMatchObject({ precision: 1, recall: 1, f1: 1 });
+    expect(await profileF1(schema.empty(), golden)).toMatchObject({ precision: 0, recall: 0, f1: 0 });
+    expect((await profileF1(golden, schema.empty())).f1).toBe(0);
   });
 
   it("compares each slot as the golden profile's schema says", async () => {
@@ -199,13 +199,13 @@ describe('profileF1', () => {
     ]);
   });
 
-  it('stays in [0, 1] for any two lists of items', () => {
+  it('stays in [0, 1] for any two lists of items', async () => {
     const random = new Random(9);
     const anyItems = () =>
       Array.from({ length: random.integer(6) }, () => item(random.pick(['a', 'b c', 'c b', 'B', 'c']), random.pick(['x', 'y'])));
     for (let i = 0; i < 1000; i++) {
       for (const matcher of [normalizedMatcher(), fuzzyMatcher()]) {
-        const { f1, precision, recall } = profileF1Sync(anyItems(), anyItems(), { matcher });
+        const { f1, precision, recall } = await profileF1(anyItems(), anyItems(), { matcher });
         for (const ratio of [f1, precision, recall]) expect(ratio >= 0 && ratio <= 1).toBe(true);
       }
     }
