@@ -27,6 +27,9 @@ export interface WarmStart {
   readonly demonstrations: { readonly count: number; readonly learningRate: number };
 }
 
+/** Most tokens of a forward and backward pass, of every policy in an experiment. */
+export const microBatchTokens = 2560;
+
 const tinyPPO = {
   dialogues: 48,
   epochs: 2,

@@ -11,7 +11,7 @@ import { takeTurns } from './agent-turns';
 import { demonstrationEnvironment, environmentFor } from './environments';
 import type { ExperimentOptions, ExperimentResult, RunExperiment } from './experiment';
 import { findPeople, type People } from './people';
-import { recipeFor, warmStarts } from './recipes';
+import { microBatchTokens, recipeFor, warmStarts } from './recipes';
 import { progressOf } from './run-evaluation';
 import { checkSetting, pretrainedSetting, readSetting, type Setting, tinySettings, writeSetting } from './setting';
 import { trainingTotals } from './training-totals';
@@ -153,7 +153,7 @@ async function startingPolicy(start: {
   const load = async (from: string) => {
     // the tiny policy as the warm start made it: packed rows would round otherwise
     const layout = policyFolder === undefined ? 'right' : 'packed';
-    const policy = await LocalPolicy.load(from, { lora, seed, maxNewTokens, signal, microBatchTokens: 2560, layout });
+    const policy = await LocalPolicy.load(from, { lora, seed, maxNewTokens, signal, microBatchTokens, layout });
     await policy.setReference();
     return policy;
   };

@@ -10,7 +10,7 @@ import { demonstrate } from './demonstrations';
 import { exercises } from './exercises';
 import type { ExperimentProgress } from './experiment';
 import { inventPeople } from './invented-people';
-import type { WarmStart } from './recipes';
+import { microBatchTokens, type WarmStart } from './recipes';
 import type { Setting } from './setting';
 import { tinyTokenizer } from './tiny-tokenizer';
 
@@ -46,7 +46,7 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
   const policy = new LocalPolicy(
     cpuDevice(),
     { config: tinyConfig(plan, tokenizer.size), tokenizer },
-    { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens: 2560, layout: 'right' },
+    { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens, layout: 'right' },
   );
   try {
     const courses = [
