@@ -69,6 +69,8 @@ export interface LocalPolicyOptions {
   readonly microBatchTokens?: number;
   /** How sequences share the rows of a training batch. Changes speed, not results. Default `packed`. */
   readonly layout?: BatchLayout;
+  /** Compute each layer again in the backward pass instead of keeping what it computed: less memory for more time. Default false. */
+  readonly gradientCheckpointing?: boolean;
   readonly name?: string;
 }
 
@@ -216,7 +218,7 @@ export class LocalPolicy implements TrainablePolicy {
     this.temperature = temperature;
     this.#device = device;
     this.#programs = new ProgramCache(device);
-    this.#form = { config: model.config, lora: this.lora, limits: options.limits };
+    this.#form = { config: model.config, lora: this.lora, limits: options.limits, checkpointing: options.gradientCheckpointing };
     this.#sampler = new Sampler(device, this.#programs, this.#form);
     this.#stopTokens = new Set(endOfTurn(this.tokenizer, this.template, model.eosTokenIds ?? model.config.eosTokenIds));
     this.#running = new RunningBatch({

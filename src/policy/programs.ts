@@ -10,6 +10,7 @@ import {
   gather,
   gradients,
   headLogProbability,
+  type Node,
   reshape,
   type Shape,
   type SupportLimits,
@@ -24,6 +25,8 @@ export interface ModelForm {
   readonly config: ModelConfig;
   readonly lora?: LoraConfig;
   readonly limits?: SupportLimits;
+  /** Layers are computed again in the backward pass instead of being kept. */
+  readonly checkpointing?: boolean;
 }
 
 /** Sizes that a training program is compiled for. */
@@ -100,6 +103,7 @@ export function ppoGraph(form: ModelForm, shape: BatchShape, klLoss: 'k2' | 'k3'
     graph,
     graph.within('loss', () => ppoLoss(terms, scalars, klLoss)),
     trainable,
+    form,
   );
   outputActions(graph, scored);
   return graph;
@@ -109,17 +113,20 @@ export function ppoGraph(form: ModelForm, shape: BatchShape, klLoss: 'k2' | 'k3'
 export function crossEntropyGraph(form: ModelForm, shape: BatchShape, trainable: ReadonlyMap<string, Shape>): Graph {
   const graph = new Graph();
   const { logProbabilities } = scoredActions(graph, form, shape);
-  accumulate(graph, crossEntropyLoss(logProbabilities, graph.input('weights', [shape.actions])), trainable);
+  accumulate(graph, crossEntropyLoss(logProbabilities, graph.input('weights', [shape.actions])), trainable, form);
   graph.output('logProbs', logProbabilities);
   return graph;
 }
 
-function accumulate(graph: Graph, loss: Tensor, trainable: ReadonlyMap<string, Shape>): void {
+const layerOf = ({ scope }: Node) => /^layers\.\d+/.exec(scope)?.[0];
+
+function accumulate(graph: Graph, loss: Tensor, trainable: ReadonlyMap<string, Shape>, { checkpointing }: ModelForm): void {
   graph.output('loss', loss);
   const names = [...trainable.keys()];
   const found = gradients(
     loss,
     names.map((name) => graph.buffer(name, trainable.get(name)!)),
+    checkpointing ? layerOf : undefined,
   );
   names.forEach((name, index) => {
     const gradient = found[index];

@@ -1,8 +1,9 @@
 import { RlpaError } from '../errors';
 import type { Graph, Node, Tensor } from './graph';
 import { add } from './ops/add';
+import { after } from './ops/after';
 import { gradientRules } from './ops/rules';
-import { expectShape } from './shape';
+import { expectShape, sameShape } from './shape';
 
 /** dL/d(inputs) of a node, given dL/d(outputs); undefined where nothing flows. */
 export type GradientRule = (node: Node, outputGradients: readonly (Tensor | undefined)[]) => readonly (Tensor | undefined)[];
@@ -11,9 +12,15 @@ export type GradientRule = (node: Node, outputGradients: readonly (Tensor | unde
  * Reverse-mode differentiation: adds to the graph the nodes that compute the gradient of a scalar with respect to `targets`.
  * Only the nodes on a path from a target to the loss get a backward counterpart, so frozen weights cost nothing.
  *
+ * @param segmentOf gradient checkpointing (Chen et al. 2016): the results of the nodes of a segment are not kept, but computed again from
+ * its inputs when the backward pass gets there. Undefined for nodes whose results are kept.
  * @returns one tensor for each target, of its shape; undefined where the loss does not depend on it.
  */
-export function gradients(loss: Tensor, targets: readonly Tensor[]): (Tensor | undefined)[] {
+export function gradients(
+  loss: Tensor,
+  targets: readonly Tensor[],
+  segmentOf: (node: Node) => string | undefined = () => undefined,
+): (Tensor | undefined)[] {
   const graph: Graph = loss.graph;
   expectShape('gradients', 'the loss', loss.shape, []);
   const needed = new Set<Tensor>(targets);
@@ -22,6 +29,7 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): (Tensor | u
     if (node.inputs.some((input) => needed.has(input))) for (const output of node.outputs) needed.add(output);
   }
   const flowing = new Map<Tensor, Tensor>([[loss, graph.scalar(1)]]);
+  const again = new Map<Node, Node>();
   for (const node of forward.reverse()) {
     if (!node.outputs.some((output) => flowing.has(output)) || !node.inputs.some((input) => needed.has(input))) continue;
     const rule = gradientRules[node.operation];
@@ -29,12 +37,13 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): (Tensor | u
       throw new RlpaError('invalid-graph', `${node.operation} has no gradient (at ${node.scope || 'top level'}).`, {
         operation: node.operation,
       });
-    const inputGradients = graph.within(`${node.scope}.gradient`, () =>
-      rule(
-        node,
-        node.outputs.map((output) => flowing.get(output)),
-      ),
-    );
+    const outputGradients = node.outputs.map((output) => flowing.get(output));
+    const segment = segmentOf(node);
+    if (segment !== undefined && !again.has(node)) {
+      const nodes = forward.filter((other) => segmentOf(other) === segment).reverse();
+      computeAgain(graph, nodes, outputGradients.find((gradient) => gradient !== undefined)!, again);
+    }
+    const inputGradients = graph.within(`${node.scope}.gradient`, () => rule(again.get(node) ?? node, outputGradients));
     node.inputs.forEach((input, index) => {
       const gradient = inputGradients[index];
       if (!gradient || !needed.has(input)) return;
@@ -44,4 +53,22 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): (Tensor | u
     });
   }
   return targets.map((target) => flowing.get(target));
+}
+
+/** Copies the nodes of a segment, to run when `trigger` is known: until then none of their results take memory. */
+function computeAgain(graph: Graph, segment: readonly Node[], trigger: Tensor, again: Map<Node, Node>): void {
+  const copies = new Map<Tensor, Tensor>();
+  const own = new Set(segment.flatMap(({ outputs }) => outputs));
+  for (const node of segment) {
+    const inputs = node.inputs.map((input) => {
+      if (own.has(input)) return copies.get(input)!;
+      // what waits is the activations that come in, which have the trigger's shape; weights are there anyway
+      if (input.node === undefined || !sameShape(input.shape, trigger.shape)) return input;
+      if (!copies.has(input)) copies.set(input, after(input, trigger));
+      return copies.get(input)!;
+    });
+    const outputs = graph.within(`${node.scope}.again`, () => graph.apply(node.operation, inputs, node.attributes, node.outputs));
+    for (const [index, output] of node.outputs.entries()) copies.set(output, outputs[index]!);
+    again.set(node, { ...node, inputs, outputs });
+  }
 }

@@ -1,6 +1,7 @@
 /** Every operation that a graph may hold. A device has a kernel for each: the compiler checks that none is missing. */
 export const operationNames = [
   'add',
+  'after',
   'subtract',
   'multiply',
   'minimum',

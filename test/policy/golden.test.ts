@@ -127,116 +127,123 @@ for (const [kind, open] of Object.entries(devices)) {
         expectClose(logits!, expected.get('logits')!.data, 1e-5, 'logits');
       });
 
-      it('has the reference log-probabilities, losses and gradients, and the weights after three AdamW steps', async () => {
-        const { form, weights, inputs, trainable, expected, hyperparameters: h, steps } = loadCase(name);
-        const { rows, length, tokens, positions, segments, predictors, entries } = layOut(inputs);
-        const actions = predictors.length;
-        const shape: BatchShape = { rows, length, actions, segmented: true };
-        const ppo = await device.compile(ppoGraph(form, shape, 'k3', trainable));
-        const update = await device.compile(updateGraph(trainable, () => 'decayed'));
-        const buffers = upload(weights) as Map<string, DeviceBuffer>;
-        for (const [key, size] of trainable) {
-          for (const buffer of [gradientBuffer(key), meanBuffer(key), varianceBuffer(key)]) buffers.set(buffer, device.create(size, 'f32'));
-        }
-        const pick = (key: string) => Float32Array.from(entries, (entry) => inputs.get(key)!.data[entry]!);
-        const columns = {
-          oldLogProbs: pick('old_logp'),
-          referenceLogProbs: pick('ref_logp'),
-          oldValues: pick('old_values'),
-          advantages: pick('advantages'),
-          returns: pick('returns'),
-        };
-        const scalars = {
-          clip: h.clip,
-          valueClip: h.value_clip,
-          valueCoefficient: h.value_coef,
-          entropyCoefficient: h.entropy_coef,
-          klLossCoefficient: h.kl_loss_coef,
-        };
-        const targets = Int32Array.from(predictors, (position) => tokens[position + 1]!);
-        for (const [step, reference] of steps.entries()) {
-          for (const [key, size] of trainable) device.write(buffers.get(gradientBuffer(key))!, new Float32Array(sizeOf(size)));
-          const found = await device.run(ppo, {
-            inputs: {
-              tokens,
-              positions,
-              segments,
-              predictors: Int32Array.from(predictors),
-              targets,
-              ...columns,
-              weights: new Float32Array(actions).fill(1 / actions),
-              temperature: Float32Array.of(h.temperature),
-              ...Object.fromEntries(Object.entries(scalars).map(([key, value]) => [key, Float32Array.of(value)])),
-            },
-            buffers,
-          });
-          const report = reportPPOLoss(
-            predictors.map((_, i) => ({
-              logProb: found.logProbs![i]!,
-              entropy: found.entropies![i]!,
-              value: found.values![i]!,
-              oldLogProb: columns.oldLogProbs[i]!,
-              referenceLogProb: columns.referenceLogProbs[i]!,
-              oldValue: columns.oldValues[i]!,
-              advantage: columns.advantages[i]!,
-              return: columns.returns[i]!,
-            })),
-            { ...scalars, klLoss: 'k3', normalizer: actions },
-          );
-          const pairs: [string, number, number][] = [
-            ['policy loss', report.policyLoss, reference.policy_loss],
-            ['value loss', report.valueLoss, reference.value_loss],
-            ['entropy', report.entropy, reference.entropy],
-            ['KL k1', report.klK1, reference.kl_k1],
-            ['KL k3', report.klK3, reference.kl_k3],
-            ['clip fraction', report.clipFraction, reference.clip_fraction],
-            ['approximate KL', report.approximateKl, reference.approx_kl],
-            ['loss', report.loss, reference.loss],
-            ['loss on the device', found.loss![0]!, reference.loss],
-          ];
-          for (const [what, value, wanted] of pairs) expect(Math.abs(value - wanted), `${what} of step ${step + 1}`).toBeLessThan(1e-5);
-          if (step === 0) {
-            for (const key of ['logp', 'entropy', 'values']) {
-              const values = found[{ logp: 'logProbs', entropy: 'entropies', values: 'values' }[key]!]!;
-              expectClose(
-                values,
-                Float32Array.from(entries, (entry) => expected.get(key)!.data[entry]!),
-                1e-5,
-                key,
-              );
+      it.each([
+        ['', false],
+        [', layers computed again for the backward pass', true],
+      ])(
+        'has the reference log-probabilities, losses and gradients, and the weights after three AdamW steps%s',
+        async (_, checkpointing) => {
+          const { form, weights, inputs, trainable, expected, hyperparameters: h, steps } = loadCase(name);
+          const { rows, length, tokens, positions, segments, predictors, entries } = layOut(inputs);
+          const actions = predictors.length;
+          const shape: BatchShape = { rows, length, actions, segmented: true };
+          const ppo = await device.compile(ppoGraph({ ...form, checkpointing }, shape, 'k3', trainable));
+          const update = await device.compile(updateGraph(trainable, () => 'decayed'));
+          const buffers = upload(weights) as Map<string, DeviceBuffer>;
+          for (const [key, size] of trainable) {
+            for (const buffer of [gradientBuffer(key), meanBuffer(key), varianceBuffer(key)])
+              buffers.set(buffer, device.create(size, 'f32'));
+          }
+          const pick = (key: string) => Float32Array.from(entries, (entry) => inputs.get(key)!.data[entry]!);
+          const columns = {
+            oldLogProbs: pick('old_logp'),
+            referenceLogProbs: pick('ref_logp'),
+            oldValues: pick('old_values'),
+            advantages: pick('advantages'),
+            returns: pick('returns'),
+          };
+          const scalars = {
+            clip: h.clip,
+            valueClip: h.value_clip,
+            valueCoefficient: h.value_coef,
+            entropyCoefficient: h.entropy_coef,
+            klLossCoefficient: h.kl_loss_coef,
+          };
+          const targets = Int32Array.from(predictors, (position) => tokens[position + 1]!);
+          for (const [step, reference] of steps.entries()) {
+            for (const [key, size] of trainable) device.write(buffers.get(gradientBuffer(key))!, new Float32Array(sizeOf(size)));
+            const found = await device.run(ppo, {
+              inputs: {
+                tokens,
+                positions,
+                segments,
+                predictors: Int32Array.from(predictors),
+                targets,
+                ...columns,
+                weights: new Float32Array(actions).fill(1 / actions),
+                temperature: Float32Array.of(h.temperature),
+                ...Object.fromEntries(Object.entries(scalars).map(([key, value]) => [key, Float32Array.of(value)])),
+              },
+              buffers,
+            });
+            const report = reportPPOLoss(
+              predictors.map((_, i) => ({
+                logProb: found.logProbs![i]!,
+                entropy: found.entropies![i]!,
+                value: found.values![i]!,
+                oldLogProb: columns.oldLogProbs[i]!,
+                referenceLogProb: columns.referenceLogProbs[i]!,
+                oldValue: columns.oldValues[i]!,
+                advantage: columns.advantages[i]!,
+                return: columns.returns[i]!,
+              })),
+              { ...scalars, klLoss: 'k3', normalizer: actions },
+            );
+            const pairs: [string, number, number][] = [
+              ['policy loss', report.policyLoss, reference.policy_loss],
+              ['value loss', report.valueLoss, reference.value_loss],
+              ['entropy', report.entropy, reference.entropy],
+              ['KL k1', report.klK1, reference.kl_k1],
+              ['KL k3', report.klK3, reference.kl_k3],
+              ['clip fraction', report.clipFraction, reference.clip_fraction],
+              ['approximate KL', report.approximateKl, reference.approx_kl],
+              ['loss', report.loss, reference.loss],
+              ['loss on the device', found.loss![0]!, reference.loss],
+            ];
+            for (const [what, value, wanted] of pairs) expect(Math.abs(value - wanted), `${what} of step ${step + 1}`).toBeLessThan(1e-5);
+            if (step === 0) {
+              for (const key of ['logp', 'entropy', 'values']) {
+                const values = found[{ logp: 'logProbs', entropy: 'entropies', values: 'values' }[key]!]!;
+                expectClose(
+                  values,
+                  Float32Array.from(entries, (entry) => expected.get(key)!.data[entry]!),
+                  1e-5,
+                  key,
+                );
+              }
+              for (const key of trainable.keys()) {
+                const wanted = expected.get(`grad.${key}`)!.data;
+                expectClose(
+                  await device.read(buffers.get(gradientBuffer(key))!),
+                  wanted,
+                  2e-5 * Math.max(largest(wanted), 1e-8),
+                  `gradient of ${key}`,
+                );
+              }
             }
-            for (const key of trainable.keys()) {
-              const wanted = expected.get(`grad.${key}`)!.data;
-              expectClose(
-                await device.read(buffers.get(gradientBuffer(key))!),
-                wanted,
-                2e-5 * Math.max(largest(wanted), 1e-8),
-                `gradient of ${key}`,
-              );
+            const t = step + 1;
+            const [beta1, beta2] = h.betas;
+            const { norm } = await device.run(update, {
+              inputs: {
+                limit: Float32Array.of(h.max_grad_norm),
+                decayed: Float32Array.of(h.learning_rate, beta1, beta2, h.eps, h.weight_decay, 1 - beta1 ** t, 1 - beta2 ** t),
+              },
+              buffers,
+            });
+            expect(Math.abs(norm![0]! - reference.grad_norm), 'gradient norm').toBeLessThan(2e-5);
+            if (t === 1 || t === 3) {
+              for (const key of trainable.keys()) {
+                expectClose(
+                  await device.read(buffers.get(key)!),
+                  expected.get(`param.after${t}.${key}`)!.data,
+                  2e-5,
+                  `${key} after step ${t}`,
+                );
+              }
             }
           }
-          const t = step + 1;
-          const [beta1, beta2] = h.betas;
-          const { norm } = await device.run(update, {
-            inputs: {
-              limit: Float32Array.of(h.max_grad_norm),
-              decayed: Float32Array.of(h.learning_rate, beta1, beta2, h.eps, h.weight_decay, 1 - beta1 ** t, 1 - beta2 ** t),
-            },
-            buffers,
-          });
-          expect(Math.abs(norm![0]! - reference.grad_norm), 'gradient norm').toBeLessThan(2e-5);
-          if (t === 1 || t === 3) {
-            for (const key of trainable.keys()) {
-              expectClose(
-                await device.read(buffers.get(key)!),
-                expected.get(`param.after${t}.${key}`)!.data,
-                2e-5,
-                `${key} after step ${t}`,
-              );
-            }
-          }
-        }
-      });
+        },
+      );
     });
   });
 }

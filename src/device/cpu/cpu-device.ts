@@ -78,7 +78,7 @@ class CpuDevice implements Device {
 
   async compile(graph: Graph): Promise<Program> {
     const program = { id: this.#count++, graph };
-    await this.#ask({ kind: 'compile', program: program.id, lowered: lowerGraph(graph) });
+    await this.#ask({ kind: 'compile', program: program.id, lowered: await lowerGraph(graph) });
     return program;
   }
 

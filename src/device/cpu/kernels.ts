@@ -373,6 +373,8 @@ const sampleHead: Kernel = ({ model, node, inputs, used }) => {
 /** The ONNX form of each operation, in onnxruntime's fused operators where the CPU has them. */
 export const kernels = {
   add: elementwise('Add'),
+  // never the other's values; but the runtime has to wait for them
+  after: ({ model, inputs }) => [model.node('Where', [model.constant('bool', [], [0]), inputs[1]!, inputs[0]!])],
   subtract: elementwise('Sub'),
   multiply: elementwise('Mul'),
   minimum: elementwise('Min'),

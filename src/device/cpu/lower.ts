@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Graph, Node, Tensor } from '../../tensor/index';
 import { type Kernel, kernels } from './kernels';
 import { type Name, OnnxModel } from './onnx';
@@ -14,8 +15,14 @@ export interface LoweredGraph {
   readonly shapes: Readonly<Record<string, readonly number[]>>;
 }
 
-/** Translates a graph to one ONNX model. Nodes that no output, assignment or append depends on are left out. */
-export function lowerGraph(graph: Graph): LoweredGraph {
+/** Milliseconds after which others get their turn: a training step of a large model takes a quarter of a second to translate. */
+const longestTurn = 5;
+
+/**
+ * Translates a graph to one ONNX model. Nodes that no output, assignment or append depends on are left out. Returns to the event loop again
+ * and again while it works.
+ */
+export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
   const live = liveTensors(graph);
   const model = new OnnxModel();
   const names = new Map<Tensor, Name>();
@@ -38,7 +45,12 @@ export function lowerGraph(graph: Graph): LoweredGraph {
   const buffers = declare(graph.buffers, 'b');
   for (const [tensor, data] of graph.constants) if (live.has(tensor)) names.set(tensor, model.constant(tensor.type, tensor.shape, data));
 
+  let began = performance.now();
   for (const node of graph.nodes) {
+    if (performance.now() - began > longestTurn) {
+      await setImmediate();
+      began = performance.now();
+    }
     if (!node.outputs.some((output) => live.has(output))) continue;
     const outputs = lowerNode(node, model, names, shared, live);
     node.outputs.forEach((output, index) => {

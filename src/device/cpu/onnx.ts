@@ -179,8 +179,8 @@ function valueInfo(name: Name, type: ElementType, shape: readonly Dimension[]): 
 }
 
 function rawBytes(type: ElementType, values: ArrayLike<number>): Uint8Array {
-  if (type === 'f32') return new Uint8Array(Float32Array.from(values).buffer);
-  if (type === 'i32') return new Uint8Array(Int32Array.from(values).buffer);
+  if (type === 'f32') return new Uint8Array(new Float32Array(values).buffer);
+  if (type === 'i32') return new Uint8Array(new Int32Array(values).buffer);
   if (type === 'bool' || type === 'u8') return Uint8Array.from(values);
   return new Uint8Array(BigInt64Array.from(Array.from(values, (value) => BigInt(value))).buffer);
 }
