@@ -1,0 +1,103 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { cpuDevice } from '../../src/device/cpu/index';
+import type { Device } from '../../src/device/index';
+import { LocalPolicy, type PPOLossOptions, type PPOSequence } from '../../src/policy/index';
+import { parseModelConfig, Tokenizer, trainTokenizer } from '../../src/transformer/index';
+
+const files = trainTokenizer({ texts: ['a word'], vocabularySize: 300 });
+const tokenizer = Tokenizer.fromJSON(files.tokenizer, files.tokenizerConfig);
+const config = parseModelConfig({
+  model_type: 'qwen2',
+  hidden_size: 192,
+  intermediate_size: 512,
+  num_hidden_layers: 4,
+  num_attention_heads: 6,
+  num_key_value_heads: 2,
+  vocab_size: 1024,
+  max_position_embeddings: 512,
+});
+const length = 128;
+const rows = 16;
+const column = (of: (t: number) => number) => Float32Array.from({ length }, (_, t) => of(t));
+const sequences = Array.from(
+  { length: rows },
+  (_, row): PPOSequence => ({
+    tokens: Int32Array.from({ length }, (_, t) => (row * 31 + t * 17) % 1024),
+    actionMask: Uint8Array.from({ length }, (_, t) => Number(t > 0)),
+    oldLogProbs: column(() => -7),
+    referenceLogProbs: column(() => -7),
+    oldValues: column(() => 0),
+    advantages: column(Math.sin),
+    returns: column(Math.cos),
+  }),
+);
+const loss: PPOLossOptions = {
+  clip: 0.2,
+  valueClip: 1,
+  valueCoefficient: 0.5,
+  entropyCoefficient: 0.01,
+  klLossCoefficient: 0.01,
+  klLoss: 'k3',
+  normalizer: rows * (length - 1),
+};
+
+/** A device that says when a program begins and ends to run. */
+function watched(told: { onRun?: () => void; runs: number }): Device {
+  const device = cpuDevice({ threads: 1 });
+  const run = device.run.bind(device);
+  device.run = (program, options) => {
+    told.runs++;
+    told.onRun?.();
+    return run(program, options);
+  };
+  return device;
+}
+
+describe('while a policy computes', () => {
+  const told: { onRun?: () => void; runs: number } = { runs: 0 };
+  const policy = new LocalPolicy(watched(told), { config, tokenizer }, { microBatchTokens: rows * length, layout: 'right' });
+  const small = new LocalPolicy(watched(told), { config, tokenizer }, { microBatchTokens: 4 * length, layout: 'right' });
+  afterAll(() => Promise.all([policy.dispose(), small.dispose()]));
+
+  it('timers of the caller fire in the middle of a single step', async () => {
+    await policy.accumulatePPO(sequences, loss); // compiles
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    told.runs = 0;
+    await policy.accumulatePPO(sequences, loss);
+    clearInterval(timer);
+    expect(told.runs).toBe(1);
+    expect(ticks).toBeGreaterThan(3);
+  });
+
+  it('timers fire while a step is translated and compiled, too', async () => {
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    await small.score(sequences);
+    clearInterval(timer);
+    expect(ticks).toBeGreaterThan(3);
+  });
+
+  it('an abort takes effect after the step under way, and the policy goes on with the next call', async () => {
+    const abort = new AbortController();
+    told.runs = 0;
+    told.onRun = () => abort.abort();
+    await expect(small.accumulatePPO(sequences, loss, abort.signal)).rejects.toMatchObject({ code: 'aborted' });
+    told.onRun = undefined;
+    // of four micro-batches the first was under way
+    expect(told.runs).toBe(1);
+    await small.clearGradients();
+    expect((await small.accumulatePPO(sequences, loss)).loss).toBeTypeOf('number');
+  });
+
+  it('an abort ends sampling within a token', async () => {
+    const abort = new AbortController();
+    let tokens = 0;
+    const request = { owner: 'a', prompt: Int32Array.of(1, 2, 3), seed: 1 };
+    const onToken = () => {
+      if (++tokens === 3) abort.abort();
+    };
+    await expect(policy.sample([request], { maxNewTokens: 200, signal: abort.signal, onToken })).rejects.toMatchObject({ code: 'aborted' });
+    expect(tokens).toBe(3);
+  });
+});
