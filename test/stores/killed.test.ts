@@ -5,7 +5,7 @@ import { describePersistentStores } from './persistent-stores';
 import { turnsProcesses } from './turns-process';
 
 /** RLPA_KILLS=100 kills as often for each store and takes minutes. */
-const kills = Number(process.env.RLPA_KILLS ?? 10);
+const kills = Number(process.env.RLPA_KILLS ?? 6);
 const start = turnsProcesses();
 
 describePersistentStores((store, kind) => {
