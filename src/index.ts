@@ -1,6 +1,6 @@
 /** Everything that runs anywhere: `rlpa`. What needs a file system is in `rlpa/node`, what tests need in `rlpa/testing`. */
 
-export { type AiSdkMiddleware, type PersonalizedOptions, personalized } from './adapters/index';
+export { type AiSdkMiddleware, type PersonalizedOptions, type ProfileMetadata, personalized } from './adapters/index';
 export {
   type AgentEvents,
   type AgentProblem,

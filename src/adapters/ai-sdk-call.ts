@@ -1,12 +1,41 @@
-import { fencedPrompt, fenceProfile, type PromptBuilder, type TurnResult } from '../agent/index';
-import { type AiSdkCallOptions, type AiSdkContent, type AiSdkFinishReason, type AiSdkUsage, aiSdkMessage, aiSdkUsage } from '../chat/index';
+import { fencedPrompt, type PersonalizedAgentOptions, type ProfileStore, type TurnRequest, type TurnResult } from '../agent/index';
+import {
+  type AiSdkCallOptions,
+  type AiSdkContent,
+  type AiSdkFinishReason,
+  type AiSdkLanguageModel,
+  type AiSdkUsage,
+  aiSdkChat,
+  aiSdkFinishReason,
+  aiSdkMessage,
+  aiSdkUsage,
+} from '../chat/index';
 import { RlpaError } from '../errors';
 import type { SlotMap } from '../profile/index';
 import { latestUserText, withOwnAnswers, withoutFrames, withSystemText } from './ai-sdk-prompt';
-import { OutsideTurn, type OutsideTurnOptions } from './outside-turn';
+import { OutsideTurn } from './outside-turn';
+
+/** What of an agent and of a turn is said to the middleware; the rest the AI SDK says with each call. */
+export interface PersonalizedOptions<S extends SlotMap = SlotMap>
+  extends Omit<PersonalizedAgentOptions<S>, 'model' | 'form' | 'mode' | 'prices' | 'signal'>,
+    Omit<TurnRequest, 'message' | 'signal'> {
+  /** Where the profiles are kept. A `PersonalizedAgent` over the same store reads, edits, exports and erases them. */
+  readonly store: ProfileStore;
+  /** Whose profile it is. A middleware costs nothing: make one for each request. */
+  readonly userId: string;
+  /** What the model is to do with what it knows. The application's own system message stays in front of it. */
+  readonly instruction?: string;
+  /**
+   * What the model reads, made of the stored turns, instead of the application's own messages with the profile added to their system
+   * message: a trained policy needs the prompt that it was trained on.
+   */
+  readonly prompt?: PersonalizedAgentOptions<S>['prompt'];
+  /** How long an answer may take and still be learned from, in milliseconds; default five minutes. */
+  readonly timeoutMs?: number;
+}
 
 /** What the result of a call tells under the provider `rlpa`. Plain JSON. */
-export type ProfileMetadata = Pick<TurnResult, 'messageId' | 'changes' | 'rejected' | 'problem'> & {
+export type ProfileMetadata = Pick<TurnResult, 'messageId' | 'changes' | 'rejected' | 'problem' | 'repaired'> & {
   /** Slot to value or values, after the turn. */
   readonly profile: Readonly<Record<string, unknown>>;
 };
@@ -15,13 +44,16 @@ export type ProfileMetadata = Pick<TurnResult, 'messageId' | 'changes' | 'reject
 interface Generated {
   readonly text: string;
   readonly usage: AiSdkUsage | undefined;
+  readonly finishReason: AiSdkFinishReason | undefined;
 }
 
-export interface PersonalizedCallOptions<S extends SlotMap> extends Omit<OutsideTurnOptions<S>, 'prompt'> {
-  readonly prompt?: PromptBuilder;
+export interface Learned {
+  /** Absent where nothing could be learned. Other than what the model wrote only where that held none and was repaired. */
+  readonly reply?: string;
+  readonly metadata: { readonly rlpa: Partial<ProfileMetadata> };
 }
 
-const instruction = 'Let what you know about the user shape your answers, without reciting it.';
+const defaultInstruction = 'Let what you know about the user shape your answers, without reciting it.';
 
 /** One call of a wrapped model. */
 export class PersonalizedCall<S extends SlotMap> {
@@ -41,33 +73,38 @@ export class PersonalizedCall<S extends SlotMap> {
   }
 
   /** Reads the profile. @throws `store-failed`, `invalid-option`, `timeout`, `aborted` */
-  static async begin<S extends SlotMap>(options: PersonalizedCallOptions<S>, params: AiSdkCallOptions): Promise<PersonalizedCall<S>> {
-    const { responseFormat, abortSignal } = params;
-    const message = latestUserText(params.prompt);
-    const learns = message !== undefined && responseFormat?.type !== 'json';
-    const prompt = options.prompt ?? fencedPrompt({ instruction });
-    const turn = await OutsideTurn.begin({ ...options, prompt }, message ?? '(no text)', abortSignal);
+  static async begin<S extends SlotMap>(
+    { userId, sessionId, consent, timeoutMs = 300_000, ...options }: PersonalizedOptions<S>,
+    model: AiSdkLanguageModel,
+    params: AiSdkCallOptions,
+  ): Promise<PersonalizedCall<S>> {
+    const { responseFormat, abortSignal: signal } = params;
+    const text = latestUserText(params.prompt);
+    const learns = text !== undefined && responseFormat?.type !== 'json';
+    const prompt = options.prompt ?? fencedPrompt({ instruction: options.instruction ?? defaultInstruction });
+    const request = { userId, sessionId, consent, timeoutMs, signal, message: text ?? '(no text)' };
+    const turn = await OutsideTurn.begin({ agent: { ...options, prompt }, repairing: () => aiSdkChat(model) }, request);
     if (!learns) turn.drop();
-    const { profile, omitted, turns } = turn.context;
     const plain = withoutFrames(params.prompt);
     const personal = !learns
-      ? withSystemText(plain, `${instruction}\n\n${fenceProfile(profile, omitted)}`)
+      ? withSystemText(plain, prompt({ ...turn.context, form: 'reply' })[0]!.content)
       : options.prompt
         ? turn.messages.map(aiSdkMessage)
-        : withSystemText(withOwnAnswers(plain, turns), turn.messages[0]!.content);
+        : withSystemText(withOwnAnswers(plain, turn.context.turns), turn.messages[0]!.content);
     return new PersonalizedCall({ ...params, prompt: personal }, learns, turn);
   }
 
   /** Learns from the answer. What prevents that never costs the reply: it is told as a problem. @throws `aborted` */
-  async learn({ text, usage }: Generated): Promise<{ readonly rlpa: Partial<ProfileMetadata> }> {
+  async learn({ text, usage, finishReason }: Generated): Promise<Learned> {
     const counted = aiSdkUsage(usage) ?? { inputTokens: 0, outputTokens: 0 };
     try {
-      const { messageId, profile, changes, rejected, problem } = await this.#turn.finish({ text, usage: counted, finishReason: 'stop' });
-      const metadata: ProfileMetadata = { messageId, profile: profile.toJSON(), changes, rejected, ...(problem && { problem }) };
-      return { rlpa: JSON.parse(JSON.stringify(metadata)) };
+      const turn = await this.#turn.finish({ text, usage: counted, finishReason: aiSdkFinishReason(finishReason) });
+      const { messageId, changes, rejected, problem, repaired } = turn;
+      const metadata: ProfileMetadata = { messageId, profile: turn.profile.toJSON(), changes, rejected, problem, repaired };
+      return { reply: turn.reply, metadata: { rlpa: JSON.parse(JSON.stringify(metadata)) } };
     } catch (error) {
       if (!RlpaError.isInstance(error) || error.code === 'aborted') throw error;
-      return { rlpa: { problem: { code: 'not-stored', message: error.message } } };
+      return { metadata: { rlpa: { problem: { code: 'not-stored', message: error.message } } } };
     }
   }
 

@@ -1,4 +1,3 @@
-import type { ProfileStore, PromptBuilder } from '../agent/index';
 import {
   type AiSdkCallOptions,
   type AiSdkContent,
@@ -9,26 +8,9 @@ import {
 } from '../chat/index';
 import { RlpaError } from '../errors';
 import type { ProfileSchema, SlotMap } from '../profile/index';
-import { callsTool, isFailure, PersonalizedCall } from './ai-sdk-call';
+import { callsTool, isFailure, PersonalizedCall, type PersonalizedOptions } from './ai-sdk-call';
 import { personalStream } from './ai-sdk-stream';
 import { ReplyReader } from './reply-reader';
-
-export interface PersonalizedOptions<S extends SlotMap = SlotMap> {
-  readonly schema: ProfileSchema<S>;
-  /** Where the profiles are kept. A `PersonalizedAgent` over the same store reads, edits, exports and erases them. */
-  readonly store: ProfileStore;
-  /** Whose profile it is. A middleware costs nothing: make one for each request. */
-  readonly userId: string;
-  /** Sensitive slots that may be filled: these, or all of them. */
-  readonly consent?: readonly string[] | true;
-  /**
-   * What the model reads, made of the stored turns, instead of the application's own messages with the profile added to their system
-   * message: a trained policy needs the prompt that it was trained on.
-   */
-  readonly prompt?: PromptBuilder;
-  /** How long an answer may take and still be learned from, in milliseconds; default five minutes. */
-  readonly timeoutMs?: number;
-}
 
 interface WrappedCall {
   readonly model: AiSdkLanguageModel;
@@ -56,34 +38,39 @@ export interface AiSdkMiddleware {
  * const { textStream } = streamText({ model, messages });
  */
 export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>): AiSdkMiddleware {
-  const { schema, userId, timeoutMs = 300_000 } = options;
+  const { schema, userId } = options;
   if (typeof userId !== 'string' || userId.trim() === '') {
     throw new RlpaError('invalid-option', `personalized: userId is text that is not empty, found ${JSON.stringify(userId)}.`, {
       option: 'userId',
     });
   }
-  const begin = (params: AiSdkCallOptions) => PersonalizedCall.begin({ ...options, timeoutMs }, params);
   return {
     specificationVersion: 'v3',
 
     async wrapGenerate<R extends AiSdkGeneration>({ model, params }: WrappedCall): Promise<R> {
-      const call = await begin(params);
+      const call = await PersonalizedCall.begin(options, model, params);
       try {
         const generation = (await model.doGenerate(call.params)) as R & { readonly providerMetadata?: object };
         if (!call.learns) return generation;
         const text = aiSdkText(generation.content);
-        const reply = new ReplyReader(schema as ProfileSchema);
-        const content = withReply(generation.content, reply.push(text) + reply.rest());
-        if (generation.content.some(callsTool) || isFailure(generation)) return { ...generation, content };
-        const metadata = await call.learn({ text, usage: generation.usage });
-        return { ...generation, content, providerMetadata: { ...generation.providerMetadata, ...metadata } };
+        const reader = new ReplyReader(schema as ProfileSchema);
+        const shown = reader.push(text) + reader.rest();
+        if (generation.content.some(callsTool) || isFailure(generation)) {
+          return { ...generation, content: withReply(generation.content, shown) };
+        }
+        const { reply = '', metadata } = await call.learn({ ...generation, text });
+        return {
+          ...generation,
+          content: withReply(generation.content, shown || reply),
+          providerMetadata: { ...generation.providerMetadata, ...metadata },
+        };
       } finally {
         call.drop();
       }
     },
 
     async wrapStream<R extends AiSdkStream>({ model, params }: WrappedCall): Promise<R> {
-      const call = await begin(params);
+      const call = await PersonalizedCall.begin(options, model, params);
       try {
         const answer = (await model.doStream(call.params)) as R;
         return call.learns ? { ...answer, stream: personalStream(answer.stream, call, schema) } : answer;

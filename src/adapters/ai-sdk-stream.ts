@@ -1,6 +1,6 @@
 import type { AiSdkStreamPart } from '../chat/index';
 import type { ProfileSchema, SlotMap } from '../profile/index';
-import { callsTool, isFailure, type PersonalizedCall } from './ai-sdk-call';
+import { callsTool, isFailure, type Learned, type PersonalizedCall } from './ai-sdk-call';
 import { ReplyReader } from './reply-reader';
 
 interface TextPart extends AiSdkStreamPart {
@@ -60,13 +60,16 @@ class PersonalAnswer<S extends SlotMap> {
     this.#reply = new ReplyReader(schema as ProfileSchema);
   }
 
+  get #id(): string {
+    return this.#first?.id ?? 'reply';
+  }
+
   async *take(part: AiSdkStreamPart): AsyncGenerator<AiSdkStreamPart, void> {
     switch (part.type) {
       case 'text-start':
         this.#first ??= part;
         return;
       case 'text-delta': {
-        this.#first ??= { type: 'text-start', id: part.id };
         const certain = this.#reply.push(part.delta ?? '');
         if (!this.#unfinished) yield* this.#show(certain);
         return;
@@ -74,11 +77,15 @@ class PersonalAnswer<S extends SlotMap> {
       case 'text-end':
         this.#last = part;
         return;
-      case 'finish':
+      case 'finish': {
         yield* this.#show(this.#reply.rest());
+        const { reply = '', metadata } = await this.#learned(part);
+        if (!this.#open) yield* this.#show(reply);
         yield* this.#end();
-        yield await this.#learned(part);
+        const { providerMetadata } = part as TextPart;
+        yield metadata ? ({ ...part, providerMetadata: { ...providerMetadata, ...metadata } } as AiSdkStreamPart) : part;
         return;
+      }
       case 'error':
         this.#unfinished = true;
         break;
@@ -90,24 +97,23 @@ class PersonalAnswer<S extends SlotMap> {
     yield part;
   }
 
-  async #learned(finish: TextPart): Promise<AiSdkStreamPart> {
-    if (this.#unfinished || isFailure(finish)) return finish;
-    const metadata = await this.#call.learn({ text: this.#reply.text, usage: finish.usage });
-    return { ...finish, providerMetadata: { ...finish.providerMetadata, ...metadata } } as AiSdkStreamPart;
+  async #learned(finish: AiSdkStreamPart): Promise<Partial<Learned>> {
+    if (this.#unfinished || isFailure(finish)) return {};
+    return this.#call.learn({ text: this.#reply.text, usage: finish.usage, finishReason: finish.finishReason });
   }
 
   #show(text: string): AiSdkStreamPart[] {
     if (text === '') return [];
-    const delta = { type: 'text-delta', id: this.#first!.id, delta: text };
+    const delta = { type: 'text-delta', id: this.#id, delta: text };
     if (this.#open) return [delta];
     this.#open = true;
-    return [this.#first!, delta];
+    return [this.#first ?? { type: 'text-start', id: this.#id }, delta];
   }
 
   /** Without the model's citations, which count characters of the whole answer. */
   #end(): AiSdkStreamPart[] {
     if (!this.#open) return [];
     const { providerMetadata } = this.#last ?? {};
-    return [{ type: 'text-end', id: this.#first!.id, ...(providerMetadata && { providerMetadata }) } as AiSdkStreamPart];
+    return [{ type: 'text-end', id: this.#id, ...(providerMetadata && { providerMetadata }) } as AiSdkStreamPart];
   }
 }

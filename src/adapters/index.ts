@@ -1,1 +1,2 @@
-export { type AiSdkMiddleware, type PersonalizedOptions, personalized } from './ai-sdk-middleware';
+export type { PersonalizedOptions, ProfileMetadata } from './ai-sdk-call';
+export { type AiSdkMiddleware, personalized } from './ai-sdk-middleware';

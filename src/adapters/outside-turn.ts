@@ -1,16 +1,19 @@
-import { PersonalizedAgent, type ProfileStore, type PromptBuilder, type PromptContext, type TurnResult } from '../agent/index';
-import type { ChatMessage, ChatModel, ChatRequest, ChatResult } from '../chat/index';
+import {
+  PersonalizedAgent,
+  type PersonalizedAgentOptions,
+  type PromptBuilder,
+  type PromptContext,
+  type TurnRequest,
+  type TurnResult,
+} from '../agent/index';
+import type { ChatMessage, ChatModel, ChatResult } from '../chat/index';
 import { RlpaError } from '../errors';
-import type { ProfileSchema, SlotMap } from '../profile/index';
+import type { SlotMap } from '../profile/index';
 
 export interface OutsideTurnOptions<S extends SlotMap> {
-  readonly schema: ProfileSchema<S>;
-  readonly store: ProfileStore;
-  readonly userId: string;
-  readonly consent?: readonly string[] | true;
-  readonly prompt: PromptBuilder;
-  /** Longest that the answer may take to be learned from. */
-  readonly timeoutMs: number;
+  readonly agent: Omit<PersonalizedAgentOptions<S>, 'model' | 'form' | 'mode' | 'signal'> & { readonly prompt: PromptBuilder };
+  /** Who is asked to repair a malformed answer. */
+  readonly repairing: () => ChatModel;
 }
 
 /**
@@ -41,29 +44,27 @@ export class OutsideTurn<S extends SlotMap> {
   }
 
   /** Reads the profile. @throws `store-failed`, `invalid-option`, `timeout`, `aborted` */
-  static begin<S extends SlotMap>(
-    { schema, store, prompt, ...request }: OutsideTurnOptions<S>,
-    message: string,
-    signal: AbortSignal | undefined,
-  ): Promise<OutsideTurn<S>> {
+  static begin<S extends SlotMap>({ agent, repairing }: OutsideTurnOptions<S>, request: TurnRequest): Promise<OutsideTurn<S>> {
     return new Promise((resolve, reject) => {
       const answered = new Promise<ChatResult>((answer, refuse) => {
         let context: PromptContext;
-        const model = outsideModel(({ messages }) => {
-          resolve(new OutsideTurn(messages, context, answer, refuse, learned));
+        const prompt = (given: PromptContext) => {
+          context = given;
+          return agent.prompt(given);
+        };
+        let calls = 0;
+        const model = outsideModel((call) => {
+          if (calls++ > 0) return repairing().generate(call);
+          resolve(new OutsideTurn(call.messages, context, answer, refuse, learned));
           return answered;
         });
-        const agent = new PersonalizedAgent({
-          schema,
-          store,
+        const { wholeTurnsOnly = false } = agent.prompt;
+        const learned = new PersonalizedAgent({
+          ...agent,
           model,
           form: 'text',
-          prompt(given) {
-            context = given;
-            return prompt(given);
-          },
-        });
-        const learned = agent.respond({ ...request, message, signal });
+          prompt: Object.assign(prompt, { wholeTurnsOnly }),
+        }).respond(request);
         learned.catch(reject); // what fails after the turn has begun is reported by `finish`
       });
       answered.catch(() => {});
@@ -82,7 +83,7 @@ export class OutsideTurn<S extends SlotMap> {
   }
 }
 
-function outsideModel(generate: (request: ChatRequest) => Promise<ChatResult>): ChatModel {
+function outsideModel(generate: ChatModel['generate']): ChatModel {
   return {
     name: 'outside',
     structuredOutput: false,

@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatUsage } from './chat-model';
+import type { ChatMessage, ChatResult, ChatUsage } from './chat-model';
 
 /*
  * The Vercel AI SDK's interface of a language model, as far as it is used here: what the versions V2 (AI SDK 5), V3 (6) and V4 (7) have in
@@ -86,4 +86,9 @@ export function aiSdkUsage(usage: AiSdkUsage | undefined): ChatUsage | undefined
 function readCount(count: AiSdkUsage['inputTokens'] | null): number | undefined {
   const tokens = typeof count === 'object' ? count?.total : count;
   return Number.isFinite(tokens) ? tokens : undefined;
+}
+
+export function aiSdkFinishReason(reason: AiSdkFinishReason | undefined): ChatResult['finishReason'] {
+  const word = typeof reason === 'object' ? reason?.unified : reason;
+  return word === 'stop' || word === 'length' || word === 'content-filter' ? word : 'other';
 }

@@ -2,10 +2,10 @@ import { RlpaError, throwIfAborted } from '../errors';
 import { AiSdkFailures } from './ai-sdk-failures';
 import {
   type AiSdkCallOptions,
-  type AiSdkFinishReason,
   type AiSdkLanguageModel,
   type AiSdkStream,
   type AiSdkStreamPart,
+  aiSdkFinishReason,
   aiSdkMessage,
   aiSdkText,
   aiSdkUsage,
@@ -87,7 +87,7 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
     return {
       text,
       usage: aiSdkUsage(generation.usage) ?? estimateUsage(request, text),
-      finishReason: readFinishReason(generation.finishReason),
+      finishReason: aiSdkFinishReason(generation.finishReason),
     };
   }
 
@@ -104,7 +104,7 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
     }
     if (finish === undefined) throw this.#failures.unusable(`the stream was cut off after ${text.length} characters.`);
     const usage = aiSdkUsage(finish.usage) ?? estimateUsage(request, text);
-    yield { type: 'finish', text, usage, finishReason: readFinishReason(finish.finishReason) };
+    yield { type: 'finish', text, usage, finishReason: aiSdkFinishReason(finish.finishReason) };
   }
 
   /** What is left of a stream that is left early, or whose signal fires, is cancelled. */
@@ -140,11 +140,6 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
       ...(signal && { abortSignal: signal }),
     };
   }
-}
-
-function readFinishReason(reason: AiSdkFinishReason | undefined): ChatResult['finishReason'] {
-  const word = typeof reason === 'object' ? reason?.unified : reason;
-  return word === 'stop' || word === 'length' || word === 'content-filter' ? word : 'other';
 }
 
 function checkModel(model: AiSdkLanguageModel): void {

@@ -9,6 +9,7 @@ export {
   type AiSdkStream,
   type AiSdkStreamPart,
   type AiSdkUsage,
+  aiSdkFinishReason,
   aiSdkMessage,
   aiSdkText,
   aiSdkUsage,

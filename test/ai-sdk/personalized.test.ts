@@ -112,6 +112,25 @@ describe.each(versions)('personalized, around a provider of $name', ({ open }) =
     expect(await knownOf(store)).toEqual({});
   });
 
+  it('asks once more for the profile where an answer did not keep the form', async () => {
+    const { sdk, store, middleware } = await serve((_, index) => ['Just an answer.', nurse][index]!);
+    const { textStream, providerMetadata } = sdk.streamText(middleware, ask('I am a nurse.'));
+    const pieces: string[] = [];
+    for await (const piece of textStream) pieces.push(piece);
+    expect(pieces.join('')).toBe('Just an answer.');
+    expect((await providerMetadata)!.rlpa).toMatchObject({ profile: { occupation: 'nurse' }, repaired: { code: 'no-profile' } });
+    expect(await knownOf(store)).toEqual({ occupation: 'nurse' });
+    expect(server!.requests).toHaveLength(2);
+  });
+
+  it('shows the reply of the second answer where the first had none', async () => {
+    const { sdk, middleware } = await serve((_, index) => ['<profile>\n', nurse, '<profile>\n', nurse][index]!);
+    expect((await sdk.generateText(middleware, ask('I am a nurse.'))).text).toBe(reply);
+    const pieces: string[] = [];
+    for await (const piece of sdk.streamText(middleware, ask('I am a nurse.')).textStream) pieces.push(piece);
+    expect(pieces.join('')).toBe(reply);
+  });
+
   it('leaves no trace of a turn that fails or is aborted', async () => {
     const { sdk, store, middleware } = await serve(() => nurse);
     const controller = new AbortController();
@@ -269,9 +288,7 @@ describe.each(mocks)('personalized, part by part in $name', ({ model }) => {
       },
       async stream(params: object = {}) {
         const { stream } = await wrapStream({ model: inner, params: { prompt: userPrompt, ...params }, doStream: unusedStream });
-        const parts = [];
-        for await (const part of stream) parts.push(part);
-        return parts;
+        return convertReadableStreamToArray(stream);
       },
     };
   }
