@@ -18,7 +18,7 @@ export interface PersistentStore {
 /** Runs a suite for each kind of store that keeps its data outside the process, with a place of its own for each. */
 export function describePersistentStores(suite: (store: PersistentStore, kind: StorePlace['kind']) => void): void {
   const body = (kind: StorePlace['kind']) => () => {
-    const folder = mkdtempSync(join(tmpdir(), `rlpa-${kind}-`));
+    let folder: string;
     const opened: { close?(): Promise<void> }[] = [];
     let server: PostgresServer | undefined;
     const store: PersistentStore = {
@@ -39,6 +39,7 @@ export function describePersistentStores(suite: (store: PersistentStore, kind: S
       },
     };
     beforeAll(async () => {
+      folder = mkdtempSync(join(tmpdir(), `rlpa-${kind}-`));
       if (kind === 'postgres') server = await startPostgres();
     });
     afterEach(async () => {
