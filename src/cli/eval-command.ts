@@ -7,7 +7,7 @@ import type { CommandContext, OutputFlags } from './context';
 import { modelUse } from './model-use';
 import { progressDisplay } from './progress';
 import { evaluationOutcome, printOutcome } from './results';
-import { addOutputOptions, addPeopleOptions, seedOption, turnsOption } from './shared-options';
+import { addOutputOptions, addPeopleOptions, recipeHelp, seedOption, turnsOption } from './shared-options';
 import { UsageError } from './usage-error';
 
 interface EvalFlags extends HelperFlags, OutputFlags {
@@ -42,7 +42,7 @@ export function evalCommand(context: CommandContext): Command {
     .addOption(seedOption());
   addHelperOptions(command);
   return addOutputOptions(command)
-    .addHelpText('after', examples + apiKeyHelp)
+    .addHelpText('after', examples + recipeHelp + apiKeyHelp)
     .action((flags: EvalFlags) => evaluateSubject(flags, context));
 }
 

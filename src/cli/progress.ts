@@ -31,7 +31,7 @@ export function progressDisplay(terminal: Terminal, { json, quiet, now = () => p
 
 /** As people read it: the phase's name in front of a bar. */
 export const phaseTitles: Readonly<Record<ExperimentProgress['phase'], string>> = {
-  tokenizer: 'Building the tokenizer',
+  demonstrations: 'Writing demonstrations',
   'warm-start': 'Warm start',
   'evaluate-before': 'Evaluating before',
   ppo: 'PPO',

@@ -99,7 +99,7 @@ export function printOutcome(outcome: Outcome, { terminal }: CommandContext, fla
   }
   const paint = painter(terminal, 'stdout');
   printLine(stdout, `\n${paint('bold', outcome.title)}`);
-  printLine(stdout, renderTable(outcome.table));
+  printLine(stdout, renderTable(outcome.table, stdout.columns));
   for (const [name, report] of Object.entries(outcome.reports)) {
     for (const note of caveats(report)) printLine(stdout, `${name}: ${note}`);
   }

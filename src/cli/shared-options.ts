@@ -3,6 +3,11 @@ import { existingFile, positiveInteger, wholeNumber } from './arguments';
 
 /** Options that several commands have, worded once. */
 
+/** What the options mean by a recipe. */
+export const recipeHelp = `
+A recipe is a set of numbers made for the policy and the people at hand. What is given replaces the recipe's.
+`;
+
 export function addOutputOptions(command: Command): Command {
   return command
     .optionsGroup('Output:')
@@ -14,13 +19,11 @@ export function addOutputOptions(command: Command): Command {
 export function addPeopleOptions(command: Command): Command {
   return command
     .optionsGroup('People to talk to:')
-    .addOption(
-      new Option('--personas <source>', 'where simulated users come from')
-        .choices(['generated'])
-        .default('generated')
-        .conflicts('dialogues'),
-    )
-    .option('--dialogues <file.csv>', 'recorded people instead: a CSV of dialogues with persona sentences', existingFile);
+    .option(
+      '--dialogues <file.csv>',
+      'recorded people: a CSV of dialogues with persona sentences (default: generated people)',
+      existingFile,
+    );
 }
 
 export function seedOption(): Option {

@@ -9,7 +9,7 @@ import { describeModelUse, modelUse } from './model-use';
 import { type ProgressDisplay, progressDisplay } from './progress';
 import { ablationOutcome, experimentOutcome, type Outcome, printOutcome } from './results';
 import { resumeCommand } from './resume-advice';
-import { addOutputOptions, addPeopleOptions, seedOption, turnsOption } from './shared-options';
+import { addOutputOptions, addPeopleOptions, recipeHelp, seedOption, turnsOption } from './shared-options';
 import { UsageError } from './usage-error';
 
 interface TrainFlags extends HelperFlags, OutputFlags {
@@ -68,7 +68,7 @@ export function trainCommand(context: CommandContext): Command {
     .option('--resume', 'go on from the last checkpoint in --out')
     .option('--checkpoint-every <n>', "iterations between checkpoints (default: the recipe's)", positiveInteger);
   return addOutputOptions(command)
-    .addHelpText('after', examples + apiKeyHelp)
+    .addHelpText('after', examples + recipeHelp + apiKeyHelp)
     .action((flags: TrainFlags) => train(flags, context));
 }
 
@@ -143,8 +143,9 @@ function experimentOptions(flags: TrainFlags, { signal }: CommandContext, displa
   };
 }
 
-function checkOutFolder({ out, resume, checkpointEvery }: TrainFlags): void {
+function checkOutFolder({ out, resume, checkpointEvery, lora, policy }: TrainFlags): void {
   if (out === undefined) {
+    if (lora && policy === 'tiny') throw new UsageError('--lora with the embedded policy needs --out FOLDER: where to keep its base.');
     if (resume) throw new UsageError('--resume needs --out FOLDER: the folder of the run to go on with.');
     if (checkpointEvery) throw new UsageError('--checkpoint-every needs --out FOLDER: where to write the checkpoints.');
     return;

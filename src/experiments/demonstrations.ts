@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { DialogueEnvironment, DialogueState } from '../environment/index';
 import { statements, words } from '../language/index';
 import { formatTurn, type ProfileItem } from '../profile/index';
@@ -21,12 +22,17 @@ export async function demonstrate(options: {
   readonly count: number;
   readonly seed: number;
   readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
 }): Promise<SFTExample[]> {
-  const { environment, personas, count, seed, signal } = options;
+  const { environment, personas, count, seed, signal, onProgress } = options;
   // a dialogue that is kept whole is learnt whole; otherwise each turn has a prompt of its own
   const targets = environment.history === 'keep' ? 'all' : 'last';
   const examples: SFTExample[] = [];
   for (let index = 0; index < count; index++) {
+    if (index % dialoguesAtAStretch === 0) {
+      onProgress?.({ done: index, total: count });
+      await setImmediate(); // nobody waits for anything here, and Ctrl-C would have to
+    }
     const random = new Random(seed).split('demonstration', index);
     const habits = drawHabits(random);
     const turns = 1 + random.integer(random.chance(0.5) ? 2 : environment.maxTurns);
@@ -46,8 +52,12 @@ export async function demonstrate(options: {
       state = next.state;
     }
   }
+  onProgress?.({ done: count, total: count });
   return examples;
 }
+
+/** How many dialogues are written before anything else gets its turn. */
+const dialoguesAtAStretch = 25;
 
 /** Most facts in the notes of somebody who notes all: what is older is forgotten. */
 const longestNotes = 6;

@@ -8,7 +8,7 @@ export type RewardMode = 'profile' | 'response' | 'both';
 export const rewardModes = ['profile', 'response', 'both'] as const satisfies readonly RewardMode[];
 
 export interface ExperimentProgress {
-  readonly phase: 'tokenizer' | 'warm-start' | 'evaluate-before' | 'ppo' | 'evaluate-after' | 'chat' | 'evaluate';
+  readonly phase: 'demonstrations' | 'warm-start' | 'evaluate-before' | 'ppo' | 'evaluate-after' | 'chat' | 'evaluate';
   readonly done: number;
   readonly total: number;
   /** What is counted: 'iterations', 'dialogues', … */

@@ -37,11 +37,17 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
   const open = openSlot(schema);
   const students = open ? inventPeople({ schema, slot: open.key, wordsOf: personas, count, seed }) : personas;
   const lessons = exercises({ schema, instruction, personas: students, count, seed });
-  const demonstrations = await demonstrate({ environment, personas, count: plan.demonstrations.count, seed, signal });
+  const demonstrations = await demonstrate({
+    environment,
+    personas,
+    count: plan.demonstrations.count,
+    seed,
+    signal,
+    onProgress: (progress) => onProgress?.({ phase: 'demonstrations', ...progress, unit: 'dialogues' }),
+  });
   // random words are not what the vocabulary is to be good at
   const texts = (open ? demonstrations : [...lessons, ...demonstrations]).flatMap(({ messages }) => messages.map(({ content }) => content));
   const tokenizer = tinyTokenizer(schema, texts, plan.vocabularySize);
-  onProgress?.({ phase: 'tokenizer', done: 1, total: 1, unit: 'tokenizers' });
 
   const policy = new LocalPolicy(
     cpuDevice(),

@@ -1,8 +1,9 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { renderTable } from '../../src/cli/table';
 import { RlpaError } from '../../src/errors';
-import { reportEpisodes } from '../../src/evaluation/index';
+import { reportEpisodes, reportTable } from '../../src/evaluation/index';
 import type { ExperimentOptions, ExperimentResult, RewardMode } from '../../src/experiments/index';
 import { episode, type Outcome } from '../evaluation/episodes';
 import { commandLine } from './command-line';
@@ -120,6 +121,22 @@ describe('rlpa train', () => {
     const { exitCode, stdout } = await commandLine(['train', '--json'], { runExperiment });
     expect(exitCode).toBe(1);
     expect(JSON.parse(stdout)).toEqual({ error: { code: 'model-unreachable', message: 'No answer.', details: { url: 'u' } } });
+  });
+});
+
+describe('a table', () => {
+  const table = reportTable({ before: result.before, profile: result.after, response: result.after, both: result.after });
+
+  it('has lines where the terminal, or whatever else reads it, is wide enough', () => {
+    for (const width of [undefined, 200]) expect(renderTable(table, width)).toContain('│ F1@2 ');
+  });
+
+  it('leaves lines and spaces out where it would not fit, and no number', () => {
+    const lines = renderTable(table, 80).split('\n');
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(lines[0]).toMatch(/^ +before +profile +response +both$/);
+    expect(lines.find((line) => line.startsWith('F1@2'))).toMatch(/^F1@2 +0\.000±0\.000( +0\.900±0\.000){3}$/);
+    expect(lines).toHaveLength(table.rows.length + 1);
   });
 });
 

@@ -59,7 +59,7 @@ describe('wrong usage ends with exit code 2, a message that names the culprit, a
     ['an unknown reward', ['train', '--reward', 'all'], /Allowed choices are profile, response, both/],
     ['no time for a request', ['eval', '--request-timeout', '0'], /--request-timeout.*seconds above 0/s],
     ['a reward beside the ablation of all', ['train', '--ablation', '--reward', 'both'], /cannot be used with/],
-    ['generated and recorded people', ['train', '--personas', 'generated', '--dialogues', file], /cannot be used with/],
+    ['an adapter with nowhere to keep its base', ['train', '--lora', '4'], /--lora.*--out FOLDER/],
     ['a dialogue file that is not there', ['train', '--dialogues', '/nowhere.csv'], /--dialogues.*no such file/s],
     ['a policy folder that is not there', ['train', '--policy', '/nowhere'], /--policy.*no such folder/s],
     ['an address without http', ['train', '--judge-model', 'm', '--judge-base-url', 'localhost:1'], /--judge-base-url.*Expected a URL/s],
