@@ -1,11 +1,11 @@
 import type { Profile } from '../profile/index';
 
-/** Brackets, the characters of role markers and code fences, invisible ones, and line ends that JSON leaves as they are. */
-const markup = /[<>[\]{}|`#\u007f-\u009f\u2028\u2029]|[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Co}\p{Cn}]/gu;
+/** Brackets, bars and back quotes, invisible characters, and line ends that JSON leaves as they are. */
+const markup = /[<>[\]{}|`\u007f-\u009f\u2028\u2029]|[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Co}\p{Cn}]/gu;
 
 /**
- * The profile as JSON in which no value holds anything but words: brackets, bars, back quotes and number signs are JSON escapes, as are
- * line breaks and invisible characters. No value can end the fence, begin a line, a role, a tag or a code block, or hide what it says; and
+ * The profile as JSON in which no value holds anything but words: brackets, bars and back quotes are JSON escapes, as are line breaks and
+ * invisible characters. No value can end the fence, begin a line, a role, a tag or a code block, or hide what it says; and
  * `JSON.parse` gives back the values as they are.
  */
 export function fencedJson(profile: Profile): string {

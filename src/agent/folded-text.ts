@@ -40,13 +40,13 @@ const lookAlikes = new Map(
 const invisible = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/u;
 
 /**
- * Lower case, compatibility characters and accents evened out, look-alikes read as what they look like, invisible characters left out,
- * every line break `\n`.
+ * Lower case, compatibility characters and accents evened out, look-alikes and digits within words read as the letters that they look
+ * like, invisible characters left out, every line break `\n`.
  */
 export function foldText(original: string): FoldedText {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
   if (/^[\x00-\x7f]*$/.test(original)) {
-    return { text: original.toLowerCase().replace(/[\r\v\f]/g, '\n'), placeOf: (at) => at };
+    return { text: lettersOfDigits(original.toLowerCase().replace(/[\r\v\f]/g, '\n')), placeOf: (at) => at };
   }
   let text = '';
   const places: number[] = [];
@@ -57,11 +57,19 @@ export function foldText(original: string): FoldedText {
     for (let i = 0; i < plain.length; i++) places.push(place);
     place += character.length;
   }
-  return { text, placeOf: (at) => places[at] ?? original.length };
+  return { text: lettersOfDigits(text), placeOf: (at) => places[at] ?? original.length };
 }
 
 function foldCharacter(character: string): string {
   if (/[\r\v\f\u0085\u2028\u2029]/.test(character)) return '\n';
   const plain = character.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
   return lookAlikes.get(plain) ?? plain;
+}
+
+const digits: Readonly<Record<string, string>> = { 0: 'o', 1: 'i', 3: 'e', 4: 'a', 5: 's', 7: 't', '@': 'a', $: 's' };
+
+/** "0ccup4ti0n" as it is read; as long as before. */
+function lettersOfDigits(text: string): string {
+  if (!/[a-z][013457@$]|[013457@$][a-z]/.test(text)) return text;
+  return text.replace(/(?=[a-z0-9@$]*[a-z])[a-z0-9@$]+/g, (word) => word.replace(/[013457@$]/g, (digit) => digits[digit]!));
 }

@@ -52,20 +52,22 @@ const elsewhere = [
   /\b(?:the|this|current|your) user(?:'?s)?\b/,
 ];
 
-/** What a pattern for the beginning of a clause begins with: an order does not follow "I" or "we". */
+/** Where an order may begin: at the beginning of a clause, or after "you should". It does not follow "I" or "we". */
 function clause(pattern: string): RegExp {
-  return new RegExp(
-    String.raw`(?<=^|[\n.!?;:,"'“”‘’()\[\]{}<>|*#\u0060~=_/\\–—-]\s{0,4}|\b(?:and|then|please|now|also|just|so|but|or|kindly|simply|instead|first|next|finally)\s|\byou (?:(?:must|should|shall|will|can|could|would|may|have to|need to|are to|to) )?|\b(?:must|should|shall|would you mind|want you|need you|like you|ask you|tell you)(?: to)? )(?:${pattern})`,
-  );
+  const mark = String.raw`(?:^|[\n.!?;:,"'“”‘’()\[\]{}<>|*#\u0060~=_/\\—–-])\s{0,4}`;
+  const joint = String.raw`\b(?:and|then|please|now|also|just|so|but|or|kindly|simply|instead|first|next|finally)\s`;
+  const you = String.raw`\byou (?:(?:must|should|shall|will|can|could|would|may|have to|need to|are to|to) )?(?:(?:please|kindly) )?`;
+  const wish = String.raw`\b(?:must|should|shall|(?:would you mind|want you|need you|like you|ask you|tell you)(?: to)?) `;
+  return new RegExp(`(?<=${mark}|${joint}|${you}|${wish})(?:${pattern})`);
 }
 
 /** The parts of a message that are not the user speaking: in order, apart. */
 export function findForeign(message: string, schema: ProfileSchema): Span[] {
   const { text, placeOf } = foldText(message);
-  const taken: Span[] = [...hidden(message)];
+  const taken: Span[] = [...hidden(message), ...blocks(message)];
   const rest = firstMatch(text, [...frames, ...overrides]);
   const whole = rest === undefined ? text.length : clauseStart(text, rest);
-  const folded = [...blocks(text), ...orders(text.slice(0, whole), schema)];
+  const folded = [...orders(text.slice(0, whole), schema)];
   if (whole < text.length) folded.push({ start: whole, end: text.length });
   taken.push(...folded.map(({ start, end }) => ({ start: placeOf(start), end: placeOf(end) })));
   return merged(taken);
@@ -89,18 +91,19 @@ function* hidden(message: string): Generator<Span> {
 }
 
 /** Code, quoted lines, JSON, and what may be an encoding. */
-function* blocks(text: string): Generator<Span> {
+function* blocks(message: string): Generator<Span> {
   const patterns = [
     /(?:```|~~~)[\s\S]*?(?:```|~~~|$(?![\s\S]))/g,
     /(?:^|\n)[ \t]*>[^\n]*/g,
-    /[a-z0-9+/_-]{32,}={0,2}/g,
-    /(?:\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|%[0-9a-f]{2}|&#x?[0-9a-f]{1,6};){4,}/g,
+    /[a-z0-9+/_-]{32,}={0,2}/gi,
+    /(?:\b[a-z][ .*_-]{1,3}){5,}[a-z]\b/gi,
+    /(?:\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|%[0-9a-f]{2}|&#x?[0-9a-f]{1,6};){4,}[^\n]*/gi,
   ];
   for (const pattern of patterns)
-    for (const { 0: match, index } of text.matchAll(pattern)) yield { start: index, end: index + match.length };
+    for (const { 0: match, index } of message.matchAll(pattern)) yield { start: index, end: index + match.length };
   // From the first key of JSON to the last brace: whatever stands between is no sentence.
-  const json = text.search(/[{[][^{}[\]"'\n]{0,20}["'][\w-]{1,40}["']\s{0,4}:/);
-  if (json >= 0) yield { start: json, end: Math.max(text.lastIndexOf('}'), text.lastIndexOf(']'), json) + 1 || text.length };
+  const json = message.search(/[{[][^{}[\]"'\n]{0,20}["'][\w-]{1,40}["']\s{0,4}:/);
+  if (json >= 0) yield { start: json, end: Math.max(message.lastIndexOf('}'), message.lastIndexOf(']'), json) + 1 };
 }
 
 /**
@@ -110,7 +113,7 @@ function* blocks(text: string): Generator<Span> {
 function* orders(text: string, schema: ProfileSchema): Generator<Span> {
   const patterns = orderPatterns(schema);
   let isOrdered = false;
-  for (const { 0: sentence, index } of text.matchAll(/[^.!?\n]+(?:[.!?\n]+|$)/g)) {
+  for (const { 0: sentence, index } of text.matchAll(/[^.!?\s][^.!?\n]*(?:[.!?\n]+|$)/g)) {
     const at = firstMatch(sentence, patterns);
     if (at !== undefined) {
       isOrdered = true;

@@ -25,7 +25,7 @@ export class SpokenMessage implements UserMessage {
   readonly id: string;
   readonly content: string;
   readonly #schema: ProfileSchema;
-  #voices: { readonly own: string; readonly foreign: string; readonly isMixed: boolean } | undefined;
+  #voices: Voices | undefined;
 
   constructor(schema: ProfileSchema, { id, content }: UserMessage) {
     this.#schema = schema;
@@ -64,9 +64,30 @@ export class SpokenMessage implements UserMessage {
   }
 
   #read() {
-    this.#voices ??= divide(this.content, this.#schema);
+    this.#voices ??= voicesOf(this.content, this.#schema);
     return this.#voices;
   }
+}
+
+interface Voices {
+  readonly own: string;
+  readonly foreign: string;
+  readonly isMixed: boolean;
+}
+
+const known = new WeakMap<ProfileSchema, Map<string, Voices>>();
+
+/** Kept for the messages of the last dialogues: the same ones are read again in every turn. */
+function voicesOf(content: string, schema: ProfileSchema): Voices {
+  const kept = known.get(schema) ?? new Map<string, Voices>();
+  known.set(schema, kept);
+  let voices = kept.get(content);
+  if (!voices) {
+    voices = divide(content, schema);
+    if (kept.size >= 512) kept.clear();
+    if (content.length <= 4096) kept.set(content, voices);
+  }
+  return voices;
 }
 
 const allOfThem =
@@ -85,7 +106,7 @@ function speaks(text: string, slot: SlotDefinition, schema: ProfileSchema): bool
   return slotNames(slot).test(text) || speaksOf(text, schema).includes(slot.key);
 }
 
-function divide(content: string, schema: ProfileSchema) {
+function divide(content: string, schema: ProfileSchema): Voices {
   const spans = findForeign(content, schema);
   if (spans.length === 0) return { own: content, foreign: blotOut(content), isMixed: false };
   let own = '';

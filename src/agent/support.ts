@@ -18,8 +18,8 @@ const reason = 'what speaks for it is not in the words of the user but in an ins
  * - A value that stands in the foreign text, or a slot that it is about, needs the value *and* the slot's subject in the user's own words.
  * - Any other value needs its words, or a quote that is about the slot, in the user's own words.
  *
- * Foreign text of earlier messages, which the model reads again, keeps its values out, and asks for evidence in the slots that it is
- * about. A value that an answer in the text form merely leaves out is removed only if the user speaks of it now.
+ * The same holds as long as the model reads the message among the earlier ones. A value that an answer in the text form merely leaves
+ * out is removed only if the user speaks of it now.
  *
  * @param messages the latest first
  */
@@ -42,7 +42,9 @@ export function screenProposals(
       const values = slot.cardinality === 'many' && Array.isArray(proposal.value) ? proposal.value : [proposal.value];
       for (const value of values) {
         // "set" with a list would remove what the list leaves out.
-        if (isSupported(slot, value, proposal.quote, messages))
+        // What the slot does not take is refused with its own reason later.
+        if (!schema.read(slot.key, value).ok) supported.push({ ...proposal, value });
+        else if (isSupported(slot, value, proposal.quote, messages))
           supported.push({ ...proposal, op: slot.cardinality === 'many' ? 'add' : 'set', value });
         else refused.push({ slot: slot.key, value, reason });
       }
@@ -57,24 +59,19 @@ function mayRemove(slot: SlotDefinition, { value, isOmission }: ProposedChange, 
   if (value !== undefined && shareContent(latest.own, valueText(value))) return true;
   if (isOmission) return slot.cardinality === 'one' && latest.ownSpeaksOf(slot);
   if (latest.ownSpeaksOf(slot)) return true;
-  return !latest.isMixed && !messages.some((message) => message.foreignSpeaksOf(slot) || message.foreignSpeaksOfAll);
+  return !messages.some((message) => message.isMixed);
 }
 
 function isSupported(slot: SlotDefinition, value: unknown, quote: string | undefined, messages: readonly SpokenMessage[]): boolean {
   const { text } = profileItem(slot.key, value);
-  const source = typeof value === 'boolean' ? messages.find((message) => message.ownSpeaksOf(slot)) : saidIn(text, messages);
-  const [latest] = messages;
-  if (!latest) return false;
-  const isAimedAt = latest.foreignSpeaksOf(slot) || latest.foreignSpeaksOfAll;
-  if (isAimedAt || messages.some((message) => message.isMixed && holds(message.foreign, text))) return source?.ownSpeaksOf(slot) ?? false;
-  if (source || !(latest.isMixed || messages.some((message) => message.foreignSpeaksOf(slot)))) return true;
-  return (quote !== undefined && saidIn(quote, messages)?.ownSpeaksOf(slot)) ?? false;
-}
-
-/** The latest message in which the user says this in their own words. */
-function saidIn(text: string, messages: readonly SpokenMessage[]): SpokenMessage | undefined {
-  const id = findWords(text, messages)?.messageId;
-  return messages.find((message) => message.id === id);
+  const isSaid = (message: SpokenMessage) => typeof value === 'boolean' || findWords(text, [message]) !== undefined;
+  const isWanted = (message: SpokenMessage) =>
+    message.isMixed && (message.foreignSpeaksOf(slot) || message.foreignSpeaksOfAll || holds(message.foreign, text));
+  if (messages.some(isWanted) || typeof value === 'boolean') {
+    return messages.some((message) => isSaid(message) && message.ownSpeaksOf(slot));
+  }
+  if (messages.some(isSaid)) return true;
+  return quote !== undefined && messages.some((message) => findWords(quote, [message]) !== undefined && message.ownSpeaksOf(slot));
 }
 
 /** Whether all words of the value stand in the text, wherever. */

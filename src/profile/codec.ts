@@ -179,16 +179,21 @@ function spelledValue(text: string): unknown {
   }
 }
 
-/** The reply ends at the first tag, whichever it is. */
-function readResponseBlock(text: string, start: number, report: Report): string | undefined {
-  const rest = text.slice(start);
-  const end = rest.search(anyTag);
-  const reply = unescapeTags(end < 0 ? withoutBegunTag(rest) : rest.slice(0, end)).trim();
-  if (end < 0) report('unclosed-response', `${openResponse} is not closed.`, start);
-  else if (!rest.startsWith(closeResponse, end)) report('nested-tag', 'The reply holds a tag of the form.', start + end);
-  else if (rest.slice(end + closeResponse.length).trim()) report('trailing-text', `Text after ${closeResponse}.`, start + end);
-  if (!reply) report('empty-response', 'The reply is empty.', start);
-  return reply || undefined;
+/** The first response with anything in it. It ends at the first tag, whichever that is. */
+function readResponseBlock(text: string, opened: number, report: Report): string | undefined {
+  for (let start = opened; ; ) {
+    const rest = text.slice(start);
+    const end = rest.search(anyTag);
+    const reply = unescapeTags(end < 0 ? withoutBegunTag(rest) : rest.slice(0, end)).trim();
+    if (end < 0) report('unclosed-response', `${openResponse} is not closed.`, start);
+    else if (!rest.startsWith(closeResponse, end)) report('nested-tag', 'The reply holds a tag of the form.', start + end);
+    else if (/\S/.test(rest.slice(end + closeResponse.length))) report('trailing-text', `Text after ${closeResponse}.`, start + end);
+    if (reply) return reply;
+    report('empty-response', 'The reply is empty.', start);
+    const next = end < 0 ? -1 : text.indexOf(openResponse, start + end);
+    if (next < 0) return undefined;
+    start = next + openResponse.length;
+  }
 }
 
 /**

@@ -31,15 +31,7 @@ export class TurnStream<S extends SlotMap = SlotMap> {
     this.#written.push(text);
     if (this.#phase === 'after') return '';
     this.#pending += text;
-    if (this.#phase === 'before') {
-      const at = this.#pending.indexOf(openResponse);
-      if (at < 0) {
-        this.#pending = this.#pending.slice(-(openResponse.length - 1));
-        return '';
-      }
-      this.#phase = 'reply';
-      this.#pending = this.#pending.slice(at + openResponse.length);
-    }
+    if (this.#phase === 'before' && !this.#findResponse()) return '';
     return this.#certain(this.#takeReply());
   }
 
@@ -53,6 +45,14 @@ export class TurnStream<S extends SlotMap = SlotMap> {
     return this.#written.join('');
   }
 
+  /** Drops what comes before the next response. @returns whether there is one yet */
+  #findResponse(): boolean {
+    const at = this.#pending.indexOf(openResponse);
+    this.#phase = at < 0 ? 'before' : 'reply';
+    this.#pending = this.#pending.slice(at < 0 ? -(openResponse.length - 1) : at + openResponse.length);
+    return at >= 0;
+  }
+
   #takeReply(): string {
     let taken = '';
     while (this.#pending !== '') {
@@ -64,8 +64,10 @@ export class TurnStream<S extends SlotMap = SlotMap> {
       }
       const tag = tagHere.exec(this.#pending)?.[0];
       if (tag && !tag.startsWith('<\\')) {
-        this.#phase = 'after';
-        this.#pending = '';
+        if (this.#started || taken.trim() !== '') {
+          this.#phase = 'after';
+          this.#pending = '';
+        } else if (!this.#findResponse()) return '';
       } else if (!tag && mayBecomeTag(this.#pending)) {
         break;
       } else {

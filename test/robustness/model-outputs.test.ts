@@ -66,12 +66,18 @@ const broken = /\p{Surrogate}|\0/u;
 
 const tags = ['<profile>', '</profile>', '<response>', '</response>'];
 
-/** The reply of the text form, read once more: from the first `<response>` to the next tag, or to the end but for a tag that has begun. */
+/**
+ * The reply of the text form, read once more: what stands between a `<response>` and the next tag, or the end but for a tag that has begun;
+ * the first that is not blank.
+ */
 function writtenReply(text: string): string | undefined {
-  const [, after, end] = /<response>([\s\S]*?)(<\/?(?:profile|response)>|$)/.exec(text) ?? [];
-  const begun = end === '' ? /<\\*(\/?[a-z]*)$/.exec(after!) : null;
-  const isTag = begun && tags.some((tag) => tag.slice(1).startsWith(begun[1]!));
-  return (isTag ? after!.slice(0, begun.index) : after)?.replace(/<\\(\\*\/?(?:profile|response)>)/g, '<$1').trim();
+  for (const [, after = '', end] of text.matchAll(/<response>([\s\S]*?)(?=(<\/?(?:profile|response)>|$))/g)) {
+    const begun = end === '' ? /<\\*(\/?[a-z]*)$/.exec(after) : null;
+    const isTag = begun && tags.some((tag) => tag.slice(1).startsWith(begun[1]!));
+    const reply = (isTag ? after.slice(0, begun.index) : after).replace(/<\\(\\*\/?(?:profile|response)>)/g, '<$1').trim();
+    if (reply !== '') return reply;
+  }
+  return undefined;
 }
 
 describe(`${count} outputs of models that go wrong`, () => {
@@ -149,4 +155,44 @@ describe(`${count} outputs of models that go wrong`, () => {
     for (const share of Object.values(counts)) expect(share).toBeGreaterThan(count / 10);
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
   });
+});
+
+describe('outputs without an end', () => {
+  const deep = (open: string, close: string, depth: number) => open.repeat(depth) + close.repeat(depth);
+  it.each([
+    [
+      'a value nested 50,000 deep',
+      `{"changes": [{"op": "add", "slot": "anything", "value": ${deep('[', ']', 50_000)}}], "reply": "Hi"}`,
+      'Hi',
+    ],
+    ['changes nested 50,000 deep', `{"reply": "Hi", "changes": ${deep('[', ']', 50_000)}}`, 'Hi'],
+    [
+      'an object nested 50,000 deep',
+      `{"reply": "Hi", "changes": [{"op": "set", "slot": "home", "value": ${deep('{"city":', '}', 50_000).replace('}', '1}')}}]}`,
+      'Hi',
+    ],
+    ['50,000 changes', JSON.stringify({ changes: Array(50_000).fill({ op: 'add', slot: 'interests', value: 'jazz' }), reply: 'Hi' }), 'Hi'],
+    ['a reply of two million characters', JSON.stringify({ changes: [], reply: 'ha '.repeat(666_667) }), 'ha '.repeat(666_667)],
+    ['an open string without an end', `{"changes": [], "reply": "${'ha '.repeat(300_000)}`, 'ha '.repeat(300_000)],
+    ['escapes without an end', `{"changes": [], "reply": "Hi${'\\u0020'.repeat(100_000)}"}`, `Hi${' '.repeat(100_000)}`],
+  ])('%s: the reply is given', async (_, text, reply) => {
+    for (const pieces of [[text], text.match(/[\s\S]{1,100000}/g)!]) {
+      const agent = await agentWith({ form: 'json', text }, pieces);
+      const turn = await agent.respond({ userId: 'u', message });
+      expect(turn.reply).toBe(reply);
+      for (const { slot, value } of turn.profile.items()) expect(violation(slot, value)).toBeUndefined();
+    }
+  });
+
+  it.each(['<profile>', '- Interests: jazz\n', '<response>', '</response>', 'ha ', '<', '<\\', '\n', ' '])(
+    '%j again and again',
+    async (unit) => {
+      for (const text of [unit.repeat(100_000), `<profile>\n${unit.repeat(50_000)}</profile>\n<response>Hi ${unit.repeat(50_000)}`]) {
+        const agent = await agentWith({ form: 'text', text }, [text]);
+        const turn = await agent.respond({ userId: 'u', message });
+        for (const { slot, value } of turn.profile.items()) expect(violation(slot, value)).toBeUndefined();
+        if (text.includes('Hi')) expect(turn.reply.slice(0, 2)).toBe('Hi');
+      }
+    },
+  );
 });
