@@ -60,6 +60,8 @@ export async function* streamModel<S extends SlotMap>(
     }
   } finally {
     call.abort();
+    // What waits to be read further does not see the signal: a model would keep its turn of `withLimits` for good.
+    Promise.resolve(parts.return?.()).catch(() => {});
   }
   if (!isFinished) throw new RlpaError('model-failed', `Model "${model.name}" ended its stream without a finish part.`);
 }

@@ -2,7 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { PersonalizedAgent } from '../../src/agent/index';
 import { type ChatPart, transformersChat } from '../../src/chat/index';
+import { ProfileSchema, slot } from '../../src/profile/index';
 import { writeBigramModel } from './bigram-model';
 
 const messages = [{ role: 'user', content: 'please sing' }] as const;
@@ -94,6 +97,36 @@ describe('transformersChat', () => {
     } finally {
       vi.doUnmock('@huggingface/transformers');
     }
+  });
+
+  it('is the model of an agent, from a local folder: it streams, learns, and leaves no trace of a turn that is aborted', async () => {
+    const nurse = join(folder, 'nurse');
+    // <profile>, - Occupation: nurse, </profile>, <response> … as the words of the story
+    writeBigramModel(nurse, [
+      '<profile>\n-',
+      'Occupation:',
+      'nurse\n</profile>\n\n<response>\nWas',
+      'it',
+      'a',
+      'long',
+      'shift?\n</response>',
+    ]);
+    const schema = ProfileSchema.define({ occupation: slot.one(z.string()) });
+    const agent = new PersonalizedAgent({ schema, model: transformersChat({ model: nurse, ...options }) });
+    const pieces: string[] = [];
+    const message = 'I am a nurse.';
+    for await (const part of agent.stream({ userId: 'u1', message })) if (part.type === 'reply') pieces.push(part.text);
+    expect(pieces.join('')).toBe('Was it a long shift?');
+    expect(pieces.length).toBeGreaterThan(2);
+    expect(await agent.history('u1')).toMatchObject([{ slot: 'occupation', value: 'nurse', source: 'stated' }]);
+    expect((await agent.respond({ userId: 'u1', message: 'Yes.' })).profile.values).toEqual({ occupation: 'nurse' });
+    const controller = new AbortController();
+    const aborted = (async () => {
+      for await (const _ of agent.stream({ userId: 'u2', message, signal: controller.signal })) controller.abort();
+    })();
+    await expect(aborted).rejects.toMatchObject({ code: 'aborted' });
+    expect(await agent.export('u2')).toBeUndefined();
+    expect((await agent.respond({ userId: 'u2', message })).reply).toBe('Was it a long shift?');
   });
 
   it.each([{ model: '' }, { model: 'x', maxTokens: 0 }, { model: 'x', concurrency: 0 }])('refuses %j', (refused) => {
