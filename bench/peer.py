@@ -36,6 +36,22 @@ class Decoder(torch.nn.Module):
             block.q_bias, block.k_bias, block.v_bias = weight(d), weight(kv), weight(kv)
             block.gate, block.up, block.down = weight(ff, d), weight(ff, d), weight(d, ff)
             self.blocks.append(block)
+        self.rank = size.get("lora")
+        if self.rank:
+            for parameter in self.parameters():
+                parameter.requires_grad_(False)
+            self.value_weight.requires_grad_(True), self.value_bias.requires_grad_(True)
+            for block in self.blocks:
+                for name in ("q", "k", "v", "o", "gate", "up", "down"):
+                    out, into = getattr(block, name).shape
+                    setattr(block, name + "_a", weight(self.rank, into))
+                    setattr(block, name + "_b", torch.nn.Parameter(torch.zeros(out, self.rank)))
+
+    def project(self, block, name, x, bias=None):
+        y = F.linear(x, getattr(block, name), bias)
+        if self.rank:
+            y = y + 2.0 * F.linear(F.linear(x, getattr(block, name + "_a")), getattr(block, name + "_b"))
+        return y
 
     def rms(self, x, weight):
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * weight
@@ -58,9 +74,9 @@ class Decoder(torch.nn.Module):
         for index, block in enumerate(self.blocks):
             h = self.rms(x, block.attention_norm)
             split = lambda y, heads: y.view(batch, length, heads, self.head_size)
-            q = self.rotate(split(F.linear(h, block.q, block.q_bias), self.heads), positions).transpose(1, 2)
-            k = self.rotate(split(F.linear(h, block.k, block.k_bias), self.kv_heads), positions).transpose(1, 2)
-            v = split(F.linear(h, block.v, block.v_bias), self.kv_heads).transpose(1, 2)
+            q = self.rotate(split(self.project(block, "q", h, block.q_bias), self.heads), positions).transpose(1, 2)
+            k = self.rotate(split(self.project(block, "k", h, block.k_bias), self.kv_heads), positions).transpose(1, 2)
+            v = split(self.project(block, "v", h, block.v_bias), self.kv_heads).transpose(1, 2)
             if cache is not None:
                 keys, values = cache[index]
                 keys[:, :, start:seen], values[:, :, start:seen] = k, v
@@ -71,9 +87,9 @@ class Decoder(torch.nn.Module):
             if mask is not None:
                 scores = scores + mask
             mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, -1)
-            x = x + F.linear(mixed, block.o)
+            x = x + self.project(block, "o", mixed)
             h = self.rms(x, block.mlp_norm)
-            x = x + F.linear(F.silu(F.linear(h, block.gate)) * F.linear(h, block.up), block.down)
+            x = x + self.project(block, "down", F.silu(self.project(block, "gate", h)) * self.project(block, "up", h))
         return self.rms(x, self.norm)
 
     def value(self, hidden):
@@ -84,8 +100,12 @@ class Work:
     def __init__(self, size):
         self.size = size
         self.model = Decoder(size)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-6, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0)
-        self.tokens = torch.randint(0, size["vocabularySize"], (size["rows"], size["length"]))
+        self.optimizer = torch.optim.AdamW([p for p in self.model.parameters() if p.requires_grad], lr=1e-6, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.0)
+        self.resize(size)
+
+    def resize(self, size):
+        self.size = size
+        self.tokens = torch.randint(0, size["vocabularySize"], (size["rows"], max(size["length"], size["prompt"])))
         self.cache = None
         self.next = None
 
@@ -140,6 +160,17 @@ def gemm(n, repeats):
 
 
 works = {}
+
+
+def work_of(size):
+    """One model a name: sizes that differ in the batch alone share it."""
+    known = works.setdefault(size["name"], None) or Work(size)
+    works[size["name"]] = known
+    if known.size != size:
+        known.resize(size)
+    return known
+
+
 print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
 for line in sys.stdin:
     request = json.loads(line)
@@ -147,7 +178,7 @@ for line in sys.stdin:
         run = lambda: gemm(request["n"], request["repeats"])
     else:
         size = request["size"]
-        work = works.setdefault(size["name"], None) or works.update({size["name"]: Work(size)}) or works[size["name"]]
+        work = work_of(size)
         run = getattr(work, request["work"])
     started, cpu = time.perf_counter(), time.process_time()
     run()

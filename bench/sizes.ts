@@ -18,6 +18,8 @@ export interface BenchSize {
   /** Tokens that a sampled dialogue begins with, and that are sampled. */
   readonly prompt: number;
   readonly sampled: number;
+  /** Rank of an adapter on all projections, which alone is trained. */
+  readonly lora?: number;
 }
 
 const vocabularySize = 1024;
@@ -53,6 +55,25 @@ export const sizes: readonly BenchSize[] = [
   },
 ];
 
+const halfBillion = {
+  layers: 24,
+  hiddenSize: 896,
+  intermediateSize: 4864,
+  heads: 14,
+  kvHeads: 2,
+  vocabularySize: 151_936,
+  prompt: 32,
+  lora: 16,
+};
+
+/** Qwen2.5-0.5B's sizes; `work` is what is measured of each. */
+export const largeSizes: readonly (BenchSize & { readonly work: 'update' | 'sampling' })[] = [
+  { ...halfBillion, name: '0.5B', work: 'update', rows: 1, length: 512, actions: 511, sampled: 1 },
+  { ...halfBillion, name: '0.5B', work: 'update', rows: 4, length: 256, actions: 255, sampled: 1 },
+  { ...halfBillion, name: '0.5B', work: 'sampling', rows: 16, length: 32, actions: 1, sampled: 17 },
+  { ...halfBillion, name: '0.5B', work: 'sampling', rows: 1, length: 32, actions: 1, sampled: 33 },
+];
+
 export function configOf(size: BenchSize): ModelConfig {
   const { hiddenSize, intermediateSize, layers, heads, kvHeads, vocabularySize } = size;
   return {
@@ -75,7 +96,8 @@ export function configOf(size: BenchSize): ModelConfig {
 
 /**
  * Multiplications and additions that the work cannot do without. Projections: 2 a weight and token. Attention: 4·heads·headSize for each
- * pair of a token and one that it sees. The head: 2·V·d for each token whose distribution is wanted. Backward: twice the forward pass.
+ * pair of a token and one that it sees. The head: 2·V·d for each token whose distribution is wanted. Backward: twice the forward pass, or
+ * once where the weights themselves have no gradient. What an adapter of a low rank adds is left out.
  */
 export function floatingPointOperations(size: BenchSize): { readonly sampling: number; readonly prefill: number; readonly update: number } {
   const { hiddenSize: d, intermediateSize, layers, heads, kvHeads, rows, length, actions, prompt, sampled, vocabularySize } = size;
@@ -88,6 +110,6 @@ export function floatingPointOperations(size: BenchSize): { readonly sampling: n
   return {
     prefill: rows * (prompt * projections + pairs(prompt) * pair + head),
     sampling: rows * ((sampled - 1) * (projections + head) + (pairs(prompt + sampled - 1) - pairs(prompt)) * pair),
-    update: 3 * rows * forward,
+    update: (size.lora === undefined ? 3 : 2) * rows * forward,
   };
 }

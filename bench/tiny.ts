@@ -8,40 +8,17 @@
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { cpuDevice } from '../src/device/cpu/index';
-import type { Device } from '../src/device/index';
-import { LocalPolicy, type PPOSequence } from '../src/policy/index';
-import { Graph, matmul, sum } from '../src/tensor/index';
+import { LocalPolicy } from '../src/policy/index';
 import { Tokenizer, trainTokenizer } from '../src/transformer/index';
 import buildWorker from '../test/build-worker';
 import { type Measurement, openPeer, type Peer } from './peer';
 import { type BenchSize, configOf, floatingPointOperations, sizes } from './sizes';
+import { best, gemmOf, gemmRepeats, measure, measureSampling, measureUpdate, type SamplingMeasurement } from './works';
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '5' }, json: { type: 'boolean', default: false } } });
 const rounds = Number(options.rounds);
 const threads = availableParallelism();
 const gemmSizes = [512, 1024];
-const gemmRepeats = 8;
-
-async function measure(work: () => Promise<unknown>): Promise<Measurement> {
-  const started = performance.now();
-  const cpu = process.cpuUsage();
-  await work();
-  const { user, system } = process.cpuUsage(cpu);
-  return { seconds: (performance.now() - started) / 1000, cpu: (user + system) / 1e6 };
-}
-
-/** A chain of n×n matrix products whose operands are buffers, as weights in training are. */
-async function gemmOf(device: Device, n: number): Promise<() => Promise<unknown>> {
-  const graph = new Graph();
-  const [x, y] = [graph.buffer('x', [n, n]), graph.buffer('y', [n, n])];
-  let product = x;
-  for (let i = 0; i < gemmRepeats; i++) product = matmul(product, y);
-  graph.output('sum', sum(product));
-  const program = await device.compile(graph);
-  const entries = () => Float32Array.from({ length: n * n }, (_, i) => Math.abs(Math.sin(i)) / n);
-  const buffers = { x: device.create([n, n], 'f32', entries()), y: device.create([n, n], 'f32', entries()) };
-  return () => device.run(program, { buffers });
-}
 
 const { tokenizer, tokenizerConfig } = trainTokenizer({ texts: ['hello world'], vocabularySize: 300 });
 
@@ -50,71 +27,12 @@ function policyOf(size: BenchSize): LocalPolicy {
   return new LocalPolicy(cpuDevice({ threads }), model, { maxNewTokens: size.sampled, microBatchTokens: size.rows * size.length });
 }
 
-function token(row: number, t: number, { vocabularySize }: BenchSize): number {
-  return (row * 7919 + t * 104_729) % vocabularySize;
-}
-
-interface Works {
-  /** Seconds until the first token, for all rows. */
-  readonly prefill: Measurement;
-  /** The tokens after the first. */
-  readonly decode: Measurement & { readonly tokens: number };
+interface Works extends SamplingMeasurement {
   readonly update: Measurement;
 }
 
 async function measurePolicy(policy: LocalPolicy, size: BenchSize): Promise<Works> {
-  const requests = Array.from({ length: size.rows }, (_, row) => ({
-    owner: `row ${row}`,
-    prompt: Int32Array.from({ length: size.prompt }, (_, t) => token(row, t, size)),
-    seed: row,
-  }));
-  let tokens = 0;
-  let first: { at: number; cpu: NodeJS.CpuUsage } | undefined;
-  const started = performance.now();
-  const cpu = process.cpuUsage();
-  await policy.sample(requests, {
-    onToken: () => {
-      tokens++;
-      first ??= { at: performance.now(), cpu: process.cpuUsage() };
-    },
-  });
-  const ended = performance.now();
-  const inDecoding = process.cpuUsage(first!.cpu);
-  const whole = process.cpuUsage(cpu);
-  policy.release(requests.map(({ owner }) => owner));
-  const cpuSeconds = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1e6;
-
-  const sequences = Array.from({ length: size.rows }, (_, row): PPOSequence => {
-    const ids = Int32Array.from({ length: size.length }, (_, t) => token(row, t, size));
-    const column = (of: (t: number) => number) => Float32Array.from({ length: size.length }, (_, t) => of(t));
-    const guess = -Math.log(size.vocabularySize);
-    return {
-      tokens: ids,
-      actionMask: Uint8Array.from({ length: size.length }, (_, t) => Number(t >= size.length - size.actions)),
-      oldLogProbs: column(() => guess),
-      referenceLogProbs: column(() => guess),
-      oldValues: column(() => 0),
-      advantages: column((t) => Math.sin(t)),
-      returns: column((t) => Math.cos(t)),
-    };
-  });
-  const update = await measure(async () => {
-    await policy.accumulatePPO(sequences, {
-      clip: 0.2,
-      valueClip: 1,
-      valueCoefficient: 0.5,
-      entropyCoefficient: 0.01,
-      klLossCoefficient: 0.01,
-      klLoss: 'k3',
-      normalizer: size.rows * size.actions,
-    });
-    await policy.update({ learningRate: 1e-6, betas: [0.9, 0.95], epsilon: 1e-5, weightDecay: 0, maxGradientNorm: 1 });
-  });
-  return {
-    prefill: { seconds: (first!.at - started) / 1000, cpu: cpuSeconds(whole) - cpuSeconds(inDecoding) },
-    decode: { seconds: (ended - first!.at) / 1000, cpu: cpuSeconds(inDecoding), tokens: tokens - size.rows },
-    update,
-  };
+  return { ...(await measureSampling(policy, size)), update: await measureUpdate(policy, size) };
 }
 
 async function measurePeer(peer: Peer, size: BenchSize): Promise<Omit<Works, 'decode'> & { readonly decode: Measurement }> {
@@ -123,11 +41,6 @@ async function measurePeer(peer: Peer, size: BenchSize): Promise<Omit<Works, 'de
     decode: await peer.measure({ work: 'decode', size }),
     update: await peer.measure({ work: 'update', size }),
   };
-}
-
-/** The round that was least disturbed. */
-function best(found: readonly Measurement[]): Measurement {
-  return found.reduce((least, each) => (each.seconds < least.seconds ? each : least));
 }
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
