@@ -30,6 +30,7 @@ class CpuDevice implements Device {
   readonly #waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: unknown) => void }>();
   #count = 0;
   #ending = false;
+  readonly #ended: Promise<void>;
   /** The first failure of a call that returns nothing; raised by the next call that can. */
   #failure: RlpaError | undefined;
 
@@ -43,6 +44,7 @@ class CpuDevice implements Device {
       this.#fail(new RlpaError('device-failed', `The CPU device's thread failed: ${error.message}`, {}, { cause: error })),
     );
     this.#worker.on('exit', () => this.#fail(new RlpaError('device-failed', 'The CPU device was disposed of.')));
+    this.#ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
   }
 
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer {
@@ -117,7 +119,9 @@ class CpuDevice implements Device {
     // an idle thread does not keep the process alive, but its end is to be waited for, whatever is still answered until then
     this.#ending = true;
     this.#worker.ref();
-    await this.#worker.terminate();
+    // it ends by itself, between two requests: a thread that is stopped within a call of onnxruntime takes the process along
+    this.#worker.postMessage({ kind: 'end', id: this.#count++ } satisfies Request);
+    await this.#ended;
   }
 
   #ask(request: WithoutId<Request>, transfer: ArrayBuffer[] = []): Promise<unknown> {

@@ -17,6 +17,8 @@ export type Request = { readonly id: number } & (
       readonly buffers: Readonly<Record<string, number>>;
     }
   | { readonly kind: 'discard'; readonly program: number }
+  /** Ends the thread; it has no reply. */
+  | { readonly kind: 'end' }
 );
 
 export type Reply =

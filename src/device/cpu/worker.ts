@@ -64,6 +64,8 @@ async function serve(request: Request): Promise<unknown> {
       await programs.get(request.program)?.session.release();
       programs.delete(request.program);
       return undefined;
+    case 'end':
+      return process.exit();
   }
 }
 
