@@ -1,42 +1,32 @@
 /**
  * A chatbot that learns who it talks to, turn by turn.
  *
- *   npx tsx examples/agent.ts
+ *   RLPA_POLICY=runs/tiny/policy npx tsx examples/agent.ts
  *
- * It asks a language model when OPENAI_API_KEY or OPENAI_BASE_URL is set (with RLPA_MODEL, default gpt-4o-mini), and otherwise plays
- * with scripted answers, so that it runs anywhere.
+ * examples/speaker.ts says who may answer: a policy trained on this machine, OpenAI, or a server of your own.
  */
-import { type ChatModel, openAIChat, PersonalizedAgent, ProfileSchema, slot } from 'rlpa';
-import { scriptedChatModel } from 'rlpa/testing';
-import { z } from 'zod';
+import { changeText, PersonalizedAgent } from 'rlpa';
+import { openSpeaker, schema } from './speaker';
 
-const schema = ProfileSchema.define({
-  occupation: slot.one(z.string()),
-  interests: slot.many(z.string()),
-  location: slot.one(z.string()),
-});
+const { model, prompt, dispose } = await openSpeaker();
+try {
+  const agent = new PersonalizedAgent({ schema, model, prompt });
+  const superseded: string[] = [];
+  agent.on('contradiction', ({ slot, before, after }) => superseded.push(`${slot} was ${before.value} and is ${after.value} now`));
 
-const { OPENAI_API_KEY, OPENAI_BASE_URL, RLPA_MODEL = 'gpt-4o-mini' } = process.env;
-const model: ChatModel =
-  OPENAI_API_KEY || OPENAI_BASE_URL
-    ? openAIChat({ model: RLPA_MODEL, baseURL: OPENAI_BASE_URL, apiKey: OPENAI_API_KEY })
-    : scriptedChatModel([
-        '<profile>\n- Occupation: nurse\n</profile>\n\n<response>\nThat sounds like a long night. What helps you unwind?\n</response>',
-        '<profile>\n- Occupation: nurse\n- Interests: jazz\n</profile>\n\n<response>\nLive, or records at home?\n</response>',
-        '<profile>\n- Occupation: teacher\n- Interests: jazz\n- Location: Bremen\n</profile>\n\n<response>\nA big step! What do you teach?\n</response>',
-      ]);
-
-const agent = new PersonalizedAgent({ schema, model });
-agent.on('contradiction', ({ slot, before, after }) => console.log(`  ${slot} was ${before.value} and is ${after.value} now`));
-
-for (const message of [
-  'Night shift again, I am a nurse and the ward was full.',
-  'I put on some jazz when I get home.',
-  'Big news: I moved to Bremen and became a teacher!',
-]) {
-  const turn = await agent.respond({ userId: 'u1', message, signal: AbortSignal.timeout(60_000) });
-  console.log(`user:  ${message}\nagent: ${turn.reply}`);
-  for (const { op, slot, value } of turn.changes) console.log(`  ${op} ${slot}: ${value}`);
-  if (turn.problem) console.log(`  problem: ${turn.problem.message}`);
+  for (const message of ['Hello', 'I work as a nurse.', 'I really like jazz.', 'I live in London.', 'I work as a teacher.']) {
+    process.stdout.write(`user:  ${message}\nagent: `);
+    for await (const part of agent.stream({ userId: 'u1', message, signal: AbortSignal.timeout(60_000) })) {
+      if (part.type === 'reply') process.stdout.write(part.text);
+      if (part.type !== 'finish') continue;
+      process.stdout.write('\n');
+      for (const change of part.changes)
+        console.log(`  ${changeText(change)} (${change.source}: ${change.evidence?.text ?? 'no evidence'})`);
+      for (const contradiction of superseded.splice(0)) console.log(`  ${contradiction}`);
+      if (part.problem) console.log(`  problem: ${part.problem.message}`);
+    }
+  }
+  console.log('\nKnown in the end:', (await agent.profile('u1')).toJSON());
+} finally {
+  await dispose();
 }
-console.log('\nKnown in the end:', (await agent.profile('u1')).toJSON());

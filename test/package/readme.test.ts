@@ -5,8 +5,14 @@ import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
-const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
+const pages = ['README.md', 'docs/ai-sdk.md', 'docs/examples.md'].map((page) => {
+  const text = readFileSync(join(root, page), 'utf8');
+  return {
+    page,
+    blocks: [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!),
+    links: [...text.matchAll(/\]\((?!http)([^)#]+)\)/g)].map(([, path]) => path!),
+  };
+});
 
 /** Type errors of each of some modules in the project's root, under the project's own options. */
 function typeErrors(modules: readonly string[]): string[][] {
@@ -27,16 +33,20 @@ function typeErrors(modules: readonly string[]): string[][] {
   });
 }
 
-describe('the README', () => {
+describe('documentation', () => {
   it('shows code that is well typed', () => {
-    expect(blocks.length).toBeGreaterThan(1);
+    const blocks = pages.flatMap((page) => page.blocks);
+    expect(blocks.length).toBeGreaterThan(3);
     const misspelt = blocks[0]!.replace('values.occupation', 'values.ocupation');
     const [ofMisspelt, ...errors] = typeErrors([misspelt, ...blocks]);
     expect(errors).toEqual(blocks.map(() => []));
     expect(ofMisspelt).toEqual([expect.stringContaining('ocupation')]);
   });
 
-  it.each([...readme.matchAll(/\]\((?!http)([^)#]+)\)/g)].map(([, path]) => path!))('links to %s, which is there', (path) => {
-    expect(existsSync(join(root, path))).toBe(true);
-  });
+  it.each(pages.flatMap(({ page, links }) => links.map((link) => ({ page, link }))))(
+    'links from $page to $link, which is there',
+    ({ page, link }) => {
+      expect(existsSync(join(root, dirname(page), link))).toBe(true);
+    },
+  );
 });
