@@ -85,7 +85,8 @@ function bars(terminal: Terminal, now: () => number): Display {
         bar = new cliProgress.SingleBar({
           stream: terminal.stderr,
           format: `{title} {bar} {value}/{total} {unit} · {pace}{metrics}`,
-          barsize: 24,
+          // in a narrow terminal the numbers say more than the bar
+          barsize: Math.min(24, Math.max(4, (terminal.stderr.columns ?? 100) - 72)),
           barCompleteChar: '█',
           barIncompleteChar: '░',
           hideCursor: true,
