@@ -28,7 +28,7 @@ export function migrateRecord<S extends SlotMap>(
   record: UserRecord,
   now: () => string,
 ): UserRecord {
-  if (record.items.every(({ schemaVersion = 0 }) => schemaVersion >= migrations.length)) return record;
+  if (migrations.length === 0 || record.items.every(({ schemaVersion = 0 }) => schemaVersion >= migrations.length)) return record;
   const at = now();
   return { ...record, items: record.items.flatMap((item) => migrateItem(schema, migrations, item, at)) };
 }

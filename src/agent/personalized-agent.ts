@@ -13,12 +13,11 @@ import { type OpenTurn, openTurn, requestOf, type UserTurn } from './open-turn';
 import { recordProfile } from './profile-history';
 import { readAnswer } from './profile-request';
 import { type RecordedAnswer, recordAnswer, recordTurn } from './record-turn';
+import { checkRequest, checkText, defaultTimeoutMs, wait } from './requests';
 import type { AgentEvents, ProfileOutcome, TurnPart, TurnRequest, TurnResult, WaitOptions } from './turn';
 import { TurnMeter } from './turn-meter';
 import { type Basis, erasedError, UserLedger } from './user-ledger';
-import { definitionOf, emptyRecord, markRefused, profileOf, type StoredItem, type UserRecord } from './user-record';
-
-const defaultTimeoutMs = 60_000;
+import { definitionOf, emptyRecord, markRefused, profileOf, rememberProfile, type StoredItem, type UserRecord } from './user-record';
 
 /**
  * A chatbot that learns who it talks to: every turn yields a reply and the user's profile, from one call of the model or, in the mode
@@ -157,8 +156,9 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       };
       return { ...recordProfile(record, before, profile, recording), profile, rejected: refused };
     };
-    const edited = await wait('The edit', options, (deadline) => this.#ledger.commit(userId, undefined, edit, deadline));
+    const edited = await wait('The edit', options, (deadline) => this.#commit(userId, undefined, edit, deadline));
     this.#announce(userId, edited);
+    if (edited.rejected.length > 0) this.#tell('rejected', { userId, rejected: edited.rejected });
     return edited.profile;
   }
 
@@ -207,24 +207,21 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   async #finish(turn: OpenTurn<S>, answer: RepairedAnswer, { timeoutMs, signal }: WaitOptions): Promise<TurnResult<S>> {
     const { id, userId, sessionId, basis, meter } = turn;
     let outcome: ProfileOutcome<S>;
+    let kept: RecordedAnswer<S> | undefined;
     try {
-      const kept = await this.#ledger.commit(
-        userId,
-        basis,
-        (latest) => {
-          const at = this.#time();
-          const recorded = recordAnswer(this.#settings, turn, answer, latest, at);
-          return { ...recorded, record: recordTurn(this.#settings, turn, answer, recorded, at) };
-        },
-        signal,
-      );
+      const record = (latest: UserRecord): RecordedAnswer<S> => {
+        const at = this.#time();
+        const recorded = recordAnswer(this.#settings, turn, answer, latest, at);
+        return { ...recorded, record: recordTurn(this.#settings, turn, answer, recorded, at) };
+      };
+      kept = await this.#commit(userId, basis, record, signal);
       outcome = outcomeOf(turn, answer, kept);
-      this.#announce(userId, kept);
       if (this.#settings.mode === 'after-reply' && answer.reply) this.#inferLater(turn, answer.reply, kept.record, timeoutMs);
     } catch (error) {
       if (!RlpaError.isInstance(error) || error.code === 'aborted') throw error;
       outcome = outcomeOf(turn, { ...answer, problem: answer.problem ?? { code: 'not-stored', message: error.message } });
     }
+    if (kept) this.#announce(userId, kept);
     this.#complain(userId, outcome);
     return {
       ...outcome,
@@ -258,6 +255,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     const { userId, sessionId, id } = user;
     const meter = new TurnMeter(this.#settings.prices);
     const signal = this.#settings.signal ? AbortSignal.any([basis.erased, this.#settings.signal]) : basis.erased;
+    let kept: RecordedAnswer<S> | undefined;
     let outcome: ProfileOutcome<S> = { messageId: id, profile: this.schema.empty(), changes: [], rejected: [] };
     try {
       const limits: CallLimits = { endsAt: performance.now() + timeoutMs, signal };
@@ -265,20 +263,27 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       outcome = outcomeOf(turn, {});
       if (turn.basis.record?.id !== basis.record?.id) throw erasedError(userId);
       const answer = await inferProfile(this.#settings, turn, reply, limits);
-      const kept = await this.#ledger.commit(
-        userId,
-        basis,
-        (latest) => recordAnswer(this.#settings, turn, answer, latest, this.#time()),
-        signal,
-      );
+      const record = (latest: UserRecord) => recordAnswer(this.#settings, turn, answer, latest, this.#time());
+      kept = await this.#commit(userId, basis, record, signal);
       outcome = outcomeOf(turn, answer, kept);
-      this.#announce(userId, kept);
     } catch (error) {
       const code = RlpaError.isInstance(error) && error.code === 'store-failed' ? 'not-stored' : 'not-inferred';
       outcome = { ...outcome, problem: { code, message: error instanceof Error ? error.message : String(error) } };
     }
+    if (kept) this.#announce(userId, kept);
     this.#complain(userId, outcome);
     this.#tell('inferred', { ...outcome, userId, ...(sessionId !== undefined && { sessionId }), ...meter.metrics() });
+  }
+
+  async #commit(
+    userId: string,
+    basis: Basis | undefined,
+    change: (latest: UserRecord) => RecordedAnswer<S>,
+    signal: AbortSignal | undefined,
+  ): Promise<RecordedAnswer<S>> {
+    const kept = await this.#ledger.commit(userId, basis, change, signal);
+    rememberProfile(kept.record, kept.from, kept.profile);
+    return kept;
   }
 
   #announce(userId: string, { profile, changes, contradictions }: RecordedAnswer<S>): void {
@@ -314,27 +319,4 @@ function outcomeOf<S extends SlotMap>(
     ...(problem && { problem }),
     ...(repaired && { repaired }),
   };
-}
-
-async function wait<T>(what: string, { signal, timeoutMs = defaultTimeoutMs }: WaitOptions, work: (deadline: AbortSignal) => Promise<T>) {
-  checkTimeout(timeoutMs);
-  return withDeadline(what, timeoutMs, signal, work);
-}
-
-function checkRequest(request: TurnRequest): TurnRequest {
-  checkText('userId', request.userId);
-  checkText('message', request.message);
-  if (request.sessionId !== undefined) checkText('sessionId', request.sessionId);
-  if (request.timeoutMs !== undefined) checkTimeout(request.timeoutMs);
-  return request;
-}
-
-function checkTimeout(timeoutMs: number): void {
-  if (timeoutMs > 0) return;
-  throw new RlpaError('invalid-option', `timeoutMs is positive, found ${timeoutMs}.`, { option: 'timeoutMs' });
-}
-
-function checkText(option: string, text: string): void {
-  if (typeof text === 'string' && text.trim() !== '') return;
-  throw new RlpaError('invalid-option', `${option} is text that is not empty, found ${JSON.stringify(text)}.`, { option });
 }

@@ -12,6 +12,8 @@ export interface Recording {
 }
 
 export interface RecordedProfile<S extends SlotMap> {
+  /** What it was recorded on. */
+  readonly from: UserRecord;
   readonly record: UserRecord;
   readonly changes: readonly RecordedChange<S>[];
   readonly contradictions: readonly Contradiction<S>[];
@@ -29,23 +31,16 @@ export function recordProfile<S extends SlotMap>(
 ): RecordedProfile<S> {
   const touched = after.schema.slotNames.filter((slot) => after.itemsOf(slot) !== before.itemsOf(slot));
   const items = [...record.items];
-  const places = new Map<string, number[]>(touched.map((slot) => [slot, []]));
-  for (const [place, item] of record.items.entries()) if (item.validTo === undefined) places.get(item.slot)?.push(place);
   const changes: RecordedChange[] = [];
   const contradictions: Contradiction[] = [];
   for (const slot of touched) {
-    const step: SlotStep = {
-      definition: definitionOf(after.schema, slot)!,
-      before: before.itemsOf(slot),
-      after: after.itemsOf(slot),
-      places: places.get(slot)!,
-      items,
-      recording,
-    };
-    if (step.definition.cardinality === 'many') recordList(step, changes);
+    const definition = definitionOf(after.schema, slot)!;
+    const step = { definition, before: before.itemsOf(slot), after: after.itemsOf(slot), items, recording };
+    if (definition.cardinality === 'many') recordList(step, changes);
     else recordValue(step, changes, contradictions);
   }
   return {
+    from: record,
     record: { ...record, profileVersion: after.version, items },
     changes: changes as RecordedChange<S>[],
     contradictions: contradictions as Contradiction<S>[],
@@ -56,8 +51,6 @@ interface SlotStep {
   readonly definition: SlotDefinition;
   readonly before: readonly ProfileItem[];
   readonly after: readonly ProfileItem[];
-  /** Where in `items` those of the slot stand that have not ended, also the ones that the schema refuses. */
-  readonly places: readonly number[];
   /** All of the record's, to be written to. */
   readonly items: StoredItem[];
   readonly recording: Recording;
@@ -65,9 +58,10 @@ interface SlotStep {
 
 /** A new value, or its end, also ends what the schema refuses in the slot: it must not come back in its place. */
 function recordValue(step: SlotStep, changes: RecordedChange[], contradictions: Contradiction[]): void {
-  const { definition, before, after, places, items, recording } = step;
+  const { definition, before, after, items, recording } = step;
   const [old] = before;
   const [value] = after;
+  const places = placesOf(step, () => true);
   const place = places.findLast((at) => items[at]!.key === old?.key) ?? places.at(-1);
   if (value && value.key === old?.key) {
     items[place!] = { ...items[place!]!, ...value };
@@ -83,17 +77,16 @@ function recordValue(step: SlotStep, changes: RecordedChange[], contradictions: 
 }
 
 function recordList(step: SlotStep, changes: RecordedChange[]): void {
-  const { definition, before, after, places, items, recording } = step;
+  const { definition, items, recording } = step;
+  const [before, after] = differingParts(step.before, step.after);
   const held = new Set(before.map(({ key }) => key));
   const wanted = new Map(after.map((item) => [item.key, item]));
   const gone: StoredItem[] = [];
-  for (const at of places) {
+  for (const at of held.size > 0 ? placesOf(step, ({ key }) => held.has(key)) : []) {
     const item = items[at]!;
     const kept = wanted.get(item.key);
-    if (kept && kept.text !== item.text) items[at] = { ...item, ...kept };
-    if (kept || !held.has(item.key)) continue;
-    items[at] = { ...item, validTo: recording.at };
-    gone.push(items[at]);
+    items[at] = kept ? { ...item, ...kept } : { ...item, validTo: recording.at };
+    if (!kept) gone.push(items[at]);
   }
   for (const item of after) {
     if (held.has(item.key)) continue;
@@ -102,6 +95,25 @@ function recordList(step: SlotStep, changes: RecordedChange[]): void {
     changes.push({ op: 'add', slot: definition.key, value: item.value, ...provenanceOf(added), itemId: added.id });
   }
   for (const { value, id } of gone) changes.push({ op: 'remove', slot: definition.key, value, itemId: id });
+}
+
+/** What lies between the very same items at the beginning and at the end: long lists mostly change at one place. */
+function differingParts(before: readonly ProfileItem[], after: readonly ProfileItem[]): [readonly ProfileItem[], readonly ProfileItem[]] {
+  const shorter = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shorter && before[start] === after[start]) start++;
+  let end = 0;
+  while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end++;
+  return [before.slice(start, before.length - end), after.slice(start, after.length - end)];
+}
+
+/** Where the slot's items stand that have not ended, also the ones that the schema refuses. */
+function placesOf({ items, definition }: SlotStep, isWanted: (item: StoredItem) => boolean): number[] {
+  const places: number[] = [];
+  for (const [at, item] of items.entries()) {
+    if (item.validTo === undefined && item.slot === definition.key && isWanted(item)) places.push(at);
+  }
+  return places;
 }
 
 function addItem({ items, recording }: SlotStep, item: ProfileItem, supersedes: string | undefined): StoredItem {

@@ -33,33 +33,50 @@ export function checkBudget(budget: PromptBudget = {}): Required<PromptBudget> {
 }
 
 /**
- * The part of a profile that fits: the items with most words of the message first, among equals the ones that were learnt last, among
- * those in the schema's order. The same profile where all of it fits.
+ * The part of a profile that fits: the items with most words of the message first, among equals the ones that were learnt last. The same
+ * profile where all of it fits.
  *
- * @param stored says when the items were learnt
+ * @param stored what the profile was read from, in the order in which it was learnt
  */
 export function relevantPart<S extends SlotMap>(
   profile: Profile<S>,
   { message, stored, budget }: { readonly message: string; readonly stored: readonly StoredItem[]; readonly budget: number },
 ): Profile<S> {
-  const items = profile.items();
-  const costs = items.map(({ text }) => text.length + itemFrame);
-  if (costs.reduce((sum, cost) => sum + cost, 0) <= budget) return profile;
-  const learnt = new Map<string, number>();
-  for (const [order, { key, validTo }] of stored.entries()) if (validTo === undefined) learnt.set(key, order);
-  const subjects = [...contentWords(message)];
-  const ranked = items
-    .map((item, order) => ({ item, order, relevance: relevance(item, subjects), learnt: learnt.get(item.key) ?? -1 }))
-    .sort((a, b) => b.relevance - a.relevance || b.learnt - a.learnt || a.order - b.order);
-  const chosen = new Set<ProfileItem>();
+  if (profile.items().reduce((sum, item) => sum + costOf(item), 0) <= budget) return profile;
+  const current = stored.filter(({ slot, validTo }) => validTo === undefined && profile.itemsOf(slot).length > 0);
+  const chosen = new Set<StoredItem>();
   let left = budget;
-  for (const { item, order } of ranked) {
-    if (costs[order]! > left) continue;
-    left -= costs[order]!;
+  for (const item of ranked(current, [...contentWords(message)])) {
+    if (left <= itemFrame) break;
+    const cost = costOf(item);
+    if (cost > left) continue;
+    left -= cost;
     chosen.add(item);
   }
-  const part = items.filter((item) => chosen.has(item));
+  const part = current.filter((item) => chosen.has(item));
   return profile.schema.restore(part, profile.version).profile;
+}
+
+function costOf({ text }: ProfileItem): number {
+  return text.length + itemFrame;
+}
+
+/** Without sorting them all: of thousands, few have to do with the message, and few are wanted. */
+function* ranked(items: readonly StoredItem[], subjects: readonly string[]): Iterable<StoredItem> {
+  const byRelevance = new Map<number, StoredItem[]>();
+  const unrelated: StoredItem[] = [];
+  for (const item of items) {
+    const count = relevance(item, subjects);
+    if (count === 0) {
+      unrelated.push(item);
+    } else {
+      const group = byRelevance.get(count);
+      if (group) group.push(item);
+      else byRelevance.set(count, [item]);
+    }
+  }
+  const groups = [...byRelevance].sort(([a], [b]) => b - a).map(([, group]) => group);
+  for (const group of [...groups, unrelated]) yield* group.reverse();
 }
 
 /** The latest turns that fit, oldest first. */
@@ -76,9 +93,14 @@ export function turnsWithin(turns: readonly StoredTurn[], budget: number): reado
 }
 
 /** How many of the message's subject words begin a word of the item: the stem of "hikes" begins "hiking". */
-function relevance({ key }: ProfileItem, subjects: readonly string[]): number {
-  const text = ` ${key.slice(key.indexOf(':') + 1)}`;
+function relevance({ key, slot }: ProfileItem, subjects: readonly string[]): number {
   let count = 0;
-  for (const subject of subjects) if (text.includes(` ${subject}`)) count++;
+  for (const subject of subjects) if (hasWord(key, subject, slot.length + 1)) count++;
   return count;
+}
+
+/** Whether a word of a text, from a place on, begins like this. */
+function hasWord(text: string, start: string, from: number): boolean {
+  for (let at = text.indexOf(start, from); at >= 0; at = text.indexOf(start, at + 1)) if (at === from || text[at - 1] === ' ') return true;
+  return false;
 }

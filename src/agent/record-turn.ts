@@ -1,7 +1,6 @@
-import { formatTurn, type Profile, type ProfileItem, type RejectedValue, type SlotDefinition, type SlotMap } from '../profile/index';
+import { formatTurn, type Profile, type ProfileItem, parseProfileBlock, type RejectedValue, type SlotMap } from '../profile/index';
 import type { AgentSettings } from './agent-options';
 import type { Answer } from './answer';
-import { visiblePart } from './consent';
 import { findProvenance } from './evidence';
 import type { OpenTurn } from './open-turn';
 import { SpokenMessage } from './own-words';
@@ -50,29 +49,33 @@ export function recordTurn<S extends SlotMap>(
   settings: AgentSettings<S>,
   turn: OpenTurn<S>,
   answer: Answer,
-  { record, profile }: RecordedAnswer<S>,
+  { record }: RecordedAnswer<S>,
   at: string,
 ): UserRecord {
-  const { id, sessionId, message, isAllowed } = turn;
+  const { id, sessionId, message } = turn;
   const stored: StoredTurn = {
     id,
     ...(sessionId !== undefined && { sessionId }),
     at,
     message,
     reply: answer.reply,
-    text: keptText(settings, turn, answer, visiblePart(profile, isAllowed)),
+    text: keptText(settings, turn, answer),
     ...(answer.problem && { malformed: true }),
   };
   return { ...record, turns: keptTurns([...record.turns, stored], settings.limits) };
 }
 
-/** The model's own text in the form of a whole turn; where it may hold a sensitive value without consent, what is left of it. */
+/**
+ * The model's own text in the form of a whole turn. Where it may hold a sensitive value without consent, what is left of it: of the text
+ * form the slots that are allowed, or what the model was shown where its own profile cannot be read.
+ */
 function keptText<S extends SlotMap>(
-  settings: AgentSettings<S>,
-  { form, isAllowed }: OpenTurn<S>,
+  { schema, form: ofTurns }: AgentSettings<S>,
+  { form, slots, shown }: OpenTurn<S>,
   { text, reply }: Answer,
-  profile: Profile<S>,
 ): string {
-  if (form !== 'reply' && Object.values<SlotDefinition>(profile.schema.slots).every(isAllowed)) return text;
-  return settings.form === 'json' ? JSON.stringify({ changes: [], reply }) : formatTurn(profile, reply);
+  if (form !== 'reply' && slots.length === schema.slotNames.length) return text;
+  if (ofTurns === 'json') return JSON.stringify({ changes: [], reply });
+  const stated = parseProfileBlock(schema, text);
+  return formatTurn(stated.ok ? stated.profile.pick(slots.map(({ key }) => key)) : shown, reply);
 }

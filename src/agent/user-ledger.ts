@@ -85,7 +85,8 @@ export class UserLedger {
       for (let attempt = 1; refusals < maxRefusals && performance.now() < endsAt; attempt++) {
         const stored = await this.load(userId, signal);
         if (since?.erased.aborted || (since?.record && stored?.id !== since.record.id)) throw erasedError(userId);
-        const latest = stored ?? emptyRecord(userId);
+        // What was read already need not be understood again.
+        const latest = stored?.version === since?.record?.version && since?.record ? since.record : (stored ?? emptyRecord(userId));
         const changed = change(latest);
         const record = { ...changed.record, id: latest.id || this.#options.newId(), version: latest.version + 1 };
         if (await this.#access('written', signal, (deadline) => this.#store.save(record, latest.version, deadline)))

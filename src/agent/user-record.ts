@@ -88,6 +88,8 @@ interface ReadRecord {
   readonly schema: unknown;
   readonly profile: unknown;
   readonly refused: ReadonlyMap<StoredItem, string>;
+  /** Whether an item is noted as refused. */
+  readonly isMarked: boolean;
 }
 
 /** A record is never changed in place, so what it comes to is found out once. */
@@ -96,11 +98,23 @@ const read = new WeakMap<UserRecord, ReadRecord>();
 function readRecord<S extends SlotMap>(schema: ProfileSchema<S>, record: UserRecord) {
   let known = read.get(record);
   if (known?.schema !== schema) {
-    const current = record.items.filter(({ validTo }) => validTo === undefined);
-    known = { schema, ...schema.restore(current, record.profileVersion) };
+    const current: StoredItem[] = [];
+    let isMarked = false;
+    for (const item of record.items) {
+      if (item.validTo !== undefined) continue;
+      isMarked ||= item.refused !== undefined;
+      current.push(item);
+    }
+    known = { schema, isMarked, ...schema.restore(current, record.profileVersion) };
     read.set(record, known);
   }
-  return { profile: known.profile as Profile<S>, refused: known.refused };
+  return { ...known, profile: known.profile as Profile<S> };
+}
+
+/** Says what a record comes to that was made for this profile from another record, so that it need not be found out. */
+export function rememberProfile<S extends SlotMap>(record: UserRecord, from: UserRecord, profile: Profile<S>): void {
+  const known = read.get(from);
+  if (known?.refused.size === 0 && !known.isMarked) read.set(record, { ...known, profile });
 }
 
 /** The profile that is in force. Values that the schema no longer takes are left out; the record keeps them. */
@@ -113,8 +127,8 @@ export function markRefused<S extends SlotMap>(
   schema: ProfileSchema<S>,
   record: UserRecord,
 ): { record: UserRecord; refused: readonly RejectedValue[] } {
-  const { refused } = readRecord(schema, record);
-  if (refused.size === 0 && !record.items.some((item) => item.refused !== undefined)) return { record, refused: [] };
+  const { refused, isMarked } = readRecord(schema, record);
+  if (refused.size === 0 && !isMarked) return { record, refused: [] };
   const fresh: RejectedValue[] = [];
   const items = record.items.map((item) => {
     const reason = refused.get(item);

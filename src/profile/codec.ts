@@ -1,4 +1,3 @@
-import type { ProfileItem } from './item';
 import type { Profile } from './profile';
 import type { ProfileSchema, SlotMap } from './schema';
 import type { SlotDefinition } from './slot';
@@ -62,10 +61,9 @@ export function formatTurn(profile: Profile, reply: string): string {
 
 /** The `<profile>` block alone. */
 export function formatProfileBlock(profile: Profile): string {
-  const bySlot = new Map<string, ProfileItem[]>();
-  for (const item of profile.items()) bySlot.set(item.slot, [...(bySlot.get(item.slot) ?? []), item]);
-  const lines = [...bySlot].map(([key, items]) => {
-    const { label, cardinality } = profile.schema.slots[key]!;
+  const lines = Object.values(profile.schema.slots).map(({ key, label, cardinality }) => {
+    const items = profile.itemsOf(key);
+    if (items.length === 0) return '';
     return `- ${label}: ${items.map((item) => escapeValue(item.text, cardinality === 'many')).join('; ')}\n`;
   });
   return `${openProfile}\n${escapeTags(lines.join(''))}${closeProfile}`;

@@ -35,7 +35,7 @@ export class Profile<S extends SlotMap = SlotMap> {
       const items = bySlot.get(key) ?? noItems;
       if (earlier && items === previous!.itemsOf(key)) values[key] = earlier[key];
       else if (cardinality === 'one') values[key] = freeze(items[0]?.value);
-      else values[key] = items.length > 0 ? freeze(items.map(({ value }) => value)) : noValues;
+      else values[key] = items.length > 0 ? Object.freeze(items.map(({ value }) => freeze(value))) : noValues;
     }
     this.schema = schema;
     this.values = Object.freeze(values) as ValuesOf<S>;

@@ -1,0 +1,154 @@
+/**
+ * What the agent costs besides its model: the time of a turn with a model that answers at once, with a profile of 50 and of 10,000 items,
+ * over the memory store and over one that keeps JSON as files and databases do; the time to import the core; and its size.
+ *
+ *     npm run build && npx tsx bench/agent.ts [--turns 200] [--json]
+ */
+import { execFileSync } from 'node:child_process';
+import { cpus, loadavg } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { z } from 'zod';
+import { memoryStore, PersonalizedAgent, type ProfileStore, type UserRecord } from '../src/agent/index';
+import { formatTurn, ProfileSchema, slot } from '../src/profile/index';
+import { scriptedChatModel } from '../src/testing/index';
+
+const { values: options } = parseArgs({
+  options: { turns: { type: 'string', default: '200' }, json: { type: 'boolean', default: false } },
+});
+const turns = Number(options.turns);
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+const schema = ProfileSchema.define({
+  occupation: slot.one(z.string()),
+  interests: slot.many(z.string()),
+  facts: slot.many(z.string()),
+  health: slot.many(z.string(), { sensitive: true }),
+});
+
+/** Keeps records as text, as every store does that outlives the program: reading and writing parse and print. */
+function jsonStore(): ProfileStore {
+  const records = new Map<string, string>();
+  const load = async (userId: string) => {
+    const text = records.get(userId);
+    return text === undefined ? undefined : (JSON.parse(text) as UserRecord);
+  };
+  return {
+    load,
+    async save(record, basedOn) {
+      if (((await load(record.userId))?.version ?? 0) !== basedOn) return false;
+      records.set(record.userId, JSON.stringify(record));
+      return true;
+    },
+    erase: async (userId) => records.delete(userId),
+  };
+}
+
+const factOf = (turn: number) => `walked route${turn} today`;
+
+interface Overhead {
+  readonly items: number;
+  readonly store: string;
+  readonly form: string;
+  /** Milliseconds a turn, by the clock. */
+  readonly median: number;
+  readonly p95: number;
+  /** Processor milliseconds a turn, on average: what other programs do counts less. */
+  readonly cpu: number;
+}
+
+/** Turns that each tell one new fact, of a user of whom so many items are known. */
+async function overhead(items: number, storeName: 'memory' | 'json', form: 'json' | 'text'): Promise<Overhead> {
+  let turn = 0;
+  const model = scriptedChatModel(
+    ({ messages }) => {
+      const fact = factOf(++turn);
+      if (form === 'json')
+        return JSON.stringify({ changes: [{ op: 'add', slot: 'facts', value: fact, evidence: null }], reply: 'Where do you go?' });
+      // As models do: all that they were shown, and what is new.
+      const shown = JSON.parse(messages[0]!.content.split(/<\/?known_about_user>/)[1]!);
+      return formatTurn(schema.profile({ ...shown, facts: [...(shown.facts ?? []), fact] }), 'Where do you go?');
+    },
+    { structuredOutput: form === 'json' },
+  );
+  const agent = new PersonalizedAgent({ schema, model, store: storeName === 'memory' ? memoryStore() : jsonStore() });
+  const known = Array.from({ length: items - 1 }, (_, i) => `collects vintage postcards from town ${i}`);
+  await agent.edit('u', [
+    { op: 'set', slot: 'occupation', value: 'nurse' },
+    { op: 'set', slot: 'facts', value: known },
+  ]);
+  const times: number[] = [];
+  let before = process.cpuUsage();
+  for (let i = 0; i < turns + 20; i++) {
+    if (i === 20) before = process.cpuUsage();
+    const started = performance.now();
+    await agent.respond({ userId: 'u', message: `You know what, I have ${factOf(i + 1)}, and it was a good one.` });
+    if (i >= 20) times.push(performance.now() - started);
+  }
+  const { user, system } = process.cpuUsage(before);
+  times.sort((a, b) => a - b);
+  return {
+    items,
+    store: storeName,
+    form,
+    median: times[turns >> 1]!,
+    p95: times[Math.floor(turns * 0.95)]!,
+    cpu: (user + system) / 1000 / turns,
+  };
+}
+
+/** Milliseconds that `import('rlpa')` takes in a process of its own, the best of some: everything else is the machine's. */
+function importTime(): { readonly core: number; readonly zod: number } {
+  const measure = (what: string) => {
+    const program = `const start = performance.now(); await import(${JSON.stringify(what)}); console.log(performance.now() - start);`;
+    const once = () => Number(execFileSync(process.execPath, ['--input-type=module', '--eval', program], { cwd: root, encoding: 'utf8' }));
+    return Math.min(...Array.from({ length: 9 }, once));
+  };
+  return { core: measure('rlpa'), zod: measure('zod') };
+}
+
+/** Bytes of the core, minified and gzipped, without what it depends on. */
+async function size(code: string): Promise<{ readonly minified: number; readonly gzipped: number }> {
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: root },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false,
+    tsconfigRaw: '{}',
+    packages: 'external',
+    alias: { rlpa: join(root, 'dist/index.js') },
+    logLevel: 'error',
+  });
+  const [file] = outputFiles;
+  return { minified: file!.contents.length, gzipped: gzipSync(file!.contents).length };
+}
+
+const overheads: Overhead[] = [];
+for (const items of [50, 10_000])
+  for (const store of ['memory', 'json'] as const)
+    for (const form of ['json', 'text'] as const) overheads.push(await overhead(items, store, form));
+const report = {
+  machine: { cpu: cpus()[0]?.model, cores: cpus().length, load: loadavg()[0], node: process.version },
+  overheads,
+  importMs: importTime(),
+  size: {
+    core: await size("export * from 'rlpa';"),
+    agent: await size("export { PersonalizedAgent, ProfileSchema, slot, openAIChat } from 'rlpa';"),
+  },
+};
+if (options.json) console.log(JSON.stringify(report));
+else {
+  console.log(`${report.machine.cpu}, ${report.machine.cores} cores, load ${report.machine.load!.toFixed(1)}, Node ${report.machine.node}`);
+  for (const { items, store, form, median, p95, cpu } of overheads)
+    console.log(
+      `${String(items).padStart(6)} items, ${store.padEnd(6)} store, ${form} form: median ${median.toFixed(2)} ms, p95 ${p95.toFixed(2)} ms, processor ${cpu.toFixed(2)} ms`,
+    );
+  console.log(`import: core ${report.importMs.core.toFixed(0)} ms, of which zod ${report.importMs.zod.toFixed(0)} ms`);
+  for (const [name, { minified, gzipped }] of Object.entries(report.size))
+    console.log(`size of ${name}: ${(minified / 1024).toFixed(1)} KB minified, ${(gzipped / 1024).toFixed(1)} KB gzipped`);
+}

@@ -1,0 +1,35 @@
+import { withDeadline } from '../deadline';
+import { RlpaError } from '../errors';
+import type { TurnRequest, WaitOptions } from './turn';
+
+export const defaultTimeoutMs = 60_000;
+
+/** Runs work within limits. @throws `invalid-option`, `timeout`, `aborted`, and what the work throws */
+export async function wait<T>(
+  what: string,
+  { signal, timeoutMs = defaultTimeoutMs }: WaitOptions,
+  work: (deadline: AbortSignal) => Promise<T>,
+) {
+  checkTimeout(timeoutMs);
+  return withDeadline(what, timeoutMs, signal, work);
+}
+
+/** @throws `invalid-option` */
+export function checkRequest(request: TurnRequest): TurnRequest {
+  checkText('userId', request.userId);
+  checkText('message', request.message);
+  if (request.sessionId !== undefined) checkText('sessionId', request.sessionId);
+  if (request.timeoutMs !== undefined) checkTimeout(request.timeoutMs);
+  return request;
+}
+
+function checkTimeout(timeoutMs: number): void {
+  if (timeoutMs > 0) return;
+  throw new RlpaError('invalid-option', `timeoutMs is positive, found ${timeoutMs}.`, { option: 'timeoutMs' });
+}
+
+/** @throws `invalid-option` */
+export function checkText(option: string, text: string): void {
+  if (typeof text === 'string' && text.trim() !== '') return;
+  throw new RlpaError('invalid-option', `${option} is text that is not empty, found ${JSON.stringify(text)}.`, { option });
+}
