@@ -33,7 +33,7 @@ export function recordAnswer<S extends SlotMap>(
   ]
     .reverse()
     .map((userMessage) => new SpokenMessage(schema, userMessage));
-  const { supported, refused } = screenProposals(schema, proposals, said);
+  const { supported, refused } = screenProposals(before, proposals, said);
   const { profile, rejected, quotes } = applyProposals(before, supported, isAllowed);
   const recorded = recordProfile(record, before, profile, {
     at,

@@ -1,5 +1,13 @@
 import { shareContent } from '../language/index';
-import { normalizeText, type ProfileSchema, profileItem, type RejectedValue, type SlotDefinition, valueText } from '../profile/index';
+import {
+  normalizeText,
+  type Profile,
+  profileItem,
+  type RejectedValue,
+  type SlotDefinition,
+  type SlotMap,
+  valueText,
+} from '../profile/index';
 import { findWords } from './evidence';
 import type { SpokenMessage } from './own-words';
 import type { ProposedChange } from './structured-answer';
@@ -15,16 +23,17 @@ const reason = 'what speaks for it is not in the words of the user but in an ins
  * Lets through what the user's own words may support. Where all that the user sent is the user speaking, that is everything: what has no
  * evidence is recorded as inferred. A message that also holds foreign text changes only what the user's own words speak for:
  *
- * - A value that stands in the foreign text, or a slot that it is about, needs the value *and* the slot's subject in the user's own words.
- * - Any other value needs its words, or a quote that is about the slot, in the user's own words.
+ * - A value that stands in the foreign text or in another slot, and a slot that the foreign text is about, need the value *and* the
+ *   slot's subject in a message in the user's own words.
+ * - Any other value needs its words in a message that is not about other slots only, or a quote that is about the slot.
  *
  * The same holds as long as the model reads the message among the earlier ones. A value that an answer in the text form merely leaves
- * out is removed only if the user speaks of it now.
+ * out is removed only if the user says now that something of the kind has ended.
  *
  * @param messages the latest first
  */
-export function screenProposals(
-  schema: ProfileSchema,
+export function screenProposals<S extends SlotMap>(
+  before: Profile<S>,
   proposals: readonly ProposedChange[],
   messages: readonly SpokenMessage[],
 ): ScreenedProposals {
@@ -32,7 +41,7 @@ export function screenProposals(
   const refused: RejectedValue[] = [];
   const isMixed = proposals.length > 0 && messages.some((message) => message.isMixed);
   for (const proposal of proposals) {
-    const slot = schema.slotByLabel(proposal.slot);
+    const slot = before.schema.slotByLabel(proposal.slot);
     if (!slot || !(isMixed || proposal.isOmission)) {
       supported.push(proposal);
     } else if (proposal.op === 'remove') {
@@ -43,8 +52,8 @@ export function screenProposals(
       for (const value of values) {
         // "set" with a list would remove what the list leaves out.
         // What the slot does not take is refused with its own reason later.
-        if (!schema.read(slot.key, value).ok) supported.push({ ...proposal, value });
-        else if (isSupported(slot, value, proposal.quote, messages))
+        if (!before.schema.read(slot.key, value).ok) supported.push({ ...proposal, value });
+        else if (isSupported(before, slot, value, proposal.quote, messages))
           supported.push({ ...proposal, op: slot.cardinality === 'many' ? 'add' : 'set', value });
         else refused.push({ slot: slot.key, value, reason });
       }
@@ -56,21 +65,33 @@ export function screenProposals(
 function mayRemove(slot: SlotDefinition, { value, isOmission }: ProposedChange, messages: readonly SpokenMessage[]): boolean {
   const [latest] = messages;
   if (!latest) return false;
-  if (value !== undefined && shareContent(latest.own, valueText(value))) return true;
-  if (isOmission) return slot.cardinality === 'one' && latest.ownSpeaksOf(slot);
-  if (latest.ownSpeaksOf(slot)) return true;
-  return !messages.some((message) => message.isMixed);
+  const isSpokenOf = latest.ownSpeaksOf(slot) || (value !== undefined && shareContent(latest.own, valueText(value)));
+  if (isOmission) return isSpokenOf && ending.test(latest.own);
+  return isSpokenOf || !messages.some((message) => message.isMixed);
 }
 
-function isSupported(slot: SlotDefinition, value: unknown, quote: string | undefined, messages: readonly SpokenMessage[]): boolean {
+/** What people say when something does not hold any longer. */
+const ending =
+  /\b(?:no|not|never|stop(?:ped)?|quit|g[ai]ven? up|left|lost|sold|end(?:ed)?|over|broke up|divorced|retired|used to|former(?:ly)?|ex|any ?more|instead|without|hated?|dropped|moved|forget)\b|n['’]t\b/i;
+
+function isSupported(
+  before: Profile,
+  slot: SlotDefinition,
+  value: unknown,
+  quote: string | undefined,
+  messages: readonly SpokenMessage[],
+): boolean {
   const { text } = profileItem(slot.key, value);
   const isSaid = (message: SpokenMessage) => typeof value === 'boolean' || findWords(text, [message]) !== undefined;
   const isWanted = (message: SpokenMessage) =>
     message.isMixed && (message.foreignSpeaksOf(slot) || message.foreignSpeaksOfAll || holds(message.foreign, text));
-  if (messages.some(isWanted) || typeof value === 'boolean') {
+  const isKnownElsewhere = before.items().some((item) => item.slot !== slot.key && normalizeText(item.text) === normalizeText(text));
+  if (messages.some(isWanted) || isKnownElsewhere || typeof value === 'boolean') {
     return messages.some((message) => isSaid(message) && message.ownSpeaksOf(slot));
   }
-  if (messages.some(isSaid)) return true;
+  const others = Object.values(before.schema.slots).filter((other) => other.key !== slot.key);
+  const isOfOthersOnly = (message: SpokenMessage) => !message.ownSpeaksOf(slot) && others.some((other) => message.ownSpeaksOf(other));
+  if (messages.some((message) => isSaid(message) && !isOfOthersOnly(message))) return true;
   return quote !== undefined && messages.some((message) => findWords(quote, [message]) !== undefined && message.ownSpeaksOf(slot));
 }
 
