@@ -1,0 +1,57 @@
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build, type Metafile } from 'esbuild';
+import { describe, expect, it } from 'vitest';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+
+/** What an app that talks to its users takes from the package. */
+const app = "export { fencedPrompt, memoryStore, openAIChat, PersonalizedAgent, ProfileSchema, slot } from 'rlpa';";
+
+async function bundle(options: { readonly packages?: 'external' } = {}) {
+  const { metafile, outputFiles } = await build({
+    stdin: { contents: app, resolveDir: root },
+    alias: { rlpa: join(root, 'dist/index.js') },
+    platform: 'browser',
+    format: 'esm',
+    bundle: true,
+    minify: true,
+    splitting: true,
+    outdir: 'unused',
+    write: false,
+    metafile: true,
+    tsconfigRaw: '{}',
+    logLevel: 'silent',
+    external: ['@huggingface/transformers', 'onnxruntime-node'],
+    ...options,
+  });
+  return { eager: eagerOutputs(metafile), metafile, outputFiles };
+}
+
+/** The files that are loaded at once, and not when something is first called. */
+function eagerOutputs({ outputs }: Metafile): string[] {
+  const [entry] = Object.entries(outputs).find(([, { entryPoint }]) => entryPoint === '<stdin>')!;
+  const seen = new Set<string>([entry]);
+  for (const file of seen)
+    for (const { path, kind, external } of outputs[file]!.imports) if (kind === 'import-statement' && !external) seen.add(path);
+  return [...seen];
+}
+
+describe('importing the agent', () => {
+  it('loads three small dependencies and zod, and no client of any provider', async () => {
+    const { eager, metafile } = await bundle();
+    const inputs = eager.flatMap((file) =>
+      Object.entries(metafile.outputs[file]!.inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0),
+    );
+    const packages = new Set(inputs.flatMap(([file]) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? []));
+    expect([...packages].sort()).toEqual(['eventemitter3', 'p-limit', 'yocto-queue', 'zod']); // yocto-queue is p-limit's
+  });
+
+  it('is less than 60 KB, minified and gzipped, besides its dependencies', async () => {
+    const { eager, outputFiles } = await bundle({ packages: 'external' });
+    const texts = outputFiles.filter(({ path }) => eager.some((file) => path.endsWith(file))).map(({ contents }) => contents);
+    expect(texts).toHaveLength(eager.length);
+    expect(gzipSync(Buffer.concat(texts)).length).toBeLessThan(60 * 1024);
+  });
+});
