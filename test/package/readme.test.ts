@@ -5,7 +5,7 @@ import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const pages = ['README.md', 'docs/ai-sdk.md', 'docs/examples.md'].map((page) => {
+const pages = ['README.md', 'docs/agent.md', 'docs/ai-sdk.md', 'docs/examples.md'].map((page) => {
   const text = readFileSync(join(root, page), 'utf8');
   return {
     page,
