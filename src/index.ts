@@ -8,6 +8,7 @@ export {
   type Contradiction,
   type Evidence,
   fencedPrompt,
+  fenceProfile,
   type InferenceResult,
   type Migration,
   memoryStore,
@@ -31,6 +32,7 @@ export {
   type TurnUsage,
   transcriptPrompt,
   type UserRecord,
+  unframed,
   type WaitOptions,
 } from './agent/index';
 export {

@@ -23,7 +23,7 @@ const turnFrame = 16;
 /** @throws `invalid-option` */
 export function checkBudget(budget: PromptBudget = {}): Required<PromptBudget> {
   for (const [option, value] of Object.entries(budget)) {
-    if (value !== undefined && !(value >= 0)) {
+    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
       throw new RlpaError('invalid-option', `promptBudget.${option} is a number of characters, found ${value}.`, {
         option: 'promptBudget',
       });
@@ -46,7 +46,7 @@ export function relevantPart<S extends SlotMap>(
   const current = stored.filter(({ slot, validTo }) => validTo === undefined && profile.itemsOf(slot).length > 0);
   const chosen = new Set<StoredItem>();
   let left = budget;
-  for (const item of ranked(current, [...contentWords(message)])) {
+  for (const item of ranked(current, subjectsOf(message))) {
     if (left <= itemFrame) break;
     const cost = costOf(item);
     if (cost > left) continue;
@@ -55,6 +55,11 @@ export function relevantPart<S extends SlotMap>(
   }
   const part = current.filter((item) => chosen.has(item));
   return profile.schema.restore(part, profile.version).profile;
+}
+
+/** The beginnings of the message's subject words. A stem ends in "i" where the word ends in "y". */
+function subjectsOf(message: string): string[] {
+  return [...contentWords(message)].map((stem) => stem.replace(/(?<=..)i$/, ''));
 }
 
 function costOf({ text }: ProfileItem): number {

@@ -65,9 +65,12 @@ export function screenProposals<S extends SlotMap>(
 function mayRemove(slot: SlotDefinition, { value, isOmission }: ProposedChange, messages: readonly SpokenMessage[]): boolean {
   const [latest] = messages;
   if (!latest) return false;
-  const isSpokenOf = latest.ownSpeaksOf(slot) || (value !== undefined && shareContent(latest.own, valueText(value)));
-  if (isOmission) return isSpokenOf && ending.test(latest.own);
-  return isSpokenOf || !messages.some((message) => message.isMixed);
+  if (isOmission) {
+    const isNamed = value !== undefined && findWords(valueText(value), [latest]) !== undefined;
+    return ending.test(latest.own) && (isNamed || (slot.cardinality === 'one' && latest.ownSpeaksOf(slot)));
+  }
+  if (latest.ownSpeaksOf(slot) || (value !== undefined && shareContent(latest.own, valueText(value)))) return true;
+  return !messages.some((message) => message.isMixed);
 }
 
 /** What people say when something does not hold any longer. */

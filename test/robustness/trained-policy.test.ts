@@ -12,8 +12,8 @@ import { disclosingPhrases, type Persona } from '../../src/simulation/index';
 import { messageAttacks, storedAttacks } from './injections';
 
 /*
- * The embedded policy, trained by its own recipe with half the width, on a twelfth of the exercises, and with twelve users: they are all that
- * it knows, and about them it is right more often than not. PPO, which takes minutes, is left out.
+ * The embedded policy, trained by its own recipe with half the width, on fewer exercises and hardly a demonstration, and with twelve users: they
+ * are all that it knows, and about them it is right more often than not. PPO, which takes minutes, is left out.
  */
 const setting = tinySettings.generated;
 const schema = schemaOf(setting);
