@@ -1,31 +1,32 @@
 import { Command } from 'commander';
 import { PersonalizedAgent } from '../agent/index';
-import type { OpenedPolicy } from '../experiments/index';
-import { ProfileSchema } from '../profile/index';
 import { existingFolder, httpUrl } from './arguments';
-import { apiKeyHelp, chatModelFromFlags } from './chat-model-options';
+import { apiKeyHelp } from './chat-model-options';
 import type { CommandContext } from './context';
-import { converse } from './conversation';
+import { Conversation } from './conversation';
+import { openSpeaker, type SpeakerFlags } from './speaker';
+import { openStore, storeHelp, storeOption } from './store-option';
 import { printLine } from './terminal';
-import { UsageError } from './usage-error';
 
-interface ChatFlags {
-  readonly policy?: string;
-  readonly model?: string;
-  readonly baseUrl?: string;
+interface ChatFlags extends SpeakerFlags {
+  readonly store: string;
+  readonly user: string;
   readonly json?: boolean;
 }
 
-const introduction = 'Write a message. /profile shows what the agent knows, /quit leaves, Ctrl-C stops an answer.\n';
+const introduction = 'Write a message. /help lists what else there is. Ctrl-C stops an answer, Ctrl-D leaves.\n';
 
 const examples = `
 Examples:
   Talk to a policy that you trained:
     $ rlpa chat --policy runs/first/policy
+  Be known the next time:
+    $ rlpa chat --policy runs/first/policy --store file:profiles --user me
   Send messages from a file, one a line, and get the turns as JSON:
     $ rlpa chat --model gpt-4o-mini --json < messages.txt
 
-While talking: /profile shows what the agent knows, /quit or Ctrl-D leaves, Ctrl-C stops an answer.
+While talking, /profile shows what the agent knows and why, /history what it knew, and /forget erases it; Ctrl-C stops an answer, /quit or
+Ctrl-D leaves.
 `;
 
 /** `rlpa chat`: a conversation in the terminal, showing the profile as it changes. */
@@ -36,32 +37,31 @@ export function chatCommand(context: CommandContext): Command {
     .option('--policy <folder>', 'a policy that was saved by train', existingFolder)
     .option('--model <name>', 'a chat model behind an OpenAI-compatible API')
     .option('--base-url <url>', 'its server (default: $OPENAI_BASE_URL)', httpUrl)
+    .optionsGroup('Profiles:')
+    .addOption(storeOption())
+    .option('--user <name>', 'who you are in the store', 'you')
     .optionsGroup('Output:')
     .option('--json', 'for machines: stdout is one JSON object with all turns, printed at the end')
     .helpOption('-h, --help', 'show this help')
-    .addHelpText('after', examples + apiKeyHelp)
+    .addHelpText('after', examples + storeHelp + apiKeyHelp)
     .action((flags: ChatFlags) => chat(flags, context));
 }
 
 async function chat(flags: ChatFlags, context: CommandContext): Promise<void> {
   const { terminal } = context;
-  const speaker = await openSpeaker(flags, context);
+  const { store, close } = await openStore(flags.store, terminal);
   try {
-    const agent = new PersonalizedAgent({ schema: speaker.schema, model: speaker.model, prompt: speaker.prompt });
-    if (terminal.stdin.isTTY && !flags.json) printLine(terminal.stderr, introduction);
-    const turns = await converse(agent, context, !flags.json);
-    if (flags.json) printLine(terminal.stdout, JSON.stringify({ command: 'chat', turns, profile: turns.at(-1)?.profile ?? {} }));
+    const speaker = await openSpeaker(flags, context);
+    try {
+      const { schema, model, prompt } = speaker;
+      const agent = new PersonalizedAgent({ schema, model, prompt, store });
+      if (terminal.stdin.isTTY && !flags.json) printLine(terminal.stderr, introduction);
+      const turns = await new Conversation(agent, flags.user, context, !flags.json).run();
+      if (flags.json) printLine(terminal.stdout, JSON.stringify({ command: 'chat', turns, profile: turns.at(-1)?.profile ?? {} }));
+    } finally {
+      await speaker.dispose();
+    }
   } finally {
-    await speaker.dispose();
+    await close();
   }
-}
-
-/** A policy brings the schema that it was trained with; a chat model gets the standard one. */
-async function openSpeaker({ policy, model, baseUrl }: ChatFlags, context: CommandContext): Promise<OpenedPolicy> {
-  const chatModel = chatModelFromFlags({ model, baseUrl, flag: '--model' }, context.terminal);
-  if ((policy === undefined) === (chatModel === undefined)) {
-    throw new UsageError('Say who answers: either --policy FOLDER or --model NAME.');
-  }
-  if (policy !== undefined) return context.openPolicy(policy, context.signal);
-  return { model: chatModel!, schema: ProfileSchema.standard, dispose: async () => {} };
 }

@@ -1,9 +1,8 @@
 import { createInterface } from 'node:readline';
-import type { PersonalizedAgent } from '../agent/index';
+import type { PersonalizedAgent, RecordedChange, StoredItem } from '../agent/index';
 import { RlpaError, throwIfAborted } from '../errors';
 import { changeText } from '../profile/index';
 import type { CommandContext } from './context';
-import { describeProfile } from './results';
 import { painter } from './terminal';
 
 export interface ConversationTurn {
@@ -18,71 +17,152 @@ export interface ConversationTurn {
 }
 
 const prompt = 'you   › ';
+const indent = ' '.repeat(prompt.length);
 
-/**
- * Reads messages line by line, from a person or a pipe, until the input ends or says `/quit`, and returns the turns. Ctrl-C stops
- * the answer that is being written; when none is, it ends the conversation.
- *
- * @param show print the conversation as it goes on
- */
-export async function converse(agent: PersonalizedAgent, { terminal, signal }: CommandContext, show: boolean): Promise<ConversationTurn[]> {
-  const interactive = terminal.stdin.isTTY === true && show;
-  const paint = painter(terminal, 'stdout');
-  const write = (text: string) => show && terminal.stdout.write(text);
-  const lines = createInterface({ input: terminal.stdin, output: interactive ? terminal.stdout : undefined, prompt, signal });
-  const turns: ConversationTurn[] = [];
-  let answering: AbortController | undefined;
-  lines.on('SIGINT', () => (answering ? answering.abort() : lines.close()));
-  if (interactive) lines.prompt();
-  for await (const line of lines) {
-    const message = line.trim();
-    if (message === '/quit') break;
-    if (message === '/profile') write(`${describeProfile(turns.at(-1)?.profile ?? {})}\n`);
-    else if (message !== '') {
-      if (!interactive) write(`${prompt}${message}\n`);
-      answering = new AbortController();
-      try {
-        write('agent › ');
-        const turn = await answer(agent, message, AbortSignal.any([signal, answering.signal]), write);
-        turns.push(turn);
-        write('\n');
-        for (const change of turn.changes) write(`${paint('green', `        ${change}`)}\n`);
-        if (turn.problem) write(`${paint('red', `        ${turn.problem}`)}\n`);
-      } catch (error) {
-        if (signal.aborted || !answering.signal.aborted) {
-          write('\n');
-          throw error;
-        }
-        write(`${paint('dim', '(stopped)')}\n`);
-      } finally {
-        answering = undefined;
+const commands = {
+  '/profile': 'what the agent knows about you, and why',
+  '/history': 'everything that it ever knew',
+  '/forget': 'erase all of it, and begin anew',
+  '/help': 'this list',
+  '/quit': 'leave; Ctrl-D does too',
+} as const;
+
+/** A conversation in a terminal or over a pipe, a message a line. */
+export class Conversation {
+  readonly #agent: PersonalizedAgent;
+  readonly #userId: string;
+  readonly #context: CommandContext;
+  readonly #isShown: boolean;
+  readonly #isInteractive: boolean;
+  readonly #paint: ReturnType<typeof painter>;
+  readonly #turns: ConversationTurn[] = [];
+  /** Of the answer that is being written. */
+  #answering: AbortController | undefined;
+
+  /** @param isShown print the conversation as it goes on */
+  constructor(agent: PersonalizedAgent, userId: string, context: CommandContext, isShown: boolean) {
+    this.#agent = agent;
+    this.#userId = userId;
+    this.#context = context;
+    this.#isShown = isShown;
+    this.#isInteractive = context.terminal.stdin.isTTY === true && isShown;
+    this.#paint = painter(context.terminal, 'stdout');
+  }
+
+  /**
+   * Talks until the input ends or says `/quit`, and returns the turns. Ctrl-C stops the answer that is being written; when none is, it ends
+   * the conversation. A person is told of an answer that fails and may go on; a pipe ends with it.
+   */
+  async run(): Promise<ConversationTurn[]> {
+    const { terminal, signal } = this.#context;
+    const lines = createInterface({ input: terminal.stdin, output: this.#isInteractive ? terminal.stdout : undefined, prompt, signal });
+    lines.on('SIGINT', () => {
+      if (this.#answering) return this.#answering.abort();
+      this.#write('\n');
+      lines.close();
+    });
+    if (this.#isInteractive) {
+      await this.#greet();
+      lines.prompt();
+    }
+    for await (const line of lines) {
+      const text = line.trim();
+      if (text === '/quit') break;
+      if (text.startsWith('/')) await this.#obey(text);
+      else if (text !== '') await this.#say(text);
+      if (this.#isInteractive) lines.prompt();
+    }
+    lines.close();
+    throwIfAborted(signal);
+    return this.#turns;
+  }
+
+  async #greet(): Promise<void> {
+    const known = await this.#known();
+    if (known.length > 0)
+      this.#write(this.#paint('dim', `Known from before: ${known.map(({ slot, text }) => `${slot}: ${text}`).join(' · ')}\n`));
+  }
+
+  async #obey(command: string): Promise<void> {
+    if (command === '/profile') {
+      const known = await this.#known();
+      if (known.length === 0) this.#write('Nothing is known yet.\n');
+      for (const item of known) this.#write(`${item.slot}: ${item.text}${this.#paint('dim', sourceText(item))}\n`);
+    } else if (command === '/history') {
+      const items = await this.#agent.history(this.#userId);
+      if (items.length === 0) this.#write('Nothing was ever known.\n');
+      for (const { slot, text, validFrom, validTo } of items) {
+        this.#write(`${slot}: ${text}${this.#paint('dim', `  ${timeText(validFrom)} – ${validTo ? timeText(validTo) : 'now'}`)}\n`);
+      }
+    } else if (command === '/forget') {
+      const wasKnown = await this.#agent.erase(this.#userId);
+      this.#write(wasKnown ? 'All of it is erased.\n' : 'There was nothing to forget.\n');
+    } else {
+      if (command !== '/help') this.#write(`There is no ${command.split(/\s/)[0]}. What there is:\n`);
+      for (const [name, meaning] of Object.entries(commands)) this.#write(`${name.padEnd(10)}${meaning}\n`);
+    }
+  }
+
+  async #say(message: string): Promise<void> {
+    const { signal } = this.#context;
+    if (!this.#isInteractive) this.#write(`${prompt}${message}\n`);
+    this.#write('agent › ');
+    this.#answering = new AbortController();
+    try {
+      const { turn, changes } = await this.#answer(message, AbortSignal.any([signal, this.#answering.signal]));
+      this.#turns.push(turn);
+      this.#write('\n');
+      for (const change of changes)
+        this.#write(`${indent}${this.#paint('green', changeText(change))}${this.#paint('dim', sourceText(change))}\n`);
+      if (turn.problem) this.#write(`${indent}${this.#paint('red', turn.problem)}\n`);
+    } catch (error) {
+      if (this.#answering.signal.aborted && !signal.aborted) this.#write(`${this.#paint('dim', '(stopped)')}\n`);
+      else {
+        this.#write('\n');
+        if (signal.aborted || !this.#isInteractive || !RlpaError.isInstance(error)) throw error;
+        this.#write(`${indent}${this.#paint('red', error.message)}\n`);
+      }
+    } finally {
+      this.#answering = undefined;
+    }
+  }
+
+  /** One turn, its reply written as it is generated. */
+  async #answer(
+    message: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly turn: ConversationTurn; readonly changes: readonly RecordedChange[] }> {
+    for await (const part of this.#agent.stream({ userId: this.#userId, message, signal })) {
+      if (part.type === 'reply') this.#write(part.text);
+      if (part.type === 'finish') {
+        const { reply, changes, profile, problem } = part;
+        const turn = { message, reply, changes: changes.map(changeText), profile: profile.toJSON(), problem: problem?.message };
+        return { turn, changes };
       }
     }
-    if (interactive) lines.prompt();
+    throw new RlpaError('model-failed', 'The agent ended its turn without a result.');
   }
-  lines.close();
-  throwIfAborted(signal);
-  return turns;
+
+  /** What the profile holds now, in the schema's order. */
+  async #known(): Promise<readonly StoredItem[]> {
+    const items = (await this.#agent.history(this.#userId)).filter(
+      ({ validTo, refused }) => validTo === undefined && refused === undefined,
+    );
+    return this.#agent.schema.slotNames.flatMap((name) => items.filter(({ slot }) => slot === name));
+  }
+
+  #write(text: string): void {
+    if (this.#isShown) this.#context.terminal.stdout.write(text);
+  }
 }
 
-/** One turn, its reply written as it is generated. */
-async function answer(
-  agent: PersonalizedAgent,
-  message: string,
-  signal: AbortSignal,
-  write: (text: string) => void,
-): Promise<ConversationTurn> {
-  for await (const part of agent.stream({ userId: 'terminal', message, signal })) {
-    if (part.type === 'reply') write(part.text);
-    if (part.type === 'finish') {
-      return {
-        message,
-        reply: part.reply,
-        changes: part.changes.map(changeText),
-        profile: part.profile.toJSON(),
-        problem: part.problem?.message,
-      };
-    }
-  }
-  throw new RlpaError('model-failed', 'The agent ended its turn without a result.');
+/** Why a value is believed: the user's own words, or how sure the model's conclusion is. */
+function sourceText({ source, confidence, evidence }: Partial<Pick<StoredItem, 'source' | 'confidence' | 'evidence'>>): string {
+  const words = evidence ? `you said “${evidence.text}”` : '';
+  if (source === 'inferred') return `  (a guess, ${Math.round(100 * (confidence ?? 0))} %${words && `: ${words}`})`;
+  return words && `  (${words})`;
+}
+
+function timeText(iso: string): string {
+  return iso.slice(0, 16).replace('T', ' ');
 }

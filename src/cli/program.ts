@@ -6,6 +6,7 @@ import { demoCommand } from './demo';
 import { evalCommand } from './eval-command';
 import { exportCommand } from './export-command';
 import { interruptedExitCode } from './interrupt';
+import { serveCommand } from './serve-command';
 import { printLine } from './terminal';
 import { trainCommand } from './train-command';
 import { UsageError } from './usage-error';
@@ -28,7 +29,8 @@ export function createProgram(context: CommandContext): Command {
     .version(version, '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .addHelpText('after', overview);
-  for (const create of [demoCommand, trainCommand, evalCommand, chatCommand, exportCommand]) program.addCommand(create(context));
+  for (const create of [demoCommand, trainCommand, evalCommand, chatCommand, serveCommand, exportCommand])
+    program.addCommand(create(context));
   const { stdout, stderr } = context.terminal;
   for (const command of [program, ...program.commands]) {
     command

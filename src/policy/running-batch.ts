@@ -158,9 +158,8 @@ export class RunningBatch {
 
   async #extend(batch: readonly Running[]): Promise<void> {
     const { device, programs, weights, stopTokens } = this.#host;
-    for (const group of groups(batch)) {
+    for (const { group, length } of this.#groups(batch)) {
       const { form, temperature, greedy } = group[0]!.demand;
-      const length = chunkLength(group[0]!.pending.length);
       const found = await extend(
         { device, programs, cache: this.#cache, weights: weights() },
         group.map((continuation) => ({ continuation, count: length })),
@@ -174,6 +173,23 @@ export class RunningBatch {
         onToken?.(token);
       }
     }
+  }
+
+  /**
+   * Those that one run can compute: sampled in one way, with chunks of one length, and of prompts that all begin or all go on, for a run
+   * that finds nothing in the cache is several times as fast.
+   */
+  #groups(batch: readonly Running[]): Iterable<{ readonly group: readonly Running[]; readonly length: number }> {
+    const found = new Map<string, { readonly group: Running[]; readonly length: number }>();
+    for (const running of batch) {
+      const length = promptChunk(running.pending.length);
+      const isFresh = this.#cache.rows[running.row]!.tokens.length === 0;
+      const key = `${running.key} ${length} ${isFresh}`;
+      const known = found.get(key);
+      if (known) known.group.push(running);
+      else found.set(key, { group: [running], length });
+    }
+    return found.values();
   }
 
   #leave(isGone: (running: Running) => boolean): void {
@@ -194,16 +210,10 @@ export class RunningBatch {
   }
 }
 
-/** Those that one run can compute: sampled in one way, and with as much to be fed. */
-function groups(batch: readonly Running[]): Iterable<Running[]> {
-  const found = new Map<string, Running[]>();
-  for (const running of batch) {
-    const key = `${running.key} ${chunkLength(running.pending.length)}`;
-    const group = found.get(key);
-    if (group) group.push(running);
-    else found.set(key, [running]);
-  }
-  return found.values();
+/** How much of a prompt is fed at a time. A chunk that would be mostly padding gives way to two smaller ones. */
+function promptChunk(tokens: number): number {
+  const length = chunkLength(tokens);
+  return tokens > (3 / 4) * length || length <= 16 ? length : length / 2;
 }
 
 function asFailure(error: unknown): RlpaError {

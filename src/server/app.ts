@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { TurnResult } from '../agent/index';
 import { RlpaError } from '../errors';
 import { bearerCheck, namesLoopback } from './access';
@@ -10,6 +9,7 @@ import { parseCompletionRequest } from './completion-request';
 import { type CompletionHead, completion, completionChunks } from './completion-response';
 import { CompletionTurn, type CompletionTurnOptions } from './completion-turn';
 import { readDialogue } from './dialogue';
+import { readBody } from './read-body';
 import { errorBody, invalidRequest, type Refusal, refusalOf, serverError } from './refusal';
 import type { RequestRecord } from './request-log';
 
@@ -69,7 +69,7 @@ export class ChatCompletionsApp {
   }
 
   #routes(): Hono<Environment> {
-    const { token, loopbackOnly, maxBodyBytes, modelName } = this.#options;
+    const { token, loopbackOnly, modelName } = this.#options;
     const app = new Hono<Environment>();
     app.use((c, next) => {
       this.#follow(c);
@@ -113,17 +113,6 @@ export class ChatCompletionsApp {
         const message = 'Expected a body with content-type application/json.';
         return refuse(c, { status: 415, type: 'invalid_request_error', code: 'unsupported_media_type', message });
       },
-      bodyLimit({
-        maxSize: maxBodyBytes,
-        onError: (c) =>
-          refuse(c, {
-            status: 413,
-            type: 'invalid_request_error',
-            code: 'body_too_large',
-            message: `The body is larger than ${maxBodyBytes} bytes.`,
-            headers: { connection: 'close' },
-          }),
-      }),
       (c) => this.#complete(c),
     );
     for (const path of ['/v1/chat/completions', '/v1/models', '/health']) {
@@ -167,13 +156,20 @@ export class ChatCompletionsApp {
   async #complete(c: Context<Environment>): Promise<Response> {
     const open = c.get('request');
     const { signal } = open.controller;
-    let body: string;
-    try {
-      body = await c.req.text();
-    } catch {
-      return refuse(c, { status: 408, type: 'invalid_request_error', code: 'incomplete_body', message: 'The body did not arrive.' });
+    const { maxBodyBytes } = this.#options;
+    const body = await readBody(c.env.incoming, maxBodyBytes);
+    if (body === 'too-large') {
+      return refuse(c, {
+        status: 413,
+        type: 'invalid_request_error',
+        code: 'body_too_large',
+        message: `The body is larger than ${maxBodyBytes} bytes.`,
+        headers: { connection: 'close' },
+      });
     }
-    const request = parseCompletionRequest(body);
+    if (body === 'incomplete')
+      return refuse(c, { status: 408, type: 'invalid_request_error', code: 'incomplete_body', message: 'The body did not arrive.' });
+    const request = parseCompletionRequest(body.text);
     if ('status' in request) return refuse(c, request as Refusal);
     if (request.model !== this.#options.modelName) return refuse(c, this.#unknownModel());
     const dialogue = readDialogue(request.messages);

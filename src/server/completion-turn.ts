@@ -1,18 +1,11 @@
-import {
-  fencedPrompt,
-  memoryStore,
-  PersonalizedAgent,
-  type ProfileStore,
-  type PromptBuilder,
-  type TurnPart,
-  type TurnResult,
-} from '../agent/index';
+import { memoryStore, PersonalizedAgent, type ProfileStore, type PromptBuilder, type TurnPart, type TurnResult } from '../agent/index';
 import type { ChatModel } from '../chat/index';
 import { RlpaError } from '../errors';
 import { formatTurn, type ProfileSchema } from '../profile/index';
 import type { CompletionRequest } from './completion-request';
 import type { Dialogue } from './dialogue';
 import { RequestModel } from './request-model';
+import { requestPrompt } from './request-prompt';
 
 export interface CompletionTurnOptions {
   readonly schema: ProfileSchema;
@@ -113,13 +106,7 @@ export class CompletionTurn {
     return new PersonalizedAgent({
       schema,
       model: this.#model,
-      prompt: (context) => {
-        const shown = { ...context, turns: turns === 0 ? [] : context.turns.slice(-turns) };
-        const { instruction } = this.#dialogue;
-        if (!prompt) return fencedPrompt({ instruction })(shown);
-        const [system, ...rest] = prompt(shown);
-        return [{ ...system!, content: instruction ? `${system!.content}\n\n${instruction}` : system!.content }, ...rest];
-      },
+      prompt: requestPrompt(prompt, this.#dialogue.instruction, turns),
       store: this.isStored ? store : await this.#ownStore(),
     });
   }
@@ -136,7 +123,11 @@ export class CompletionTurn {
     for (const { message, reply, profile } of this.#dialogue.turns.slice(-mostReplayed)) {
       if (profile) known = schema.safeProfile(profile).profile;
       const model = new KnownAnswer(formatTurn(known, reply || '…'));
-      await new PersonalizedAgent({ schema, model, store, form: 'text' }).respond({ userId: nobody, message: message || '…', consent });
+      await new PersonalizedAgent({ schema, model, store, form: 'text', repair: false }).respond({
+        userId: nobody,
+        message: message || '…',
+        consent,
+      });
     }
     return store;
   }

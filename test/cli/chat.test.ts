@@ -1,3 +1,6 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CommandContext } from '../../src/cli/context';
 import { ProfileSchema } from '../../src/profile/index';
@@ -31,11 +34,12 @@ describe('rlpa chat', () => {
     expect(stdout.split('\n')).toEqual([
       'you   › Night shift again.',
       'agent › How was the ward?',
-      '        occupation: set to nurse',
+      '        occupation: set to nurse  (a guess, 40 %)', // no word of the message says it
       'you   › I put on some jazz after it.',
       'agent › Which records?',
-      '        interests: added jazz',
-      'interests: jazz · occupation: nurse', // in the schema's order
+      '        interests: added jazz  (you said “jazz”)',
+      'interests: jazz  (you said “jazz”)', // in the schema's order
+      'occupation: nurse  (a guess, 40 %)',
       '',
     ]);
     expect(opened.disposed).toBe(true);
@@ -55,5 +59,36 @@ describe('rlpa chat', () => {
     expect(exitCode).toBe(1);
     expect(stderr).toContain('The script has 0 answers');
     expect(opened.disposed).toBe(true);
+  });
+
+  it('keeps the profile of a user in a store, and forgets it when it is told to', async () => {
+    const folder = join(mkdtempSync(join(tmpdir(), 'rlpa-chat-')), 'profiles');
+    const chat = async (user: string, stdin: string) => {
+      const { openPolicy } = openedPolicy(answers);
+      return (await commandLine(['chat', '--policy', '.', '--store', `file:${folder}`, '--user', user], { stdin, openPolicy })).stdout;
+    };
+    await chat('ann', 'I am a nurse.\n');
+    expect(await chat('ben', '/profile\n')).toContain('Nothing is known yet.');
+    expect(await chat('ann', '/profile\n')).toContain('occupation: nurse  (you said “nurse”)');
+    expect(await chat('ann', '/history\n')).toMatch(/occupation: nurse {2}20\d\d-\d\d-\d\d \d\d:\d\d – now/);
+    expect(await chat('ann', '/forget\n/profile\n/history\n')).toBe(
+      'All of it is erased.\nNothing is known yet.\nNothing was ever known.\n',
+    );
+    expect(await chat('ann', '/forget\n')).toBe('There was nothing to forget.\n');
+  });
+
+  it('says what there is where a command is not known, and tells the model nothing of it', async () => {
+    const { openPolicy } = openedPolicy([]);
+    const { exitCode, stdout } = await commandLine(['chat', '--policy', '.'], { stdin: '/proflie now\n', openPolicy });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('There is no /proflie.');
+    for (const name of ['/profile', '/history', '/forget', '/help', '/quit']) expect(stdout).toContain(name);
+  });
+
+  it('lets a person go on after an answer that failed', async () => {
+    const { openPolicy } = openedPolicy([]);
+    const { exitCode, stdout } = await commandLine(['chat', '--policy', '.'], { stdin: 'Hello\n/quit\n', openPolicy, typing: true });
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('The script has 0 answers');
   });
 });

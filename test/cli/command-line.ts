@@ -11,15 +11,21 @@ export interface CommandLineRun {
 /** Runs a command line inside the test. What the test does not replace must not be reached. */
 export async function commandLine(
   argv: readonly string[],
-  replaced: Partial<Omit<CommandContext, 'argv' | 'terminal'>> & { stdin?: string; env?: Record<string, string>; tty?: boolean } = {},
+  replaced: Partial<Omit<CommandContext, 'argv' | 'terminal'>> & {
+    stdin?: string;
+    env?: Record<string, string>;
+    tty?: boolean;
+    /** A person types, line by line. */
+    typing?: boolean;
+  } = {},
 ): Promise<CommandLineRun> {
-  const { stdin = '', env = {}, tty = false, ...context } = replaced;
+  const { stdin = '', env = {}, tty = false, typing = false, ...context } = replaced;
   const input = new PassThrough();
   input.end(stdin);
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const exitCode = await runCommandLine({
     argv,
-    terminal: { stdin: input, stdout, stderr: Object.assign(stderr, { isTTY: tty }), env },
+    terminal: { stdin: Object.assign(input, { isTTY: typing }), stdout, stderr: Object.assign(stderr, { isTTY: tty }), env },
     signal: new AbortController().signal,
     runExperiment: unreachable,
     runEvaluation: unreachable,

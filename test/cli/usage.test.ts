@@ -22,7 +22,7 @@ describe('rlpa --help', () => {
     for (const word of ['demo', 'train', 'eval', 'chat', 'Start here', 'Exit codes']) expect(stdout).toContain(word);
   });
 
-  it.each(['demo', 'train', 'eval', 'chat'])('explains %s with two examples and no option left undescribed', async (command) => {
+  it.each(['demo', 'train', 'eval', 'chat', 'serve'])('explains %s with two examples and no option left undescribed', async (command) => {
     const { exitCode, stdout } = await commandLine([command, '--help']);
     expect(exitCode).toBe(0);
     expect(stdout.match(/^ +\$ rlpa /gm)!.length).toBeGreaterThanOrEqual(2);

@@ -111,6 +111,20 @@ describe('users', () => {
     expect(JSON.stringify(model.requests[2]!.messages)).not.toContain('nurse.');
   });
 
+  it('have sessions: each has its own conversation, and all have one profile', async () => {
+    const model = scriptedChatModel([nurse, jazz, jazz]);
+    const { client } = await serve({ model });
+    const ask = async (sessionId: string, content: string) => {
+      const body = { model: 'test', messages: [user(content)], rlpa: { userId: 'u1', sessionId } };
+      return rlpa((await client.chat.completions.create(body)).choices[0]!.message).profile;
+    };
+    await ask('monday', 'I am a nurse.');
+    expect(await ask('tuesday', 'I like jazz.')).toEqual({ occupation: 'nurse', interests: ['jazz'] });
+    await ask('monday', 'Hello again.');
+    const read = model.requests.map(({ messages }) => messages.filter(({ role }) => role === 'user').map(({ content }) => content));
+    expect(read).toEqual([['I am a nurse.'], ['I like jazz.'], ['I am a nurse.', 'Hello again.']]);
+  });
+
   it('may be named in the extension field, with consent to sensitive slots', async () => {
     const schema = ProfileSchema.define({ health: slot.one(z.string(), { sensitive: true }) });
     const answer = '<profile>\n- Health: diabetes\n</profile>\n\n<response>\nI see.\n</response>';
