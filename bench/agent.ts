@@ -13,6 +13,7 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { z } from 'zod';
 import { memoryStore, PersonalizedAgent, type ProfileStore, type UserRecord } from '../src/agent/index';
+import type { ChatRequest } from '../src/chat/index';
 import { formatTurn, ProfileSchema, slot } from '../src/profile/index';
 import { scriptedChatModel } from '../src/testing/index';
 
@@ -20,6 +21,7 @@ const { values: options } = parseArgs({
   options: { turns: { type: 'string', default: '200' }, json: { type: 'boolean', default: false } },
 });
 const turns = Number(options.turns);
+const warmUp = 20;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 const schema = ProfileSchema.define({
@@ -31,19 +33,40 @@ const schema = ProfileSchema.define({
 
 /** Keeps records as text, as every store does that outlives the program: reading and writing parse and print. */
 function jsonStore(): ProfileStore {
-  const records = new Map<string, string>();
-  const load = async (userId: string) => {
-    const text = records.get(userId);
-    return text === undefined ? undefined : (JSON.parse(text) as UserRecord);
-  };
+  const records = new Map<string, { readonly version: number; readonly text: string }>();
   return {
-    load,
+    async load(userId) {
+      const stored = records.get(userId);
+      return stored && (JSON.parse(stored.text) as UserRecord);
+    },
     async save(record, basedOn) {
-      if (((await load(record.userId))?.version ?? 0) !== basedOn) return false;
-      records.set(record.userId, JSON.stringify(record));
+      if ((records.get(record.userId)?.version ?? 0) !== basedOn) return false;
+      records.set(record.userId, { version: record.version, text: JSON.stringify(record) });
       return true;
     },
     erase: async (userId) => records.delete(userId),
+  };
+}
+
+/** Adds up the milliseconds that calls take. */
+function stopwatch() {
+  let ms = 0;
+  return {
+    timed:
+      <Args extends unknown[], T>(call: (...args: Args) => Promise<T>) =>
+      async (...args: Args): Promise<T> => {
+        const started = performance.now();
+        try {
+          return await call(...args);
+        } finally {
+          ms += performance.now() - started;
+        }
+      },
+    take: () => {
+      const taken = ms;
+      ms = 0;
+      return taken;
+    },
   };
 }
 
@@ -53,50 +76,74 @@ interface Overhead {
   readonly items: number;
   readonly store: string;
   readonly form: string;
-  /** Milliseconds a turn, by the clock. */
+  /** Milliseconds a turn without the model's and the store's own. */
   readonly median: number;
   readonly p95: number;
-  /** Processor milliseconds a turn, on average: what other programs do counts less. */
-  readonly cpu: number;
+  /** The store's own. */
+  readonly storeMs: number;
+  /** Median over that of a plain pass over as many items, measured between the turns. */
+  readonly ratio: number;
 }
+
+/** Milliseconds to make as many objects, put them into a map and find each: what the machine can do just now. */
+function plainPass(items: number): number {
+  const started = performance.now();
+  const objects = Array.from({ length: items }, (_, i) => ({ key: `facts:collects vintage postcards from town ${i}`, value: i }));
+  const byKey = new Map(objects.map((object) => [object.key, object]));
+  for (const { key, value } of objects) if (byKey.get(key)!.value !== value) throw new Error('The map is wrong.');
+  return performance.now() - started;
+}
+
+const quantile = (sorted: readonly number[], share: number) => sorted[Math.floor(share * (sorted.length - 1))]!;
 
 /** Turns that each tell one new fact, of a user of whom so many items are known. */
 async function overhead(items: number, storeName: 'memory' | 'json', form: 'json' | 'text'): Promise<Overhead> {
   let turn = 0;
-  const model = scriptedChatModel(
-    ({ messages }) => {
-      const fact = factOf(++turn);
-      if (form === 'json')
-        return JSON.stringify({ changes: [{ op: 'add', slot: 'facts', value: fact, evidence: null }], reply: 'Where do you go?' });
-      // As models do: all that they were shown, and what is new.
-      const shown = JSON.parse(messages[0]!.content.split(/<\/?known_about_user>/)[1]!);
-      return formatTurn(schema.profile({ ...shown, facts: [...(shown.facts ?? []), fact] }), 'Where do you go?');
-    },
-    { structuredOutput: form === 'json' },
-  );
-  const agent = new PersonalizedAgent({ schema, model, store: storeName === 'memory' ? memoryStore() : jsonStore() });
+  const script = ({ messages }: ChatRequest) => {
+    const fact = factOf(++turn);
+    if (form === 'json')
+      return JSON.stringify({ changes: [{ op: 'add', slot: 'facts', value: fact, evidence: null }], reply: 'Where do you go?' });
+    // As models do: all that they were shown, and what is new.
+    const shown = JSON.parse(messages[0]!.content.split(/<\/?known_about_user>/)[1]!);
+    return formatTurn(schema.profile({ ...shown, facts: [...(shown.facts ?? []), fact] }), 'Where do you go?');
+  };
+  const scripted = scriptedChatModel(script, { structuredOutput: form === 'json' });
+  const bare = storeName === 'memory' ? memoryStore() : jsonStore();
+  const [inModel, inStore] = [stopwatch(), stopwatch()];
+  const agent = new PersonalizedAgent({
+    schema,
+    model: { ...scripted, generate: inModel.timed(scripted.generate) },
+    store: { load: inStore.timed(bare.load), save: inStore.timed(bare.save), erase: bare.erase },
+  });
   const known = Array.from({ length: items - 1 }, (_, i) => `collects vintage postcards from town ${i}`);
   await agent.edit('u', [
     { op: 'set', slot: 'occupation', value: 'nurse' },
     { op: 'set', slot: 'facts', value: known },
   ]);
   const times: number[] = [];
-  let before = process.cpuUsage();
-  for (let i = 0; i < turns + 20; i++) {
-    if (i === 20) before = process.cpuUsage();
+  const stores: number[] = [];
+  const passes: number[] = [];
+  for (let i = 0; i < turns + warmUp; i++) {
     const started = performance.now();
     await agent.respond({ userId: 'u', message: `You know what, I have ${factOf(i + 1)}, and it was a good one.` });
-    if (i >= 20) times.push(performance.now() - started);
+    const storeMs = inStore.take();
+    const time = performance.now() - started - inModel.take() - storeMs;
+    const pass = plainPass(items);
+    if (i < warmUp) continue;
+    times.push(time);
+    stores.push(storeMs);
+    passes.push(pass);
   }
-  const { user, system } = process.cpuUsage(before);
-  times.sort((a, b) => a - b);
+  for (const list of [times, stores, passes]) list.sort((a, b) => a - b);
+  const median = quantile(times, 0.5);
   return {
     items,
     store: storeName,
     form,
-    median: times[turns >> 1]!,
-    p95: times[Math.floor(turns * 0.95)]!,
-    cpu: (user + system) / 1000 / turns,
+    median,
+    p95: quantile(times, 0.95),
+    storeMs: quantile(stores, 0.5),
+    ratio: median / quantile(passes, 0.5),
   };
 }
 
@@ -144,9 +191,10 @@ const report = {
 if (options.json) console.log(JSON.stringify(report));
 else {
   console.log(`${report.machine.cpu}, ${report.machine.cores} cores, load ${report.machine.load!.toFixed(1)}, Node ${report.machine.node}`);
-  for (const { items, store, form, median, p95, cpu } of overheads)
+  for (const { items, store, form, median, p95, storeMs, ratio } of overheads)
     console.log(
-      `${String(items).padStart(6)} items, ${store.padEnd(6)} store, ${form} form: median ${median.toFixed(2)} ms, p95 ${p95.toFixed(2)} ms, processor ${cpu.toFixed(2)} ms`,
+      `${String(items).padStart(6)} items, ${store.padEnd(6)} store, ${form} form: median ${median.toFixed(2)} ms, p95 ${p95.toFixed(2)} ms, ` +
+        `${ratio.toFixed(1)} × a plain pass over the items; the store ${storeMs.toFixed(2)} ms`,
     );
   console.log(`import: core ${report.importMs.core.toFixed(0)} ms, of which zod ${report.importMs.zod.toFixed(0)} ms`);
   for (const [name, { minified, gzipped }] of Object.entries(report.size))

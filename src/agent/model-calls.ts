@@ -68,9 +68,7 @@ export async function* streamModel<S extends SlotMap>(
 
 /**
  * Asks once more where the answer is malformed: for the profile alone where there is a reply, else for all of it. Where the second answer
- * is malformed as well, or cannot be had, the first stands. A model that refused to write more is not asked.
- *
- * @throws `aborted`
+ * is malformed as well, or cannot be had, the first stands. A model that refused to write more is not asked. Never throws.
  */
 export async function repairAnswer<S extends SlotMap>(
   settings: AgentSettings<S>,
@@ -90,9 +88,8 @@ export async function repairAnswer<S extends SlotMap>(
         ? readProfileAnswer(settings.schema, form, text, shown, reply)
         : readAnswer(settings.schema, form, text, shown);
     return second.problem ? answer : { ...second, repaired: problem };
-  } catch (error) {
-    if (limits.signal?.aborted) throw error;
-    return answer;
+  } catch {
+    return answer; // where it was aborted, the turn ends when it is to be stored
   }
 }
 
@@ -111,9 +108,6 @@ export async function inferProfile<S extends SlotMap>(
   };
   const first = await ask();
   if (!first.problem || !first.mayAskAgain) return first;
-  const second = await ask(first.problem).catch((error) => {
-    if (limits.signal?.aborted) throw error;
-    return first;
-  });
+  const second = await ask(first.problem).catch(() => first);
   return second.problem ? first : { ...second, repaired: first.problem };
 }

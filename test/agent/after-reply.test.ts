@@ -200,6 +200,28 @@ describe('what runs after replies', () => {
     expect(await agent.export('u1')).toMatchObject({ items: [], turns: [{ message: 'Hello' }] });
   });
 
+  it('writes nothing, and asks nothing more, about a user whom another process erased, who may be there again', async () => {
+    const store = memoryStore();
+    const { opened, open } = gate();
+    const { agent, model } = agentOf(
+      async (request) => {
+        if (!asksForProfile(request)) return 'Hi';
+        await opened;
+        return changes(isNurse);
+      },
+      { store },
+    );
+    for (const message of ['I am a nurse.', 'Did you hear, I am a nurse?']) await agent.respond({ userId: 'u1', message });
+    await idle();
+    const elsewhere = new PersonalizedAgent({ schema, store, model: scriptedChatModel([turnJson([], 'Hi'), turnJson([], 'Hi')], json) });
+    await elsewhere.erase('u1');
+    for (const message of ['Hello', 'Hello?']) await elsewhere.respond({ userId: 'u1', message });
+    open();
+    await agent.settled();
+    expect(await agent.export('u1')).toMatchObject({ items: [], turns: [{ message: 'Hello' }, { message: 'Hello?' }] });
+    expect(model.requests.filter(asksForProfile)).toHaveLength(1);
+  });
+
   it('is not ended by the signal of the request, whose client may have gone', async () => {
     const controller = new AbortController();
     const { opened, open } = gate();
