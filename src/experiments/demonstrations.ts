@@ -68,13 +68,21 @@ function notesOf({ notes }: Habits, known: readonly ProfileItem[], newest: reado
   return newest.length > 0 ? newest : known.slice(-1);
 }
 
-/** What the user has just told, in the user's own words: of recorded people, whose facts fit no slot, the statements themselves. */
+const firstPerson = new Set(['i', "i'm", 'im', "i've", 'ive', "i'd", "i'll", 'me', 'my', 'mine', 'myself']);
+
+/**
+ * What the user has just told, in the user's own words: of recorded people, whose facts fit no slot, the statements in which they speak of
+ * themselves.
+ */
 function toldNow(state: DialogueState, known: readonly ProfileItem[]): readonly ProfileItem[] {
   const before = new Set(known.map(({ key }) => key));
   const { schema } = state.profile;
   const open = Object.values(schema.slots).find((slot) => slot.open && state.persona.messages);
   if (!open) return state.disclosed.filter(({ key }) => !before.has(key));
-  const said = statements(state.user.text).filter((sentence) => words(sentence).length >= 3);
+  const said = statements(state.user.text).filter((sentence) => {
+    const spoken = words(sentence);
+    return spoken.length >= 3 && spoken.some((word) => firstPerson.has(word));
+  });
   const { profile } = schema.safeProfile({ [open.key]: said });
   return profile.items().filter(({ key }) => !before.has(key));
 }

@@ -49,7 +49,8 @@ const recipes = {
     iterations: 25,
     profileWeight: 8,
     maxNewTokens: 160,
-    ppo: { ...tinyPPO, learningRate: 7e-4 },
+    // a turn is some sixty tokens long: with the usual λ its first ones would hardly hear of its reward
+    ppo: { ...tinyPPO, learningRate: 7e-4, lambda: 0.99, gamma: 0.8 },
   },
   pretrained: {
     users: 2000,
@@ -87,7 +88,7 @@ export const warmStarts = {
     kvHeads: 4,
     maxPositions: 8192,
     vocabularySize: 2560,
-    exercises: { count: 24_000, learningRate: 4e-3 },
+    exercises: { count: 20_000, learningRate: 4e-3 },
     demonstrations: { count: 3000, learningRate: 2e-3 },
   },
 } as const satisfies Record<string, WarmStart>;

@@ -152,8 +152,7 @@ async function startingPolicy(start: {
   const lora = options.loraRank === undefined ? undefined : { rank: options.loraRank };
   const load = async (from: string) => {
     // the tiny policy as the warm start made it: packed rows would round otherwise
-    const layout = policyFolder === undefined ? 'right' : 'packed';
-    const policy = await LocalPolicy.load(from, { lora, seed, maxNewTokens, signal, microBatchTokens, layout });
+    const policy = await LocalPolicy.load(from, { lora, seed, maxNewTokens, signal, microBatchTokens });
     await policy.setReference();
     return policy;
   };

@@ -52,7 +52,7 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
   const policy = new LocalPolicy(
     cpuDevice(),
     { config: tinyConfig(plan, tokenizer.size), tokenizer },
-    { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens, layout: 'right' },
+    { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens },
   );
   try {
     const courses = [
