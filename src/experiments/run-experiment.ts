@@ -151,7 +151,6 @@ async function startingPolicy(start: {
   const { seed, policyFolder, resume, signal, onProgress } = options;
   const lora = options.loraRank === undefined ? undefined : { rank: options.loraRank };
   const load = async (from: string) => {
-    // the tiny policy as the warm start made it: packed rows would round otherwise
     const policy = await LocalPolicy.load(from, { lora, seed, maxNewTokens, signal, microBatchTokens });
     await policy.setReference();
     return policy;
