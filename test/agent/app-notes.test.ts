@@ -253,6 +253,7 @@ describe('two tabs of one user', () => {
       const model = scriptedChatModel(() => opened.then(() => turnJson([change], 'Hi')), json);
       return new PersonalizedAgent({ schema, store, model });
     };
+    await tab({}).edit('u1', [{ op: 'set', slot: 'occupation', value: 'nurse' }]);
     const turns = [tab(add('interests', 'jazz')), tab(add('interests', 'tea')), tab(set('age', 30))].map((agent) =>
       agent.respond({ userId: 'u1', message: 'I am 30 and like jazz and tea.' }),
     );

@@ -430,7 +430,7 @@ describe('turns at once', () => {
     expect([...(await agents[0]!.profile('u1')).values.interests].sort()).toEqual(hobbies(20));
   });
 
-  it('do not bring back a user who was erased while the model wrote', async () => {
+  it.each(['known', 'new'])('do not bring back a %s user who was erased while the model wrote', async (user) => {
     let release = () => {};
     const model = scriptedChatModel(async () => {
       await new Promise<void>((resolve) => {
@@ -439,7 +439,7 @@ describe('turns at once', () => {
       return answer([{ op: 'set', slot: 'occupation', value: 'nurse' }], 'Hi');
     }, json);
     const agent = new PersonalizedAgent({ schema, model });
-    await agent.edit('u1', [{ op: 'set', slot: 'age', value: 29 }]);
+    if (user === 'known') await agent.edit('u1', [{ op: 'set', slot: 'age', value: 29 }]);
     const turn = agent.respond({ userId: 'u1', message: 'Hello' });
     while (model.requests.length === 0) await new Promise((resolve) => setTimeout(resolve));
     await agent.erase('u1');

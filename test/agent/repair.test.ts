@@ -163,7 +163,8 @@ describe('what a turn costs', () => {
   });
 
   it('says when the first text of the reply came, which is before the end of a stream', async () => {
-    const scripted = scriptedChatModel([turnJson([], 'How was the shift, and the way home?')], { ...json, chunkSize: 4 });
+    const text = turnJson([], 'How was the shift, and the way home?');
+    const scripted = scriptedChatModel([text], { ...json, chunkSize: 4 });
     const model: ChatModel = {
       ...scripted,
       async *stream(request) {
@@ -179,6 +180,7 @@ describe('what a turn costs', () => {
     expect(parts.filter(({ type }) => type === 'reply').length).toBeGreaterThan(5);
     if (finish.type !== 'finish') throw new Error('no finish');
     expect(finish.latencyMs - finish.firstTextMs!).toBeGreaterThan(40);
+    expect(finish.usage).toEqual((await scriptedChatModel([text], json).generate({ messages: scripted.requests[0]!.messages })).usage);
   });
 
   it.each([{ input: -1, output: 0 }, { input: 1, output: Number.NaN }, { input: 1 } as never])('refuses prices such as %j', (prices) => {
