@@ -34,7 +34,11 @@ describe('scriptedUser', () => {
     };
     const user = new SimulatedUser({ behaviour: scriptedUser(['Hello', 'So long']) });
     const environment = new DialogueEnvironment({ schema, user, reward: new DualReward(), maxTurns: 5 });
-    const [episode] = await environment.rollout({ policy, personas: [{ id: 'p', profile: schema.profile({ occupation: 'nurse' }) }], seed: 1 });
+    const [episode] = await environment.rollout({
+      policy,
+      personas: [{ id: 'p', profile: schema.profile({ occupation: 'nurse' }) }],
+      seed: 1,
+    });
     expect(episode!.turns.map((turn) => turn.userMessage)).toEqual(['Hello', 'So long']);
   });
 });
