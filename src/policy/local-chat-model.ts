@@ -7,36 +7,46 @@ import type { LocalPolicy } from './local-policy';
 export function localChatModel(policy: LocalPolicy, { seed }: { readonly seed?: number } = {}): ChatModel {
   const seeds = new Random(seed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
   let calls = 0;
-  const stream = async function* (request: ChatRequest): AsyncIterable<ChatPart> {
+
+  /** Begins to sample; `stop` ends it. */
+  function begin(request: ChatRequest, onToken?: (token: number) => void) {
     const prompt = policy.encodePrompt(request.messages);
-    const decoder = policy.tokenizer.stream({ skipSpecial: true });
-    const stops = new StopStrings(request.stop ?? []);
     const deadline = request.timeoutMs === undefined ? undefined : AbortSignal.timeout(request.timeoutMs);
     const enough = new AbortController();
+    const sampling = policy.sampleAlongside({
+      prompt,
+      seed: request.seed ?? seeds.split('call', calls++).uint32(),
+      signal: AbortSignal.any([request.signal, deadline, enough.signal].filter((signal) => signal !== undefined)),
+      greedy: request.temperature === 0,
+      ...(request.temperature && { temperature: request.temperature }),
+      ...(request.maxTokens !== undefined && { maxNewTokens: request.maxTokens }),
+      ...(request.topP !== undefined && { limits: { topP: request.topP } }),
+      onToken,
+    });
+    const sample = sampling.catch((error) => {
+      if (!deadline?.aborted || request.signal?.aborted) throw error;
+      throw new RlpaError('timeout', `The policy did not answer within ${request.timeoutMs} ms.`, {}, { cause: error });
+    });
+    return { inputTokens: prompt.length, sample, stop: () => enough.abort() };
+  }
+
+  async function* stream(request: ChatRequest): AsyncIterable<ChatPart> {
+    const decoder = policy.tokenizer.stream({ skipSpecial: true });
+    const stops = new StopStrings(request.stop ?? []);
     let arrived = '';
     let outputTokens = 0;
     let wake = () => {};
     let isDone = false;
-    const sampling = policy
-      .sampleAlongside({
-        prompt,
-        seed: request.seed ?? seeds.split('call', calls++).uint32(),
-        signal: AbortSignal.any([request.signal, deadline, enough.signal].filter((signal) => signal !== undefined)),
-        greedy: request.temperature === 0,
-        ...(request.temperature && { temperature: request.temperature }),
-        ...(request.maxTokens !== undefined && { maxNewTokens: request.maxTokens }),
-        ...(request.topP !== undefined && { limits: { topP: request.topP } }),
-        onToken: (token) => {
-          outputTokens++;
-          arrived += decoder.push(token);
-          wake();
-        },
-      })
-      .finally(() => {
-        isDone = true;
-        wake();
-      });
-    sampling.catch(() => undefined);
+    const { inputTokens, sample, stop } = begin(request, (token) => {
+      outputTokens++;
+      arrived += decoder.push(token);
+      wake();
+    });
+    const done = () => {
+      isDone = true;
+      wake();
+    };
+    sample.then(done, done);
     let text = '';
     const show = function* (ready: string): Iterable<ChatPart> {
       text += ready;
@@ -52,40 +62,33 @@ export function localChatModel(policy: LocalPolicy, { seed }: { readonly seed?: 
         arrived = '';
         yield* show(stops.take(piece));
       }
-      if (stops.found) {
-        yield { type: 'finish', text, usage: { inputTokens: prompt.length, outputTokens }, finishReason: 'stop' };
-        return;
+      let finishReason: ChatResult['finishReason'] = 'stop';
+      if (!stops.found) {
+        ({ finishReason } = await sample);
+        yield* show(stops.take(arrived + decoder.end()));
+        yield* show(stops.rest());
       }
-      const { finishReason } = await sampling;
-      yield* show(stops.take(arrived + decoder.end()));
-      yield* show(stops.rest());
-      yield {
-        type: 'finish',
-        text,
-        usage: { inputTokens: prompt.length, outputTokens },
-        finishReason: stops.found ? 'stop' : finishReason,
-      };
-    } catch (error) {
-      if (deadline?.aborted && !request.signal?.aborted) {
-        throw new RlpaError('timeout', `The policy did not answer within ${request.timeoutMs} ms.`, {}, { cause: error });
-      }
-      throw error;
+      yield { type: 'finish', text, usage: { inputTokens, outputTokens }, finishReason: stops.found ? 'stop' : finishReason };
     } finally {
-      enough.abort();
+      stop();
     }
-  };
-  return {
-    name: policy.name,
-    structuredOutput: false,
-    stream,
-    async generate(request: ChatRequest): Promise<ChatResult> {
-      for await (const part of stream(request)) {
-        if (part.type === 'finish') {
-          const { type: _, ...result } = part;
-          return result;
-        }
+  }
+
+  async function generate(request: ChatRequest): Promise<ChatResult> {
+    if (!request.stop?.length) {
+      const { inputTokens, sample } = begin(request);
+      const { completion, finishReason } = await sample;
+      const usage = { inputTokens, outputTokens: completion.length };
+      return { text: policy.decode({ completion, finishReason }), usage, finishReason };
+    }
+    for await (const part of stream(request)) {
+      if (part.type === 'finish') {
+        const { type: _, ...result } = part;
+        return result;
       }
-      throw new RlpaError('model-failed', 'The policy ended without a result.');
-    },
-  };
+    }
+    throw new RlpaError('model-failed', 'The policy ended without a result.');
+  }
+
+  return { name: policy.name, structuredOutput: false, generate, stream };
 }
