@@ -4,18 +4,15 @@ import type { AgentSettings } from './agent-options';
 import { allowedBy, type Consent, type SlotFilter, visiblePart } from './consent';
 import type { AnswerForm } from './prompt';
 import { relevantPart, turnsWithin } from './prompt-budget';
-import { turnsOf } from './sessions';
+import { type TurnPlace, turnsBefore } from './sessions';
 import { answerJsonSchema } from './structured-answer';
 import type { TurnMeter } from './turn-meter';
 import type { Basis } from './user-ledger';
 import { emptyRecord, profileOf } from './user-record';
 
 /** A message to be answered, or to be learned from. */
-export interface UserTurn {
-  /** The id of the message. */
-  readonly id: string;
+export interface UserTurn extends TurnPlace {
   readonly userId: string;
-  readonly sessionId: string | undefined;
   readonly message: string;
   readonly consent: Consent;
 }
@@ -42,9 +39,7 @@ export function openTurn<S extends SlotMap>(settings: AgentSettings<S>, turn: Us
   const slots = Object.values<SlotDefinition>(schema.slots).filter(isAllowed);
   const profile = visiblePart(profileOf(schema, record), isAllowed);
   const shown = relevantPart(profile, { message: turn.message, stored: record.items, budget: budget.profile });
-  const session = turnsOf(record.turns, turn.sessionId);
-  const place = session.findIndex(({ id }) => id === turn.id);
-  const earlier = place < 0 ? session : session.slice(0, place);
+  const earlier = turnsBefore(record.turns, turn);
   const form = settings.mode === 'after-reply' ? 'reply' : settings.form;
   const messages = settings.prompt({
     schema,

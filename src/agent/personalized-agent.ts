@@ -186,7 +186,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   #start(request: TurnRequest) {
     const { userId, sessionId, message, consent, signal, timeoutMs = defaultTimeoutMs } = checkRequest(request);
     const { generateId, prices } = this.#settings;
-    const user: UserTurn = { id: generateId(), userId, sessionId, message, consent };
+    const user: UserTurn = { id: generateId(), userId, sessionId, isStored: false, message, consent };
     const limits: CallLimits = { endsAt: performance.now() + timeoutMs, signal };
     return { user, limits, tenure: this.#ledger.begin(userId), meter: new TurnMeter(prices) };
   }
@@ -234,8 +234,9 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   }
 
   /** @param stored the record with the turn in it */
-  #inferLater({ basis, ...user }: OpenTurn<S>, reply: string, stored: UserRecord, timeoutMs = defaultTimeoutMs): void {
+  #inferLater({ basis, ...turn }: OpenTurn<S>, reply: string, stored: UserRecord, timeoutMs = defaultTimeoutMs): void {
     if (basis.erased.aborted) return;
+    const user: UserTurn = { ...turn, isStored: true };
     const tenure = this.#ledger.begin(user.userId); // before anybody can erase the user
     this.#afterReply.add(user.userId, async () => {
       try {

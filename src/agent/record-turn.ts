@@ -6,7 +6,7 @@ import type { OpenTurn } from './open-turn';
 import { SpokenMessage } from './own-words';
 import { type RecordedProfile, recordProfile } from './profile-history';
 import { applyProposals } from './proposals';
-import { keptTurns, turnsOf } from './sessions';
+import { keptTurns, turnsBefore } from './sessions';
 import { screenProposals } from './support';
 import { markRefused, profileOf, type StoredTurn, type UserRecord } from './user-record';
 
@@ -18,23 +18,18 @@ export interface RecordedAnswer<S extends SlotMap> extends RecordedProfile<S> {
 /** What an answer changes, on top of the latest record, which need not be the one that the turn began with. */
 export function recordAnswer<S extends SlotMap>(
   { schema, generateId, migrations }: AgentSettings<S>,
-  { id, message, sessionId, isAllowed }: OpenTurn<S>,
+  turn: OpenTurn<S>,
   { proposals }: Answer,
   latest: UserRecord,
   at: string,
 ): RecordedAnswer<S> {
   const { record, refused: outdated } = markRefused(schema, latest);
   const before = profileOf(schema, record);
-  const session = turnsOf(record.turns, sessionId);
-  const place = session.findIndex((turn) => turn.id === id);
-  const said = [
-    ...(place < 0 ? session : session.slice(0, place)).map((turn) => ({ id: turn.id, content: turn.message })),
-    { id, content: message },
-  ]
-    .reverse()
-    .map((userMessage) => new SpokenMessage(schema, userMessage));
+  const said = [...turnsBefore(record.turns, turn), turn]
+    .map(({ id, message }) => new SpokenMessage(schema, { id, content: message }))
+    .reverse();
   const { supported, refused } = screenProposals(before, proposals, said);
-  const { profile, rejected, quotes } = applyProposals(before, supported, isAllowed);
+  const { profile, rejected, quotes } = applyProposals(before, supported, turn.isAllowed);
   const recorded = recordProfile(record, before, profile, {
     at,
     newId: generateId,

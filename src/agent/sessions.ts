@@ -6,9 +6,22 @@ export interface TurnLimits {
   readonly maxSessions: number;
 }
 
-/** The turns of one session, oldest first. Turns without a session are one of their own. */
-export function turnsOf(turns: readonly StoredTurn[], sessionId: string | undefined): readonly StoredTurn[] {
-  return turns.filter((turn) => turn.sessionId === sessionId);
+/** Where a turn stands: in which session, and whether it was stored before. */
+export interface TurnPlace {
+  readonly id: string;
+  readonly sessionId: string | undefined;
+  readonly isStored: boolean;
+}
+
+/**
+ * The turns of a session before one of its turns, oldest first: all that there are for a turn that is not stored yet, none for one that is
+ * not kept any more. Turns without a session are a session of their own.
+ */
+export function turnsBefore(turns: readonly StoredTurn[], { id, sessionId, isStored }: TurnPlace): readonly StoredTurn[] {
+  const session = turns.filter((turn) => turn.sessionId === sessionId);
+  if (!isStored) return session;
+  const place = session.findIndex((turn) => turn.id === id);
+  return session.slice(0, Math.max(0, place));
 }
 
 /** What is kept of the turns of all sessions, oldest first. */

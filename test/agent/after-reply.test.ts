@@ -113,22 +113,31 @@ describe('what runs after replies', () => {
     ]);
   });
 
-  it('reads the message that it is about, and the turns before it, but none that came since', async () => {
-    const { opened, open } = gate();
-    const { agent, model } = agentOf(async (request) => {
-      if (!asksForProfile(request)) return `You said: ${lastMessage(request)}`;
-      await opened;
-      return changes();
-    });
-    for (const message of ['One', 'Two']) await agent.respond({ userId: 'u1', message });
-    open();
-    await agent.settled();
-    const asked = model.requests.filter(asksForProfile).map(({ messages }) => messages.slice(1, -1).map(({ content }) => content));
-    expect(asked).toEqual([
-      ['One', 'You said: One'],
-      ['One', 'You said: One', 'Two', 'You said: Two'],
-    ]);
-  });
+  it.each([
+    { maxHistory: 20, before: ['One', 'You said: One'] },
+    { maxHistory: 1, before: [] }, // the first turn is not kept any more when the second is stored
+  ])(
+    'reads the message that it is about and the turns before it, but none that came since (of $maxHistory)',
+    async ({ maxHistory, before }) => {
+      const { opened, open } = gate();
+      const { agent, model } = agentOf(
+        async (request) => {
+          if (!asksForProfile(request)) return `You said: ${lastMessage(request)}`;
+          await opened;
+          return changes();
+        },
+        { maxHistory },
+      );
+      for (const message of ['One', 'Two']) await agent.respond({ userId: 'u1', message });
+      open();
+      await agent.settled();
+      const asked = model.requests.filter(asksForProfile).map(({ messages }) => messages.slice(1, -1).map(({ content }) => content));
+      expect(asked).toEqual([
+        ['One', 'You said: One'],
+        [...before, 'Two', 'You said: Two'],
+      ]);
+    },
+  );
 
   it('fails in events, and settled resolves all the same', async () => {
     const { agent } = agentOf((request) => {
