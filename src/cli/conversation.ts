@@ -61,16 +61,19 @@ export class Conversation {
       this.#write('\n');
       lines.close();
     });
-    if (this.#isInteractive) {
-      await this.#greet();
-      lines.prompt();
-    }
+    let isOpen = true;
+    lines.once('close', () => {
+      isOpen = false;
+    });
+    const prompted = () => this.#isInteractive && isOpen && lines.prompt();
+    if (this.#isInteractive) await this.#greet();
+    prompted();
     for await (const line of lines) {
       const text = line.trim();
       if (text === '/quit') break;
       if (text.startsWith('/')) await this.#obey(text);
       else if (text !== '') await this.#say(text);
-      if (this.#isInteractive) lines.prompt();
+      prompted();
     }
     lines.close();
     throwIfAborted(signal);

@@ -18,6 +18,7 @@ Start here:
   $ rlpa demo                                  watch a tiny policy learn, in a few minutes
   $ rlpa train --out runs/first                the same, kept
   $ rlpa chat --policy runs/first/policy       talk to it
+  $ rlpa serve --policy runs/first/policy      let OpenAI clients talk to it
 
 "rlpa COMMAND --help" explains a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 `;

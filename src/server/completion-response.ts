@@ -1,9 +1,5 @@
-import { setTimeout } from 'node:timers/promises';
 import type { TurnPart, TurnResult } from '../agent/index';
 import type { CompletionTurn } from './completion-turn';
-
-/** Least time between two chunks of a reply. */
-const chunkMs = 20;
 
 /** What all parts of one answer have in common. */
 export interface CompletionHead {
@@ -62,11 +58,7 @@ export async function* completionChunks(
   });
   yield chunk({ role: 'assistant', content: '' });
   for await (const part of parts) {
-    if (part.type === 'reply') {
-      yield chunk({ content: part.text });
-      // nobody reads faster; what a fast policy writes in the meantime goes out as one chunk
-      await setTimeout(chunkMs);
-    }
+    if (part.type === 'reply') yield chunk({ content: part.text });
     if (part.type === 'finish') {
       onFinish(part);
       yield chunk({ rlpa: rlpaField(part, turn) }, turn.finishReason);
