@@ -184,11 +184,11 @@ describe('clients that are slow on purpose', () => {
     expect((await ask(served)).choices).toHaveLength(1);
   });
 
-  it('are left when their body does not come to an end', async () => {
+  it('are left when their body does not come to an end', { timeout: 20_000 }, async () => {
     const served = await impatient();
     const { socket, ended } = await open(served.server);
     socket.write(
-      'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{',
+      'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{',
     );
     const drip = setInterval(() => socket.write(' '), 50);
     await ended;
