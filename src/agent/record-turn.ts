@@ -28,7 +28,10 @@ export function recordAnswer<S extends SlotMap>(
   const said = [...turnsBefore(record.turns, turn), turn]
     .map(({ id, message }) => new SpokenMessage(schema, { id, content: message }))
     .reverse();
-  const { supported, refused } = screenProposals(before, proposals, said);
+  const stated = new Set(
+    record.items.filter(({ validTo, source }) => validTo === undefined && source === 'stated').map(({ slot }) => slot),
+  );
+  const { supported, refused } = screenProposals(before, proposals, said, ({ key }) => stated.has(key));
   const { profile, rejected, quotes } = applyProposals(before, supported, turn.isAllowed);
   const recorded = recordProfile(record, before, profile, {
     at,

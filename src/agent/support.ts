@@ -17,11 +17,12 @@ export interface ScreenedProposals {
   readonly refused: readonly RejectedValue[];
 }
 
+const guessed = 'the user stated another value, and nothing in their words speaks for this one';
 const reason = 'what speaks for it is not in the words of the user but in an instruction, a forged frame or quoted text';
 
 /**
- * Lets through what the user's own words may support. Where all that the user sent is the user speaking, that is everything: what has no
- * evidence is recorded as inferred. A message that also holds foreign text changes only what the user's own words speak for:
+ * Lets through what the user's own words may support. Where all that the user sent is the user speaking, that is nearly everything: what has
+ * no evidence is recorded as inferred, but a guess does not take the place of what the user stated. A message that also holds foreign text changes only what the user's own words speak for:
  *
  * - A value that stands in the foreign text or in another slot, and a slot that the foreign text is about, need the value *and* the
  *   slot's subject in a message in the user's own words.
@@ -31,18 +32,22 @@ const reason = 'what speaks for it is not in the words of the user but in an ins
  * out is removed only if the user says now that something of the kind has ended.
  *
  * @param messages the latest first
+ * @param isStated whether the slot's value is the user's own word
  */
 export function screenProposals<S extends SlotMap>(
   before: Profile<S>,
   proposals: readonly ProposedChange[],
   messages: readonly SpokenMessage[],
+  isStated: (slot: SlotDefinition) => boolean,
 ): ScreenedProposals {
   const supported: ProposedChange[] = [];
   const refused: RejectedValue[] = [];
   const isMixed = proposals.length > 0 && messages.some((message) => message.isMixed);
   for (const proposal of proposals) {
     const slot = before.schema.slotByLabel(proposal.slot);
-    if (!slot || !(isMixed || proposal.isOmission)) {
+    if (slot && isStated(slot) && isGuess(before, slot, proposal, messages)) {
+      refused.push({ slot: slot.key, value: proposal.value, reason: guessed });
+    } else if (!slot || !(isMixed || proposal.isOmission)) {
       supported.push(proposal);
     } else if (proposal.op === 'remove') {
       if (mayRemove(slot, proposal, messages)) supported.push(proposal);
@@ -60,6 +65,16 @@ export function screenProposals<S extends SlotMap>(
     }
   }
   return { supported, refused };
+}
+
+/** A new value for a slot that the user does not speak of, in words that the user did not use. */
+function isGuess(before: Profile, slot: SlotDefinition, { op, value, quote }: ProposedChange, messages: readonly SpokenMessage[]): boolean {
+  const [latest] = messages;
+  if (!latest || op === 'remove' || slot.cardinality === 'many') return false;
+  const text = valueText(value);
+  if (before.items().some((item) => item.slot === slot.key && normalizeText(item.text) === normalizeText(text))) return false;
+  const isSaid = [text, quote].some((words) => words !== undefined && findWords(words, messages) !== undefined);
+  return !isSaid && !latest.ownSpeaksOf(slot) && !shareContent(latest.own, text);
 }
 
 function mayRemove(slot: SlotDefinition, { value, isOmission }: ProposedChange, messages: readonly SpokenMessage[]): boolean {

@@ -42,6 +42,26 @@ describe('contradictions', () => {
   });
 });
 
+describe('invented facts', () => {
+  it('do not take the place of what the user stated: only what the user speaks of does', async () => {
+    const { agent } = learning(
+      [set('occupation', 'nurse')],
+      [set('occupation', 'tailor')],
+      [set('occupation', 'Nurse')],
+      [{ ...set('occupation', 'teacher'), evidence: 'switched to teaching' }],
+    );
+    await agent.respond({ userId: 'u1', message: 'I am a nurse.' });
+    const guess = await agent.respond({ userId: 'u1', message: 'It rains in Seattle today.' });
+    expect(guess.profile.values.occupation).toBe('nurse');
+    expect(guess.rejected).toMatchObject([{ slot: 'occupation', value: 'tailor' }]);
+    expect(guess.changes).toEqual([]);
+    const same = await agent.respond({ userId: 'u1', message: 'Yes, it still rains.' });
+    expect(same.rejected).toEqual([]);
+    const quoted = await agent.respond({ userId: 'u1', message: 'By the way, I switched to teaching in May.' });
+    expect(quoted.profile.values.occupation).toBe('teacher');
+  });
+});
+
 describe('junk and near-duplicates', () => {
   const slots = ProfileSchema.define({
     plain: slot.many(z.string()),
