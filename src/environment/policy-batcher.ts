@@ -80,9 +80,9 @@ export class PolicyBatcher {
   }
 
   async #act(states: readonly PolicyState[]): Promise<(PolicyAction | RlpaError)[]> {
-    const { timeoutMs, signal, greedy } = this.#options;
+    const { timeoutMs, signal, temperature } = this.#options;
     const actions = await withDeadline(`The policy "${this.#policy.name}"`, timeoutMs, signal, (deadline) =>
-      this.#policy.act(states, { signal: deadline, ...(greedy !== undefined && { greedy }) }),
+      this.#policy.act(states, { signal: deadline, ...(temperature !== undefined && { temperature }) }),
     );
     if (actions.length === states.length) return actions;
     throw new RlpaError('model-failed', `The policy "${this.#policy.name}" gave ${actions.length} actions for ${states.length} states.`);

@@ -22,8 +22,8 @@ export interface RolloutOptions {
   readonly samplesPerTurn?: number;
   /** The environment's by default. */
   readonly continuation?: 'sampled' | 'best';
-  /** The policy takes its most likely tokens: for evaluation. */
-  readonly greedy?: boolean;
+  /** Of the policy's sampling, its own by default; 0 takes the most likely tokens. */
+  readonly temperature?: number;
   readonly signal?: AbortSignal;
   /** Called with every episode as it ends. */
   readonly onEpisode?: (episode: Episode) => void;
@@ -51,7 +51,7 @@ export async function rollout(environment: DialogueEnvironment, options: Rollout
   const batcher = new PolicyBatcher(policy, {
     signal: signals[lanes]!,
     timeoutMs: environment.actionTimeoutMs,
-    greedy: options.greedy,
+    temperature: options.temperature,
     dialogues: lanes,
   });
   const played: PlayedEpisode[] = [];

@@ -10,10 +10,10 @@ export interface EvaluateOptions {
   readonly environment: Pick<DialogueEnvironment, 'rollout' | 'reward'>;
   /** The users to measure with, each once. They should be people that training never met. */
   readonly personas: readonly Persona[];
-  /** The users' randomness, the sampling if it is not greedy, and the bootstrap derive from it. */
+  /** The users' randomness, the sampling, and the bootstrap derive from it. */
   readonly seed: number;
-  /** Take the most likely token everywhere; default true. */
-  readonly greedy?: boolean;
+  /** Of the policy's sampling; default 0, which takes the most likely token everywhere. */
+  readonly temperature?: number;
   /** Most dialogues at once; all of them by default. */
   readonly concurrency?: number;
   readonly signal?: AbortSignal;
@@ -32,7 +32,7 @@ export interface EvaluateOptions {
  * report.profileF1Last.mean;
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluationReport> {
-  const { policy, environment, personas, seed, greedy = true, concurrency, signal, onProgress } = options;
+  const { policy, environment, personas, seed, temperature = 0, concurrency, signal, onProgress } = options;
   const { parts } = environment.reward;
   if (parts !== 'both') {
     throw new RlpaError('invalid-option', `An evaluation needs a reward of both parts; this environment's computes only '${parts}'.`, {
@@ -53,7 +53,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
     policy,
     personas,
     seed,
-    greedy,
+    temperature,
     concurrency,
     signal,
     samplesPerTurn: 1,

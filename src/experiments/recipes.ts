@@ -10,6 +10,8 @@ export interface Recipe {
   /** Factor of the profile reward beside the response reward's 1, in training. Measurements know no weights. */
   readonly profileWeight: number;
   readonly ppo: Partial<PPOHyperparameters>;
+  /** Of the sampling while a policy is measured; training samples at 1. */
+  readonly measuringTemperature: number;
   /** Most tokens of a turn. */
   readonly maxNewTokens: number;
 }
@@ -41,13 +43,24 @@ const tinyPPO = {
 } as const;
 
 const recipes = {
-  generated: { users: 2000, evalUsers: 64, turns: 10, iterations: 50, profileWeight: 1.5, maxNewTokens: 64, ppo: tinyPPO },
+  generated: {
+    users: 2000,
+    evalUsers: 64,
+    turns: 10,
+    iterations: 50,
+    profileWeight: 1.5,
+    // at 0 a policy this small asks its favourite question again and again
+    measuringTemperature: 0.5,
+    maxNewTokens: 64,
+    ppo: tinyPPO,
+  },
   recorded: {
     users: 1800,
     evalUsers: 200,
     turns: 6,
     iterations: 25,
     profileWeight: 8,
+    measuringTemperature: 0,
     maxNewTokens: 160,
     // a turn is some sixty tokens long: with the usual λ its first ones would hardly hear of its reward
     ppo: { ...tinyPPO, learningRate: 7e-4, lambda: 0.99, gamma: 0.8 },
@@ -58,6 +71,7 @@ const recipes = {
     turns: 10,
     iterations: 50,
     profileWeight: 1,
+    measuringTemperature: 0,
     maxNewTokens: 256,
     ppo: { learningRate: 1e-5, valueLearningRate: 1e-4, dialogues: 32 },
   },

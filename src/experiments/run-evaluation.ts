@@ -29,6 +29,7 @@ export const runEvaluation: RunEvaluation = async (options: EvaluationOptions): 
       environment,
       personas: heldOut,
       seed: seedFor(seed, 'evaluation'),
+      temperature: recipe.measuringTemperature,
       signal,
       onProgress: progressOf('evaluate', onProgress),
     });

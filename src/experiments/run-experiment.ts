@@ -77,6 +77,7 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
         environment: measuring,
         personas: found.heldOut,
         seed: seedFor(seed, 'evaluation'),
+        temperature: recipe.measuringTemperature,
         signal,
         onProgress: progressOf(phase, onProgress),
       });

@@ -6,7 +6,7 @@ import type { ActOptions, Policy, PolicyAction, PolicyState } from './policy';
 export interface ChatPolicyOptions {
   /** Most tokens of one output; default 512. */
   readonly maxTokens?: number;
-  /** Of actions that are not greedy; default 1. */
+  /** Where `act` is not told; default 1. */
   readonly temperature?: number;
   /** Deadline of one action, in milliseconds; the model's own by default. */
   readonly timeoutMs?: number;
@@ -29,10 +29,10 @@ export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1,
   }
   return {
     name: model.name,
-    async act(states, { greedy, signal }: ActOptions = {}) {
+    async act(states, { temperature: asked = temperature, signal }: ActOptions = {}) {
       const { signals, release } = forkSignal(signal, states.length);
       const answer = async ({ messages, seed }: PolicyState, index: number): Promise<PolicyAction | RlpaError> => {
-        const request = { messages, seed, temperature: greedy ? 0 : temperature, maxTokens, timeoutMs, signal: signals[index] };
+        const request = { messages, seed, temperature: asked, maxTokens, timeoutMs, signal: signals[index] };
         try {
           const { text, usage, finishReason } = await model.generate(request);
           return { text, usage, finishReason: finishReason === 'length' ? 'length' : 'stop' };

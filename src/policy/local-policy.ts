@@ -261,9 +261,9 @@ export class LocalPolicy implements TrainablePolicy {
 
   // Acting
 
-  async act(states: readonly PolicyState[], { signal, greedy = false }: ActOptions = {}): Promise<PolicyAction[]> {
+  async act(states: readonly PolicyState[], { signal, temperature = this.temperature }: ActOptions = {}): Promise<PolicyAction[]> {
     const requests = states.map(({ dialogueId, messages, seed }) => ({ owner: dialogueId, prompt: this.encodePrompt(messages), seed }));
-    const samples = await this.sample(requests, { greedy, signal });
+    const samples = await this.sample(requests, { ...(temperature === 0 ? { greedy: true } : { temperature }), signal });
     return samples.map((sample, index) => {
       const { prompt } = requests[index]!;
       return {
@@ -567,7 +567,7 @@ export class LocalPolicy implements TrainablePolicy {
 
   /**
    * Writes the model, its adapter merged into it, as ONNX in the layout that `pipeline('text-generation')` of @huggingface/transformers
-   * opens, in Node and in browsers. It writes what {@link act} writes with `greedy`; the value head stays behind.
+   * opens, in Node and in browsers. It writes what {@link act} writes at temperature 0; the value head stays behind.
    *
    * @throws RlpaError `file-failed`, `missing-dependency` outside Node
    * @example

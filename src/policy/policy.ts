@@ -35,8 +35,8 @@ export interface PolicyAction {
 
 export interface ActOptions {
   readonly signal?: AbortSignal;
-  /** Take the most likely token everywhere: used for evaluation. */
-  readonly greedy?: boolean;
+  /** Of the sampling: the policy's own by default; 0 takes the most likely token everywhere. */
+  readonly temperature?: number;
 }
 
 /** What acts in the environment. */

@@ -80,18 +80,19 @@ describe('a rollout', () => {
     expect(policy.batches.filter((batch) => batch.length === 11).length).toBeGreaterThanOrEqual(2);
   });
 
-  it('asks for greedy actions when told to', async () => {
+  it('asks for actions at the temperature that it is told', async () => {
     const seen: unknown[] = [];
     const policy = asking();
-    const greedy = {
+    const watched = {
       ...policy,
       act: (...[states, options]: Parameters<typeof policy.act>) => {
-        seen.push(options?.greedy);
+        seen.push(options?.temperature);
         return policy.act(states, options);
       },
     };
-    await environmentOf({ maxTurns: 1 }).rollout({ policy: greedy, personas, seed: 3, greedy: true });
-    expect(seen).toEqual([true]);
+    await environmentOf({ maxTurns: 1 }).rollout({ policy: watched, personas, seed: 3, temperature: 0 });
+    await environmentOf({ maxTurns: 1 }).rollout({ policy: watched, personas, seed: 3 });
+    expect(seen).toEqual([0, undefined]);
   });
 
   it('samples several actions a turn, each with a seed of its own, in one batch', async () => {

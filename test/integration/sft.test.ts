@@ -63,7 +63,7 @@ describe('SFT on eight dialogues', () => {
     expect(loss).toBeLessThan(0.01);
 
     const environment = replay('keep');
-    const episodes = await environment.rollout({ policy, personas: people.map(({ persona }) => persona), seed: 0, greedy: true });
+    const episodes = await environment.rollout({ policy, personas: people.map(({ persona }) => persona), seed: 0, temperature: 0 });
     expect(episodes.map(({ turns }) => turns.map(({ action }) => action.text))).toEqual(people.map(({ answers }) => answers));
 
     // what was trained on is, token for token, what the rollout reads and writes
@@ -101,7 +101,7 @@ describe('SFT on eight dialogues', () => {
     const { policy, loss } = await overfitted('last', stripped.slice(0, 9));
     expect(loss).toBeLessThan(0.01);
     const three = people.slice(0, 3);
-    const episodes = await replay('strip').rollout({ policy, personas: three.map(({ persona }) => persona), seed: 0, greedy: true });
+    const episodes = await replay('strip').rollout({ policy, personas: three.map(({ persona }) => persona), seed: 0, temperature: 0 });
     expect(episodes.map(({ turns }) => turns.map(({ action }) => action.text))).toEqual(three.map(({ answers }) => answers));
   });
 });

@@ -119,14 +119,14 @@ describe('a trained policy with an adapter, exported as ONNX', () => {
       tokens: Int32Array.of(...prompt, ...answer),
       actionMask: Uint8Array.from({ length: prompt.length + answer.length }, (_, t) => Number(t >= prompt.length)),
     };
-    const before = (await policy.act([{ dialogueId: 'a', messages, seed: 1 }], { greedy: true }))[0]!.text;
+    const before = (await policy.act([{ dialogueId: 'a', messages, seed: 1 }], { temperature: 0 }))[0]!.text;
     for (let step = 0; step < 40; step++) {
       await policy.accumulateCrossEntropy([example], answer.length);
       await policy.update({ learningRate: 0.02, betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 });
     }
     const folder = join(root, 'trained');
     await policy.exportOnnx(folder);
-    const [action] = await policy.act([{ dialogueId: 'b', messages, seed: 1 }], { greedy: true });
+    const [action] = await policy.act([{ dialogueId: 'b', messages, seed: 1 }], { temperature: 0 });
     await policy.dispose();
     expect(action!.text).not.toBe(before);
     expect(await written(folder, messages, 24)).toBe(action!.text);
@@ -136,7 +136,7 @@ describe('a trained policy with an adapter, exported as ONNX', () => {
     const saved = join(root, 'saved');
     const policy = await LocalPolicy.create({ config, tokenizer, seed: 4, maxNewTokens: 12 });
     await policy.save(saved);
-    const [action] = await policy.act([{ dialogueId: 'a', messages, seed: 1 }], { greedy: true });
+    const [action] = await policy.act([{ dialogueId: 'a', messages, seed: 1 }], { temperature: 0 });
     await policy.dispose();
     const exported = join(root, 'from-the-command-line');
     const { exitCode, stdout } = await commandLine(['export', '--policy', saved, '--onnx', exported, '--json']);

@@ -19,7 +19,7 @@ describe('chatPolicy', () => {
 
   it('asks with temperature 0 when it is to be greedy', async () => {
     const model = scriptedChatModel(() => '');
-    await chatPolicy(model).act(states, { greedy: true });
+    await chatPolicy(model).act(states, { temperature: 0 });
     expect(model.requests.map((request) => request.temperature)).toEqual([0, 0]);
   });
 

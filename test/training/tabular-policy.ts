@@ -72,7 +72,7 @@ export class TabularPolicy implements TrainablePolicy {
   async act(states: readonly PolicyState[], options: ActOptions = {}): Promise<PolicyAction[]> {
     await this.options.onCall?.('act');
     options.signal?.throwIfAborted();
-    return states.map((state) => this.#sample(state, options.greedy ?? false));
+    return states.map((state) => this.#sample(state, options.temperature === 0));
   }
 
   #sample({ messages, seed }: PolicyState, greedy: boolean): PolicyAction {
