@@ -48,3 +48,19 @@ export function forkSignal(signal: AbortSignal | undefined, count: number): { si
   else signal?.addEventListener('abort', onAbort, { once: true });
   return { signals: controllers.map((controller) => controller.signal), release: () => signal?.removeEventListener('abort', onAbort) };
 }
+
+/** Waits `ms` milliseconds. @throws `aborted` as soon as the signal fires. */
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  throwIfAborted(signal);
+  await new Promise<void>((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(abortedError(signal!));
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}

@@ -1,5 +1,5 @@
-import { withDeadline } from '../deadline';
-import { abortedError, RlpaError } from '../errors';
+import { pause, withDeadline } from '../deadline';
+import { RlpaError } from '../errors';
 import { Random } from '../random';
 import type { ProfileStore } from './profile-store';
 import { emptyRecord, type UserRecord } from './user-record';
@@ -93,7 +93,7 @@ export class UserLedger {
           return { ...changed, record };
         refusals = refused === latest.version ? refusals + 1 : 1;
         refused = latest.version;
-        await pause(this.#jitter.split(userId, record.version, attempt), attempt, signal);
+        await standBack(this.#jitter.split(userId, record.version, attempt), attempt, signal);
       }
       const message =
         refusals < maxRefusals
@@ -138,17 +138,6 @@ export function erasedError(userId: string): RlpaError {
 }
 
 /** Waits a little, jittered, so that the writers of two processes do not keep step. */
-async function pause(jitter: Random, attempt: number, signal?: AbortSignal): Promise<void> {
-  const wait = Math.min(2 ** attempt, 64) * (0.5 + jitter.uniform());
-  await new Promise<void>((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(abortedError(signal!));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, wait);
-    signal?.addEventListener('abort', stop, { once: true });
-  });
+function standBack(jitter: Random, attempt: number, signal?: AbortSignal): Promise<void> {
+  return pause(Math.min(2 ** attempt, 64) * (0.5 + jitter.uniform()), signal);
 }

@@ -1,4 +1,5 @@
-import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import { pause } from '../deadline';
+import { RlpaError, throwIfAborted } from '../errors';
 import { Random } from '../random';
 import type { ChatRequest } from './chat-model';
 import { shorten } from './openai-errors';
@@ -77,18 +78,4 @@ export class AiSdkFailures {
 
 function isRetryable(error: unknown): boolean {
   return (error as Partial<ApiCallError> | undefined)?.isRetryable === true;
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(abortedError(signal!));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    signal?.addEventListener('abort', stop, { once: true });
-  });
 }
