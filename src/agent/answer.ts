@@ -73,7 +73,10 @@ export class AnswerReader {
     if (this.#form === 'json') {
       const answer = parseStructuredAnswer(text);
       if (answer.ok) return { text, proposals: answer.changes, rejected: answer.rejected, reply: answer.reply };
-      return { text, proposals: [], rejected: [], reply: answer.reply ?? '', problem: answer.problem };
+      // Some models keep to the form that they were trained in, whatever they are asked for.
+      const turn = !this.#begun && /^\s*<(?:profile|response)>/.test(text) ? parseTurn(this.#schema, text) : undefined;
+      if (turn?.ok) return { text, proposals: statedProfile(before, turn.profile), rejected: [], reply: turn.reply };
+      return { text, proposals: [], rejected: [], reply: turn?.reply ?? answer.reply ?? '', problem: answer.problem };
     }
     const turn = parseTurn(this.#schema, text);
     if (turn.ok) {

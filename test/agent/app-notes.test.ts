@@ -138,6 +138,16 @@ describe('the schema', () => {
 });
 
 describe('structured output', () => {
+  it('in the other form is read all the same: its frame is never shown as the reply', async () => {
+    const model = scriptedChatModel(['<profile>\n- Occupation: nurse\n</profile>\n\n<response>\nHow was the shift?\n</response>'], json);
+    const agent = new PersonalizedAgent({ schema, model });
+    const parts = await collect(agent.stream({ userId: 'u1', message: 'I am a nurse.' }));
+    const shown = parts.flatMap((part) => (part.type === 'reply' ? [part.text] : [])).join('');
+    expect(shown).toBe('How was the shift?');
+    expect(parts.at(-1)).toMatchObject({ type: 'finish', reply: shown, profile: { values: { occupation: 'nurse' } } });
+    expect(parts.at(-1)).not.toHaveProperty('problem');
+  });
+
   it('that is malformed is asked for once more, and else the turn returns reply, old profile and a typed problem', async () => {
     const broken = '{"reply": "I see.", "changes": [{"op": "set", "slot": "occ';
     const agentOf = (...answers: string[]) => new PersonalizedAgent({ schema, model: scriptedChatModel(answers, json) });
