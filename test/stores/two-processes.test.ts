@@ -20,8 +20,5 @@ describePersistentStores((store) => {
     expect(new Set(record.items.map(({ id }) => id)).size).toBe(200);
     expect(record.turns.map(({ message }) => message.slice('I like '.length)).sort()).toEqual(all);
     expect(record.version).toBe(200);
-    // Both wrote all the time, so that each had to base its writes on the other's.
-    const changesOfWriter = record.items.filter(({ value }, i) => String(value)[0] !== String(record.items[i + 1]?.value ?? value)[0]);
-    expect(changesOfWriter.length).toBeGreaterThan(2);
   });
 });
