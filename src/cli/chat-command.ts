@@ -1,10 +1,9 @@
 import { Command } from 'commander';
 import { PersonalizedAgent } from '../agent/index';
-import { existingFolder, httpUrl } from './arguments';
 import { apiKeyHelp } from './chat-model-options';
 import type { CommandContext } from './context';
 import { Conversation } from './conversation';
-import { openSpeaker, type SpeakerFlags } from './speaker';
+import { addSpeakerOptions, openSpeaker, type SpeakerFlags } from './speaker';
 import { openStore, storeHelp, storeOption } from './store-option';
 import { printLine } from './terminal';
 
@@ -31,12 +30,12 @@ Ctrl-D leaves.
 
 /** `rlpa chat`: a conversation in the terminal, showing the profile as it changes. */
 export function chatCommand(context: CommandContext): Command {
-  return new Command('chat')
-    .description('Talk to a trained policy or to a chat model through a personalized agent, and see what it learns about you.')
-    .optionsGroup('Who answers (one of both):')
-    .option('--policy <folder>', 'a policy that was saved by train', existingFolder)
-    .option('--model <name>', 'a chat model behind an OpenAI-compatible API')
-    .option('--base-url <url>', 'its server (default: $OPENAI_BASE_URL)', httpUrl)
+  return addSpeakerOptions(
+    new Command('chat').description(
+      'Talk to a trained policy or to a chat model through a personalized agent, and see what it learns about you.',
+    ),
+    'Who answers (one of both):',
+  )
     .optionsGroup('Profiles:')
     .addOption(storeOption())
     .option('--user <name>', 'who you are in the store', 'you')

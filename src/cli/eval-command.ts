@@ -1,13 +1,14 @@
 import { Command } from 'commander';
 import type { OpenAIChatModel } from '../chat/index';
 import type { EvaluationOptions } from '../experiments/index';
-import { existingFolder, httpUrl, positiveInteger } from './arguments';
+import { positiveInteger } from './arguments';
 import { addHelperOptions, apiKeyHelp, chatModelFromFlags, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
 import { modelUse } from './model-use';
 import { progressDisplay } from './progress';
 import { evaluationOutcome, printOutcome } from './results';
 import { addOutputOptions, addPeopleOptions, recipeHelp, seedOption, turnsOption } from './shared-options';
+import { addSpeakerOptions } from './speaker';
 import { UsageError } from './usage-error';
 
 interface EvalFlags extends HelperFlags, OutputFlags {
@@ -30,12 +31,8 @@ Examples:
 
 /** `rlpa eval`: the evaluation that `train` makes before and after, for any policy or chat model. */
 export function evalCommand(context: CommandContext): Command {
-  const command = new Command('eval')
-    .description('Measure how well a policy or a chat model gets to know people and answers them.')
-    .optionsGroup('Who is measured (one of both):')
-    .option('--policy <folder>', 'a policy that was saved by train', existingFolder)
-    .option('--model <name>', 'a chat model behind an OpenAI-compatible API')
-    .option('--base-url <url>', 'its server (default: $OPENAI_BASE_URL)', httpUrl);
+  const command = new Command('eval').description('Measure how well a policy or a chat model gets to know people and answers them.');
+  addSpeakerOptions(command, 'Who is measured (one of both):');
   addPeopleOptions(command)
     .option('--users <n>', "how many people (default: the recipe's)", positiveInteger)
     .addOption(turnsOption())

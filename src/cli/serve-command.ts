@@ -2,10 +2,10 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { RlpaError } from '../errors';
-import { existingFile, existingFolder, httpUrl, positiveInteger, positiveNumber, wholeNumber } from './arguments';
+import { existingFile, positiveInteger, positiveNumber, wholeNumber } from './arguments';
 import { apiKeyHelp } from './chat-model-options';
 import type { CommandContext } from './context';
-import { openSpeaker, type SpeakerFlags } from './speaker';
+import { addSpeakerOptions, openSpeaker, type SpeakerFlags } from './speaker';
 import { openStore, storeHelp, storeOption } from './store-option';
 import { painter, printLine, type Terminal } from './terminal';
 import { UsageError } from './usage-error';
@@ -47,12 +47,10 @@ The token is read from $RLPA_SERVER_TOKEN or a file, never from the command line
 
 /** `rlpa serve`: a policy, or any chat model with a profile of its users, behind OpenAI's chat-completions protocol. */
 export function serveCommand(context: CommandContext): Command {
-  return new Command('serve')
-    .description("Serve a trained policy, with the profiles of its users, by OpenAI's chat-completions protocol.")
-    .optionsGroup('Who answers (one of both):')
-    .option('--policy <folder>', 'a policy that was saved by train', existingFolder)
-    .option('--model <name>', 'a chat model behind an OpenAI-compatible API')
-    .option('--base-url <url>', 'its server (default: $OPENAI_BASE_URL)', httpUrl)
+  return addSpeakerOptions(
+    new Command('serve').description("Serve a trained policy, with the profiles of its users, by OpenAI's chat-completions protocol."),
+    'Who answers (one of both):',
+  )
     .option('--name <id>', "the model's name for clients (default: the folder's, or the chat model's)")
     .optionsGroup('Where:')
     .option('--host <address>', 'where to listen; 0.0.0.0 lets other machines in', '127.0.0.1')

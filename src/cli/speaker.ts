@@ -1,14 +1,25 @@
+import type { Command } from 'commander';
 import type { OpenedPolicy } from '../experiments/index';
 import { ProfileSchema } from '../profile/index';
+import { existingFolder, httpUrl } from './arguments';
 import { chatModelFromFlags } from './chat-model-options';
 import type { CommandContext } from './context';
 import { UsageError } from './usage-error';
 
-/** Who answers, in `chat` and `serve`. */
+/** Who answers, in `chat` and `serve`, or is measured, in `eval`. */
 export interface SpeakerFlags {
   readonly policy?: string;
   readonly model?: string;
   readonly baseUrl?: string;
+}
+
+/** The options that {@link SpeakerFlags} are read from. */
+export function addSpeakerOptions(command: Command, heading: string): Command {
+  return command
+    .optionsGroup(heading)
+    .option('--policy <folder>', 'a policy that was saved by train', existingFolder)
+    .option('--model <name>', 'a chat model behind an OpenAI-compatible API')
+    .option('--base-url <url>', 'its server (default: $OPENAI_BASE_URL)', httpUrl);
 }
 
 /** A policy brings the schema that it was trained with; a chat model gets the standard one. */

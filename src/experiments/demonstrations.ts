@@ -7,6 +7,7 @@ import type { Persona } from '../simulation/index';
 import type { SFTExample } from '../training/index';
 import { notedProfile } from './noted-profile';
 import { drawHabits, type Habits, plainReply } from './plain-partner';
+import { openSlot } from './setting';
 
 /**
  * Dialogues for the warm start, with partners who keep the form and have habits, good and bad: see {@link drawHabits}. What a partner
@@ -77,7 +78,7 @@ const firstPerson = new Set(['i', "i'm", 'im', "i've", 'ive', "i'd", "i'll", 'me
 function toldNow(state: DialogueState, known: readonly ProfileItem[]): readonly ProfileItem[] {
   const before = new Set(known.map(({ key }) => key));
   const { schema } = state.profile;
-  const open = Object.values(schema.slots).find((slot) => slot.open && state.persona.messages);
+  const open = state.persona.messages && openSlot(schema);
   if (!open) return state.disclosed.filter(({ key }) => !before.has(key));
   const said = statements(state.user.text).filter((sentence) => {
     const spoken = words(sentence);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { History } from '../environment/index';
 import { RlpaError } from '../errors';
 import { writeJsonWhole } from '../node/index';
-import { formatInstructions, ProfileSchema } from '../profile/index';
+import { formatInstructions, ProfileSchema, type SlotDefinition } from '../profile/index';
 import { factsSchema } from '../simulation/index';
 import { shortSchema } from './short-profiles';
 
@@ -40,6 +40,11 @@ export function checkSetting({ profile }: Setting, kind: 'generated' | 'recorded
 
 export function schemaOf({ profile }: Setting): ProfileSchema {
   return schemas[profile] as ProfileSchema;
+}
+
+/** Where recorded people's sentences go: they fit no other slot. */
+export function openSlot(schema: ProfileSchema): SlotDefinition | undefined {
+  return Object.values(schema.slots).find(({ open }) => open);
 }
 
 const fileName = 'rlpa.json';

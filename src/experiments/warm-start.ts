@@ -1,7 +1,6 @@
 import { cpuDevice } from '../device/cpu/index';
 import type { DialogueEnvironment } from '../environment/index';
 import { LocalPolicy } from '../policy/index';
-import type { ProfileSchema, SlotDefinition } from '../profile/index';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import { type SFTExample, SFTTrainer } from '../training/index';
@@ -11,7 +10,7 @@ import { exercises } from './exercises';
 import type { ExperimentProgress } from './experiment';
 import { inventPeople } from './invented-people';
 import { microBatchTokens, type WarmStart } from './recipes';
-import type { Setting } from './setting';
+import { openSlot, type Setting } from './setting';
 import { tinyTokenizer } from './tiny-tokenizer';
 
 export interface WarmStartOptions {
@@ -73,11 +72,6 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
     await policy.dispose();
     throw error;
   }
-}
-
-/** Where recorded people's sentences go: they fit no other slot. */
-function openSlot(schema: ProfileSchema): SlotDefinition | undefined {
-  return Object.values<SlotDefinition>(schema.slots).find(({ open }) => open);
 }
 
 const batchSize = 16;
