@@ -44,7 +44,7 @@ afterAll(() => policy?.dispose());
 /** An agent, and all that its policy reads. */
 function agentOf(store = memoryStore()) {
   const prompts: (readonly ChatMessage[])[] = [];
-  const chat = policy.asChatModel();
+  const chat = policy.asChatModel({ seed: 1 });
   const model: ChatModel = {
     ...chat,
     generate: (request) => {
