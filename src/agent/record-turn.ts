@@ -36,7 +36,7 @@ export function recordAnswer<S extends SlotMap>(
   const recorded = recordProfile(record, before, profile, {
     at,
     newId: generateId,
-    provenance: (item: ProfileItem) => findProvenance(item, said, quotes.get(item.key)),
+    provenance: (item: ProfileItem) => findProvenance(item, schema.slotByLabel(item.slot), said, quotes.get(item.key)),
     schemaVersion: migrations.length,
   });
   return { ...recorded, profile, rejected: [...outdated, ...refused, ...rejected] };

@@ -8,8 +8,9 @@ import {
   type SlotMap,
   valueText,
 } from '../profile/index';
-import { findWords } from './evidence';
+import { isEmpty, isListed, isUnreadable, saysNothing } from './empty-values';
 import type { SpokenMessage } from './own-words';
+import { findValue, findWords } from './said-words';
 import type { ProposedChange } from './structured-answer';
 
 export interface ScreenedProposals {
@@ -18,6 +19,7 @@ export interface ScreenedProposals {
 }
 
 const guessed = 'the user stated another value, and nothing in their words speaks for this one';
+const unreadable = 'there is nothing to read in it';
 const reason = 'what speaks for it is not in the words of the user but in an instruction, a forged frame or quoted text';
 
 /**
@@ -27,6 +29,7 @@ const reason = 'what speaks for it is not in the words of the user but in an ins
  * - A value that stands in the foreign text or in another slot, and a slot that the foreign text is about, need the value *and* the
  *   slot's subject in a message in the user's own words.
  * - Any other value needs its words in a message that is not about other slots only, or a quote that is about the slot.
+ * - A value of words that say nothing by occurring ("in") needs to be said as a value; one that the schema lists, the slot's subject as well.
  *
  * The same holds as long as the model reads the message among the earlier ones. A value that an answer in the text form merely leaves
  * out is removed only if the user says now that something of the kind has ended.
@@ -42,16 +45,19 @@ export function screenProposals<S extends SlotMap>(
 ): ScreenedProposals {
   const supported: ProposedChange[] = [];
   const refused: RejectedValue[] = [];
+  const refuse = (slot: SlotDefinition, value: unknown, because: string) => refused.push({ slot: slot.key, value, reason: because });
   const isMixed = proposals.length > 0 && messages.some((message) => message.isMixed);
-  for (const proposal of proposals) {
-    const slot = before.schema.slotByLabel(proposal.slot);
+  for (const proposed of proposals) {
+    const slot = before.schema.slotByLabel(proposed.slot);
+    const proposal = slot ? readablePart(slot, proposed, (value) => refuse(slot, value, unreadable)) : proposed;
+    if (!proposal) continue;
     if (slot && isStated(slot) && isGuess(before, slot, proposal, messages)) {
-      refused.push({ slot: slot.key, value: proposal.value, reason: guessed });
+      refuse(slot, proposal.value, guessed);
     } else if (!slot || !(isMixed || proposal.isOmission)) {
       supported.push(proposal);
     } else if (proposal.op === 'remove') {
       if (mayRemove(slot, proposal, messages)) supported.push(proposal);
-      else if (!proposal.isOmission) refused.push({ slot: slot.key, value: proposal.value, reason });
+      else if (!proposal.isOmission) refuse(slot, proposal.value, reason);
     } else {
       const values = slot.cardinality === 'many' && Array.isArray(proposal.value) ? proposal.value : [proposal.value];
       for (const value of values) {
@@ -60,11 +66,22 @@ export function screenProposals<S extends SlotMap>(
         if (!before.schema.read(slot.key, value).ok) supported.push({ ...proposal, value });
         else if (isSupported(before, slot, value, proposal.quote, messages))
           supported.push({ ...proposal, op: slot.cardinality === 'many' ? 'add' : 'set', value });
-        else refused.push({ slot: slot.key, value, reason });
+        else refuse(slot, value, reason);
       }
     }
   }
   return { supported, refused };
+}
+
+/** A proposal without the values that nobody could read; nothing, if it had no others. */
+function readablePart(slot: SlotDefinition, proposal: ProposedChange, refuse: (value: unknown) => void): ProposedChange | undefined {
+  const { op, value } = proposal;
+  if (op === 'remove') return proposal;
+  const values = Array.isArray(value) ? value : [value];
+  const readable = values.filter((each) => !isUnreadable(slot, each));
+  if (readable.length === values.length) return proposal;
+  for (const each of values) if (isUnreadable(slot, each)) refuse(each);
+  return readable.length > 0 ? { ...proposal, value: readable } : undefined;
 }
 
 /** A new value for a slot that the user does not speak of, in words that the user did not use. */
@@ -73,15 +90,17 @@ function isGuess(before: Profile, slot: SlotDefinition, { op, value, quote }: Pr
   if (!latest || op === 'remove' || slot.cardinality === 'many') return false;
   const text = valueText(value);
   if (before.items().some((item) => item.slot === slot.key && normalizeText(item.text) === normalizeText(text))) return false;
-  const isSaid = [text, quote].some((words) => words !== undefined && findWords(words, messages) !== undefined);
-  return !isSaid && !latest.ownSpeaksOf(slot) && !shareContent(latest.own, text);
+  if (findValue(text, slot, messages)) return false;
+  if (saysNothing(slot, value)) return true;
+  const isQuoted = quote !== undefined && !isEmpty(quote) && findWords(quote, messages) !== undefined;
+  return !isQuoted && !latest.ownSpeaksOf(slot) && !shareContent(latest.own, text);
 }
 
 function mayRemove(slot: SlotDefinition, { value, isOmission }: ProposedChange, messages: readonly SpokenMessage[]): boolean {
   const [latest] = messages;
   if (!latest) return false;
   if (isOmission) {
-    const isNamed = value !== undefined && findWords(valueText(value), [latest]) !== undefined;
+    const isNamed = value !== undefined && findValue(valueText(value), slot, [latest]) !== undefined;
     return ending.test(latest.own) && (isNamed || (slot.cardinality === 'one' && latest.ownSpeaksOf(slot)));
   }
   if (latest.ownSpeaksOf(slot) || (value !== undefined && shareContent(latest.own, valueText(value)))) return true;
@@ -100,17 +119,21 @@ function isSupported(
   messages: readonly SpokenMessage[],
 ): boolean {
   const { text } = profileItem(slot.key, value);
-  const isSaid = (message: SpokenMessage) => typeof value === 'boolean' || findWords(text, [message]) !== undefined;
+  // Which question "yes" answers, and what "in" is about, a word does not say.
+  const isChoice = typeof value === 'boolean' || (isEmpty(text, slot) && isListed(slot, value));
+  const isSaid = (message: SpokenMessage) =>
+    typeof value === 'boolean' || (isChoice ? findWords(text, [message]) : findValue(text, slot, [message])) !== undefined;
   const isWanted = (message: SpokenMessage) =>
     message.isMixed && (message.foreignSpeaksOf(slot) || message.foreignSpeaksOfAll || holds(message.foreign, text));
   const isKnownElsewhere = before.items().some((item) => item.slot !== slot.key && normalizeText(item.text) === normalizeText(text));
-  if (messages.some(isWanted) || isKnownElsewhere || typeof value === 'boolean') {
+  if (messages.some(isWanted) || isKnownElsewhere || isChoice) {
     return messages.some((message) => isSaid(message) && message.ownSpeaksOf(slot));
   }
   const others = Object.values(before.schema.slots).filter((other) => other.key !== slot.key);
   const isOfOthersOnly = (message: SpokenMessage) => !message.ownSpeaksOf(slot) && others.some((other) => message.ownSpeaksOf(other));
   if (messages.some((message) => isSaid(message) && !isOfOthersOnly(message))) return true;
-  return quote !== undefined && messages.some((message) => findWords(quote, [message]) !== undefined && message.ownSpeaksOf(slot));
+  if (quote === undefined || isEmpty(quote) || saysNothing(slot, value)) return false;
+  return messages.some((message) => findWords(quote, [message]) !== undefined && message.ownSpeaksOf(slot));
 }
 
 /** Whether all words of the value stand in the text, wherever. */

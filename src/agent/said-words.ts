@@ -1,0 +1,108 @@
+import { normalizeText, type SlotDefinition } from '../profile/index';
+import { arePronouns, hasInnerCapital, isEmpty } from './empty-values';
+import { foldText } from './folded-text';
+import { slotNames } from './foreign-text';
+import type { SpokenMessage } from './own-words';
+import type { Evidence } from './user-record';
+
+interface Place {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Where the user says this value of the slot in their own words. Words that nearly every message holds must be written as a name ("I work in
+ * IT"), as pronouns ("she/her"), or after the slot's name ("Pets: no").
+ *
+ * @param messages the latest first
+ */
+export function findValue(text: string, slot: SlotDefinition | undefined, messages: readonly SpokenMessage[]): Evidence | undefined {
+  const isPronouns = arePronouns(text);
+  if (!isPronouns && !isEmpty(text, slot)) return findWords(text, messages);
+  for (const message of messages) {
+    const { own } = message;
+    const place = isPronouns ? findWriting(own, text, 'iu') : (isEmpty(text) && findName(own, text)) || findAnswer(own, text, slot);
+    if (place) return evidenceAt(message, place);
+  }
+  return undefined;
+}
+
+/** Where the user writes these words in their own words, near each other and in any order. */
+export function findWords(text: string, messages: readonly SpokenMessage[]): Evidence | undefined {
+  const wanted = new Set(normalizeText(text).split(' '));
+  for (const message of messages) {
+    const span = shortestSpan(wordsOf(message.own), wanted);
+    if (span) return evidenceAt(message, span);
+  }
+  return undefined;
+}
+
+interface Word {
+  readonly normalized: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The words of a message as `normalizeText` writes them, each with its place. */
+function wordsOf(content: string): Word[] {
+  const words: Word[] = [];
+  for (const match of content.matchAll(/[\p{L}\p{N}][^\s]*/gu)) {
+    const bare = match[0].replace(/(?![+#])[\p{P}\p{S}]+$/u, '');
+    for (const normalized of normalizeText(bare).split(' ')) words.push({ normalized, start: match.index, end: match.index + bare.length });
+  }
+  return words;
+}
+
+/** The shortest stretch that holds all wanted words, if it is not much longer than they are. */
+function shortestSpan(words: readonly Word[], wanted: ReadonlySet<string>): Place | undefined {
+  const longest = 2 * wanted.size + 2;
+  const lastSeen = new Map<string, number>();
+  let best: { first: number; last: number } | undefined;
+  for (const [last, { normalized }] of words.entries()) {
+    if (!wanted.has(normalized)) continue;
+    lastSeen.set(normalized, last);
+    if (lastSeen.size < wanted.size) continue;
+    const first = Math.min(...lastSeen.values());
+    if (last - first < longest && (!best || last - first < best.last - best.first)) best = { first, last };
+  }
+  return best && { start: words[best.first]!.start, end: words[best.last]!.end };
+}
+
+/** The words as they are written, not as a part of longer ones. */
+function findWriting(own: string, text: string, flags: string, fits: (start: number) => boolean = () => true): Place | undefined {
+  const pattern = new RegExp(String.raw`(?<![\p{L}\p{N}])${writing(text)}(?![\p{L}\p{N}])`, `g${flags}`);
+  for (const { 0: found, index } of own.matchAll(pattern)) if (fits(index)) return { start: index, end: index + found.length };
+  return undefined;
+}
+
+/** Capital letters are of a name where they do not begin a sentence, and are not how the user writes everything. */
+function findName(own: string, text: string): Place | undefined {
+  if (!/\p{Lu}/u.test(text.replace(/\bI\b/g, '')) || !/\p{Ll}/u.test(own)) return undefined;
+  const isWithin = (start: number) => /[^\s.!?…:;"“‘'([]\s+$/u.test(own.slice(Math.max(0, start - 8), start));
+  return findWriting(own, text, 'u', (start) => hasInnerCapital(text) || isWithin(start));
+}
+
+/** "My pronouns are they", "Drinks: sometimes": after the slot's name, at the end of what is said, and no question. */
+function findAnswer(own: string, text: string, slot: SlotDefinition | undefined): Place | undefined {
+  if (!slot) return undefined;
+  const folded = foldText(own);
+  const value = writing(foldText(text).text);
+  const pattern = String.raw`${slotNames(slot).source}["']?\s{0,3}(?:[:=–—-]|(?:is|are)\b)\s{0,3}["']?(${value})(?=["']?\s{0,3}(?:$|[.,;!)\n]))`;
+  const answer = new RegExp(pattern, 'u').exec(folded.text);
+  if (!answer) return undefined;
+  const end = answer.index + answer[0].length;
+  return { start: folded.placeOf(end - answer[1]!.length), end: folded.placeOf(end) };
+}
+
+function writing(text: string): string {
+  return text
+    .trim()
+    .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+    .replace(/\s*\/\s*/g, '/')
+    .replace(/\s+/g, String.raw`\s+`)
+    .replaceAll('/', String.raw`\s?/\s?`);
+}
+
+function evidenceAt({ id, content }: SpokenMessage, { start, end }: Place): Evidence {
+  return { messageId: id, start, end, text: content.slice(start, end) };
+}
