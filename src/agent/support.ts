@@ -28,7 +28,8 @@ const reason = 'what speaks for it is not in the words of the user but in an ins
  *
  * - A value that stands in the foreign text or in another slot, and a slot that the foreign text is about, need the value *and* the
  *   slot's subject in a message in the user's own words.
- * - Any other value needs its words in a message that is not about other slots only, or a quote that is about the slot.
+ * - Any other value needs its words in a message that is about the slot, or in the latest one if that is about no other, or a quote that
+ *   is about the slot.
  * - A value of words that say nothing by occurring ("in") needs to be said as a value; one that the schema lists, the slot's subject as well.
  *
  * The same holds as long as the model reads the message among the earlier ones. A value that an answer in the text form merely leaves
@@ -130,8 +131,10 @@ function isSupported(
     return messages.some((message) => isSaid(message) && message.ownSpeaksOf(slot));
   }
   const others = Object.values(before.schema.slots).filter((other) => other.key !== slot.key);
-  const isOfOthersOnly = (message: SpokenMessage) => !message.ownSpeaksOf(slot) && others.some((other) => message.ownSpeaksOf(other));
-  if (messages.some((message) => isSaid(message) && !isOfOthersOnly(message))) return true;
+  const isOfOthers = (message: SpokenMessage) => others.some((other) => message.ownSpeaksOf(other));
+  // What an earlier message told was to be learnt then: that it is brought up now is no reason to take it for something else.
+  const isOpenTo = (message: SpokenMessage) => message.ownSpeaksOf(slot) || (message === messages[0] && !isOfOthers(message));
+  if (messages.some((message) => isSaid(message) && isOpenTo(message))) return true;
   if (quote === undefined || isEmpty(quote) || saysNothing(slot, value)) return false;
   return messages.some((message) => findWords(quote, [message]) !== undefined && message.ownSpeaksOf(slot));
 }
