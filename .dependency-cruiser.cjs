@@ -8,6 +8,7 @@ const layers = [
   ['environment', 'policy'],
   ['training', 'agent', 'evaluation'],
   ['adapters'],
+  ['agent-entry'],
   ['index', 'testing'],
   ['node'],
   ['experiments'],

@@ -1,6 +1,12 @@
 import { defineConfig, type Options } from 'tsup';
 
-const modules = { index: 'src/index.ts', node: 'src/node/index.ts', server: 'src/server/index.ts', testing: 'src/testing/index.ts' };
+const modules = {
+  index: 'src/index.ts',
+  agent: 'src/agent-entry.ts',
+  node: 'src/node/index.ts',
+  server: 'src/server/index.ts',
+  testing: 'src/testing/index.ts',
+};
 
 const shared: Options = {
   target: 'node20',
