@@ -1,5 +1,5 @@
 import { contentWords } from '../language/index';
-import { functionWords, normalizeText, type SlotDefinition, valueJsonSchema, valueText } from '../profile/index';
+import { isFunctionWord, normalizeText, type SlotDefinition, valueJsonSchema, valueText } from '../profile/index';
 
 /*
  * Values whose words nearly every message holds: "in", "not", "Thanks", a single letter, the slot's own name. That they occur says nothing.
@@ -7,12 +7,10 @@ import { functionWords, normalizeText, type SlotDefinition, valueJsonSchema, val
  * the schema lists.
  */
 
+/** Beside function words, as `normalizeText` writes them: answers and negations without their question, greetings. */
 const emptyWords = new Set(
-  [
-    ...functionWords,
-    ...`no not none nor never nothing yes yeah yep nope ok okay oh ah um hmm well hey hi hello bye thanks thank please sorry sure maybe perhaps
-    im ive dont don't didn't doesn't isn't aren't wasn't can't cant won't let's`.split(/\s+/),
-  ].map(normalizeText),
+  `no not none nor never nothing yes yeah yep nope ok okay oh ah um hmm well hey hi hello bye thanks thank please sorry sure maybe perhaps
+  dont didnt doesnt isnt arent wasnt cant wont lets`.split(/\s+/),
 );
 
 /** A letter that is no word. Those of Han and Hangul are syllables, and often one. */
@@ -22,9 +20,10 @@ const singleLetter = /^(?![\p{Script=Han}\p{Script=Hangul}])\p{L}\p{M}*$/u;
 export function isEmpty(text: string, slot?: SlotDefinition): boolean {
   const name = slot && contentWords(`${slot.label} ${slot.key.replace(/(\p{Ll})(\p{Lu})/gu, '$1 $2')}`);
   const isOfName = (word: string) => name !== undefined && [...contentWords(word)].some((root) => name.has(root));
+  const isOfAnyMessage = (word: string) => isFunctionWord(word) || emptyWords.has(word) || singleLetter.test(word);
   return normalizeText(text)
     .split(' ')
-    .every((word) => emptyWords.has(word) || singleLetter.test(word) || !/[\p{L}\p{N}]/u.test(word) || isOfName(word));
+    .every((word) => isOfAnyMessage(word) || !/[\p{L}\p{N}]/u.test(word) || isOfName(word));
 }
 
 const pronoun = '(?:he|him|his|she|hers?|they|them|theirs?|it|its|xe|xem|ze|hir)';

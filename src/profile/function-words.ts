@@ -1,3 +1,5 @@
+import { normalizeText } from './normalize';
+
 /**
  * The words of English that say nothing about anybody by themselves: pronouns, auxiliaries, prepositions, conjunctions, articles, and the
  * verbs of liking by which nearly every personal fact is told. Negations are not among them: they turn a fact round.
@@ -10,3 +12,11 @@ export const functionWords: readonly string[] =
   already really quite pretty actually always sometimes usually often now lot lots
   i'm you're he's she's it's we're they're i've you've i'd you'd i'll you'll that's what's
   like likes love loves enjoy enjoys favorite favourite`.split(/\s+/);
+
+let normalized: ReadonlySet<string> | undefined;
+
+/** Whether a word is one of them, as `normalizeText` writes it. */
+export function isFunctionWord(word: string): boolean {
+  normalized ??= new Set(functionWords.map(normalizeText));
+  return normalized.has(word);
+}

@@ -8,7 +8,7 @@ export {
   type TurnProblemCode,
 } from './codec';
 export { type EmbeddingMatcherOptions, embeddingMatcher, type TextEmbedder } from './embedding-matcher';
-export { functionWords } from './function-words';
+export { functionWords, isFunctionWord } from './function-words';
 export { describeSlots, formatInstructions } from './instructions';
 export { normalizedText, type ProfileItem, profileItem, slotItem, valueText } from './item';
 export { type JudgedMatcherOptions, judgedMatcher } from './judged-matcher';

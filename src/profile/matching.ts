@@ -1,8 +1,7 @@
 import { munkres } from 'munkres';
 import { RlpaError } from '../errors';
-import { functionWords } from './function-words';
+import { isFunctionWord } from './function-words';
 import { normalizedText, type ProfileItem } from './item';
-import { normalizeText } from './normalize';
 import type { ProfileSchema } from './schema';
 
 export type ItemPair = readonly [inferred: ProfileItem, golden: ProfileItem];
@@ -190,7 +189,6 @@ function maximumAssignment(edges: readonly Edge[]): Edge[] {
   return munkres(costs).flatMap(([row, column]) => edgeAt.get(row * columns.length + column) ?? []);
 }
 
-const ignored = new Set(functionWords.map(normalizeText));
 const tokensByText = new Map<string, readonly string[]>();
 const maxCachedTexts = 10_000;
 
@@ -199,7 +197,7 @@ function tokensOf(item: ProfileItem): readonly string[] {
   let tokens = tokensByText.get(text);
   if (!tokens) {
     const all = text.split(' ');
-    const telling = all.filter((token) => !ignored.has(token));
+    const telling = all.filter((token) => !isFunctionWord(token));
     tokens = telling.length > 0 ? telling : all;
     if (tokensByText.size >= maxCachedTexts) tokensByText.clear();
     tokensByText.set(text, tokens);

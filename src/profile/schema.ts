@@ -60,18 +60,10 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   }
 
   /** The ten slots of the RLPA paper (arXiv 2505.15456). */
-  static readonly standard = ProfileSchema.define({
-    age: slot.one(z.int().min(0).max(130)),
-    gender: slot.one(z.string()),
-    interests: slot.many(z.string()),
-    educationBackground: slot.one(z.string()),
-    personalityTraits: slot.many(z.string()),
-    occupation: slot.one(z.string()),
-    maritalStatus: slot.one(z.string()),
-    familyBackground: slot.one(z.string()),
-    location: slot.one(z.string()),
-    otherInformation: slot.open(),
-  });
+  static get standard() {
+    standard ??= ProfileSchema.define(standardSlots());
+    return standard;
+  }
 
   /** The slot with this label or key; case, white space, `_` and `-` do not matter. */
   slotByLabel(label: string): SlotDefinition | undefined {
@@ -181,6 +173,24 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   #noSuchSlot(): string {
     return `the schema has no such slot (it has ${this.slotNames.join(', ')})`;
   }
+}
+
+/** Made when asked for: most apps define a schema of their own. */
+let standard: ProfileSchema<ReturnType<typeof standardSlots>> | undefined;
+
+function standardSlots() {
+  return {
+    age: slot.one(z.int().min(0).max(130)),
+    gender: slot.one(z.string()),
+    interests: slot.many(z.string()),
+    educationBackground: slot.one(z.string()),
+    personalityTraits: slot.many(z.string()),
+    occupation: slot.one(z.string()),
+    maritalStatus: slot.one(z.string()),
+    familyBackground: slot.one(z.string()),
+    location: slot.one(z.string()),
+    otherInformation: slot.open(),
+  };
 }
 
 /** The JSON Schema of one value of a slot. */
