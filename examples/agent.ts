@@ -5,7 +5,7 @@
  *
  * examples/speaker.ts says who may answer: a policy trained on this machine, OpenAI, or a server of your own.
  */
-import { changeText, PersonalizedAgent } from 'rlpa';
+import { changeText, PersonalizedAgent } from 'rlpa/agent';
 import { openSpeaker, schema } from './speaker';
 
 const { model, prompt, dispose } = await openSpeaker();

@@ -12,7 +12,7 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
-import { memoryStore, PersonalizedAgent, RlpaError } from 'rlpa';
+import { memoryStore, PersonalizedAgent, RlpaError } from 'rlpa/agent';
 import { z } from 'zod';
 import { openSpeaker, schema } from './speaker';
 

@@ -11,7 +11,7 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { getCookie, setCookie } from 'hono/cookie';
 import { streamSSE } from 'hono/streaming';
-import { memoryStore, PersonalizedAgent, RlpaError } from 'rlpa';
+import { memoryStore, PersonalizedAgent, RlpaError } from 'rlpa/agent';
 import { z } from 'zod';
 import { openSpeaker, schema } from '../speaker';
 

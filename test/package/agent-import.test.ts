@@ -1,18 +1,22 @@
+import { execFile } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build, type Metafile } from 'esbuild';
 import { describe, expect, it } from 'vitest';
+import * as agent from '../../src/agent-entry';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const run = promisify(execFile);
 
-/** What an app that talks to its users takes from the package. */
-const app = "export { fencedPrompt, memoryStore, openAIChat, PersonalizedAgent, ProfileSchema, slot } from 'rlpa';";
+/** All of what an app that talks to its users takes from the package. */
+const app = "export * from 'rlpa/agent';";
 
 async function bundle(options: { readonly packages?: 'external' } = {}) {
   const { metafile, outputFiles } = await build({
     stdin: { contents: app, resolveDir: root },
-    alias: { rlpa: join(root, 'dist/index.js') },
+    alias: { 'rlpa/agent': join(root, 'dist/agent.js') },
     platform: 'browser',
     format: 'esm',
     bundle: true,
@@ -38,7 +42,7 @@ function eagerOutputs({ outputs }: Metafile): string[] {
   return [...seen];
 }
 
-describe('importing the agent', () => {
+describe('importing rlpa/agent', () => {
   it('loads three small dependencies and zod, and no client of any provider', async () => {
     const { eager, metafile } = await bundle();
     const inputs = eager.flatMap((file) =>
@@ -53,5 +57,16 @@ describe('importing the agent', () => {
     const texts = outputFiles.filter(({ path }) => eager.some((file) => path.endsWith(file))).map(({ contents }) => contents);
     expect(texts).toHaveLength(eager.length);
     expect(gzipSync(Buffer.concat(texts)).length).toBeLessThan(60 * 1024);
+  });
+
+  it.each([
+    ['module', "const [whole, part] = await Promise.all([import('rlpa'), import('rlpa/agent')]);"],
+    ['commonjs', "const [whole, part] = [require('rlpa'), require('rlpa/agent')];"],
+  ])('gives the same as rlpa (%s), and as its source lists', async (kind, load) => {
+    const program = `${load} console.log(JSON.stringify(Object.keys(part).map((name) => [name, part[name] === whole[name]])));`;
+    const { stdout } = await run(process.execPath, [`--input-type=${kind}`, '--eval', program], { cwd: root });
+    const names = Object.keys(agent).sort();
+    expect(names).toContain('PersonalizedAgent');
+    expect(JSON.parse(stdout).sort()).toEqual(names.map((name) => [name, true]));
   });
 });
