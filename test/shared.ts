@@ -11,7 +11,7 @@ export function sharedPath(path: string): string {
 }
 
 /** A suite over the reference data. Without it the suite is skipped, and says why; where CI promises it, it runs and fails. */
-export function describeWithShared(name: string, path: string, suite: () => void): void {
+export function describeWithShared(name: string, path: string, suite: () => void | Promise<void>): void {
   const present = existsSync(sharedPath(path));
   if (present || process.env.CI === 'true') describe(name, suite);
   // Not `suite` itself: a skipped suite's body runs all the same, and would look for the files.

@@ -20,4 +20,5 @@ export {
   type SqliteStoreOptions,
   sqliteStore,
 } from './stores/index';
+export { type NodeWebGpuOptions, webgpuDevice } from './webgpu';
 export { writeJsonWhole, writeWhole } from './write-whole';

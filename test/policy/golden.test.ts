@@ -94,8 +94,8 @@ function expectClose(found: NumberArray, expected: NumberArray, tolerance: numbe
 const largest = (data: NumberArray) => (data as Float32Array).reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 
 for (const [kind, open] of Object.entries(devices)) {
-  describeWithShared(`golden cases on ${kind}`, 'golden/README.md', () => {
-    const device: Device = open();
+  describeWithShared(`golden cases on ${kind}`, 'golden/README.md', async () => {
+    const device: Device = await open();
     afterAll(() => device.dispose());
 
     describe.each(['qwen2-tied', 'llama-untied', 'qwen2-lora'])('%s', (name) => {

@@ -4,8 +4,8 @@ import { describeWithShared } from '../shared';
 import { expectedGreedyText, storiesPolicy } from './stories';
 
 for (const [kind, open] of Object.entries(devices)) {
-  describeWithShared(`sampling from a published checkpoint on ${kind}`, 'models/stories260k/config.json', () => {
-    const policy = storiesPolicy(open());
+  describeWithShared(`sampling from a published checkpoint on ${kind}`, 'models/stories260k/config.json', async () => {
+    const policy = storiesPolicy(await open());
     afterAll(() => policy.dispose());
     const encode = (text: string) => Int32Array.of(1, ...policy.tokenizer.encode(text));
     const once = encode('Once upon a time');
@@ -52,7 +52,7 @@ for (const [kind, open] of Object.entries(devices)) {
 
     it('scores what it sampled with the log-probabilities of the sampling', async () => {
       for (const limits of [undefined, { topK: 12 }, { topP: 0.8 }]) {
-        const limited = storiesPolicy(open(), { temperature: 0.7, limits });
+        const limited = storiesPolicy(await open(), { temperature: 0.7, limits });
         const [sample] = await limited.sample([{ owner: 'h', prompt: once, seed: 3 }], { maxNewTokens: 60 });
         const tokens = Int32Array.of(...once, ...sample!.completion);
         const actionMask = Uint8Array.from(tokens, (_, t) => Number(t >= once.length));
@@ -76,7 +76,7 @@ for (const [kind, open] of Object.entries(devices)) {
       }));
       const [right, left, packed] = await Promise.all(
         (['right', 'left', 'packed'] as const).map(async (layout) => {
-          const policy = storiesPolicy(open(), { layout, microBatchTokens: 128 });
+          const policy = storiesPolicy(await open(), { layout, microBatchTokens: 128 });
           const scores = await policy.score(sequences);
           await policy.dispose();
           return scores.map(({ logProbs }) => [...logProbs]);

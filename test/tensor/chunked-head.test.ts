@@ -46,8 +46,8 @@ function expected() {
 }
 
 for (const [kind, open] of Object.entries(devices)) {
-  describe(`the head in chunks on ${kind}`, () => {
-    const device = open();
+  describe(`the head in chunks on ${kind}`, async () => {
+    const device = await open();
     afterAll(() => device.dispose());
 
     it('has the log-probabilities, entropies and gradients of the head as a whole', async () => {

@@ -172,8 +172,8 @@ function lossOf(results: Tensor[], random: Random): Tensor {
 }
 
 for (const [kind, open] of Object.entries(devices)) {
-  describe(`gradients on ${kind}`, () => {
-    const device: Device = open();
+  describe(`gradients on ${kind}`, async () => {
+    const device: Device = await open();
     afterAll(() => device.dispose());
 
     for (const test of cases) {

@@ -3,8 +3,8 @@ import { Graph, scatterAdd } from '../../src/tensor/index';
 import { devices } from '../device';
 
 for (const [kind, open] of Object.entries(devices)) {
-  describe(`scatterAdd on ${kind}`, () => {
-    const device = open();
+  describe(`scatterAdd on ${kind}`, async () => {
+    const device = await open();
     afterAll(() => device.dispose());
 
     it('loses nothing where thousands of rows meet, run after run', async () => {

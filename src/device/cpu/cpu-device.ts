@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { RlpaError } from '../../errors';
 import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
+import { boundBuffers, checkBufferData } from '../checks';
 import type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from '../device';
 import { lowerGraph } from './lower';
 import type { Reply, Request, WorkerOptions } from './protocol';
@@ -49,20 +50,13 @@ class CpuDevice implements Device {
 
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer {
     const buffer = { id: this.#count++, shape, type };
-    if (data && data.length !== sizeOf(shape)) {
-      throw new RlpaError('device-failed', `A buffer of shape [${shape}] needs ${sizeOf(shape)} values, found ${data.length}.`);
-    }
+    checkBufferData(shape, data);
     this.#tell({ kind: 'create', buffer: buffer.id, type, size: sizeOf(shape), data });
     return buffer;
   }
 
   write(buffer: DeviceBuffer, data: NumberArray, { transfer = false }: { readonly transfer?: boolean } = {}): void {
-    if (data.length !== sizeOf(buffer.shape)) {
-      throw new RlpaError(
-        'device-failed',
-        `A buffer of shape [${buffer.shape}] needs ${sizeOf(buffer.shape)} values, found ${data.length}.`,
-      );
-    }
+    checkBufferData(buffer.shape, data);
     this.#tell({ kind: 'write', buffer: buffer.id, data }, transfer ? [data.buffer as ArrayBuffer] : []);
   }
 
@@ -85,29 +79,8 @@ class CpuDevice implements Device {
   }
 
   async run(program: Program, { inputs = {}, buffers = {} }: RunOptions): Promise<Record<string, NumberArray>> {
-    for (const [name, tensor] of program.graph.inputs) {
-      const found = inputs[name]?.length;
-      if (found !== sizeOf(tensor.shape)) {
-        throw new RlpaError(
-          'device-failed',
-          `Input ${name} of shape [${tensor.shape}] needs ${sizeOf(tensor.shape)} values, found ${found ?? 'none'}.`,
-          { name },
-        );
-      }
-    }
-    const ids: Record<string, number> = {};
-    const bound = buffers instanceof Map ? buffers : new Map(Object.entries(buffers as Record<string, DeviceBuffer>));
-    for (const [name, tensor] of program.graph.buffers) {
-      const buffer = bound.get(name);
-      if (!buffer || sizeOf(buffer.shape) !== sizeOf(tensor.shape)) {
-        throw new RlpaError(
-          'device-failed',
-          `Buffer ${name} of shape [${tensor.shape}] was given ${buffer ? `[${buffer.shape}]` : 'nothing'}.`,
-          { name },
-        );
-      }
-      ids[name] = buffer.id;
-    }
+    const bound = boundBuffers(program, { inputs, buffers });
+    const ids = Object.fromEntries([...bound].map(([name, { id }]) => [name, id]));
     return (await this.#ask({ kind: 'run', program: program.id, inputs, buffers: ids })) as Record<string, NumberArray>;
   }
 

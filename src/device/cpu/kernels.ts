@@ -142,13 +142,14 @@ const attention: Kernel = (lowering) => {
   const parts = attentionBlocks(lowering, inputs[0]!, inputs[1]!, inputs[2]!, inputs[3]).map(({ start, end, probabilities, values }) =>
     reshape(model, matmul(model, probabilities, values), batch, heads, end - start, headSize),
   );
-  return [joinHeads(model, joinTime(model, parts), batch, length, heads, headSize)];
+  return [joinHeads(model, joinTime(model, parts), batch, length, heads, headSize), ''];
 };
 
 const attentionGradient: Kernel = (lowering) => {
   const { model, node, inputs, used } = lowering;
   const { batch, length, heads, kvHeads, headSize } = node.attributes as unknown as AttentionSizes;
-  const [gradient, queries, keys, values, segments] = inputs as [Name, Name, Name, Name, Name | undefined];
+  const [gradient, queries, keys, values] = inputs as [Name, Name, Name, Name];
+  const segments = inputs[6];
   const group = heads / kvHeads;
   const alpha = 1 / Math.sqrt(headSize);
   const g = splitHeads(model, gradient, batch, length, heads, headSize);

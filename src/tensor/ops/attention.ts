@@ -25,12 +25,13 @@ export function attention(queries: Tensor, keys: Tensor, values: Tensor, shape: 
   expectShape('attention', 'values', values.shape, [batch * length, kvHeads * headSize]);
   if (segments) expectShape('attention', 'segments', segments.shape, [batch * length]);
   const inputs = segments ? [queries, keys, values, segments] : [queries, keys, values];
-  return queries.graph.apply('attention', inputs, { ...shape }, [{ shape: queries.shape }])[0]!;
+  // the second output is for the gradient: two numbers a query and head that a device may keep, such as the log of the normaliser
+  return queries.graph.apply('attention', inputs, { ...shape }, [{ shape: queries.shape }, { shape: [batch * length, heads * 2] }])[0]!;
 }
 
 /** With P the probabilities, dP = g·Vᵀ and S the scores: dS = P·(dP − rowsum(P·dP)), dQ = dS·K, dK = dSᵀ·Q, dV = Pᵀ·g. */
-export const attentionRule: GradientRule = ({ inputs: [q, k, v, segments], attributes }, [g]) => [
-  ...q!.graph.apply('attentionGradient', segments ? [g!, q!, k!, v!, segments] : [g!, q!, k!, v!], attributes, [
+export const attentionRule: GradientRule = ({ inputs: [q, k, v, segments], outputs: [y, kept], attributes }, [g]) => [
+  ...q!.graph.apply('attentionGradient', [g!, q!, k!, v!, y!, kept!, ...(segments ? [segments] : [])], attributes, [
     { shape: q!.shape },
     { shape: k!.shape },
     { shape: v!.shape },
