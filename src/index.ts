@@ -2,7 +2,8 @@
 
 export { type AiSdkMiddleware, type PersonalizedOptions, type ProfileMetadata, personalized } from './adapters/index';
 export * from './agent-entry';
-export type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from './device/index';
+export type { Device, DeviceBuffer, DeviceKind, NumberArray, Program, RunOptions } from './device/index';
+export { type DeviceCounters, type GpuDevice, openWebGpu, type WebGpu, type WebGpuOptions } from './device/webgpu/index';
 export {
   type AlternativeAction,
   DialogueEnvironment,

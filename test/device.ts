@@ -1,19 +1,19 @@
 import { existsSync } from 'node:fs';
 import { cpuDevice } from '../src/device/cpu/index';
 import type { Device } from '../src/device/index';
-import type { WebGpuDevice } from '../src/device/webgpu/index';
+import type { GpuDevice } from '../src/device/webgpu/index';
 import { webgpuDevice } from '../src/node/index';
 
 /** Debian's Chromium brings a software adapter, by which WebGPU is tested where there is no GPU. */
 const softwareAdapter = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 /** A GPU of one's own: the machine's, or else a software adapter. */
-export function openWebGpu(): Promise<WebGpuDevice> {
+export function openWebGpu(): Promise<GpuDevice> {
   if (existsSync(softwareAdapter)) process.env.VK_ICD_FILENAMES ??= softwareAdapter;
   return webgpuDevice();
 }
 
-let shared: Promise<WebGpuDevice | Error> | undefined;
+let shared: Promise<GpuDevice | Error> | undefined;
 
 /** One GPU for all policies of a test file: kernels are compiled once. It ends with the process. */
 async function sharedWebGpu(): Promise<Device> {

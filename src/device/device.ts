@@ -22,12 +22,16 @@ export interface RunOptions {
   readonly buffers?: ReadonlyMap<string, DeviceBuffer> | Readonly<Record<string, DeviceBuffer>>;
 }
 
+/** Devices that are opened by their name. */
+export const deviceKinds = ['cpu', 'webgpu'] as const;
+export type DeviceKind = (typeof deviceKinds)[number];
+
 /**
  * Where tensors live and graphs run. All methods fail with `device-failed`, naming the operation where one is at fault.
  * Calls are executed in the order in which they are made.
  */
 export interface Device {
-  readonly kind: 'cpu' | 'webgpu' | 'cuda';
+  readonly kind: DeviceKind;
   /** A buffer with this content, or zeros. The device may keep the array: it is not to be changed afterwards. */
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer;
   /** Replaces the content. With `transfer` the array is handed over, not copied: whoever gave it finds it empty. */

@@ -1,1 +1,1 @@
-export type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from './device';
+export { type Device, type DeviceBuffer, type DeviceKind, deviceKinds, type NumberArray, type Program, type RunOptions } from './device';

@@ -1,4 +1,4 @@
-import { openWebGpu, type WebGpu, type WebGpuDevice, type WebGpuOptions } from '../device/webgpu/index';
+import { type GpuDevice, openWebGpu, type WebGpu, type WebGpuOptions } from '../device/webgpu/index';
 import { RlpaError } from '../errors';
 
 export interface NodeWebGpuOptions extends Omit<WebGpuOptions, 'gpu'> {
@@ -25,7 +25,7 @@ const entryPoints = new Map<string, WebGpu>();
  * @example
  * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { device: await webgpuDevice(), lora: { rank: 16 } });
  */
-export async function webgpuDevice({ dawn = [], ...options }: NodeWebGpuOptions = {}): Promise<WebGpuDevice> {
+export async function webgpuDevice({ dawn = [], ...options }: NodeWebGpuOptions = {}): Promise<GpuDevice> {
   const { create } = await import('webgpu').catch((cause: Error) => {
     const reason =
       (cause as { code?: string }).code === 'ERR_MODULE_NOT_FOUND' ? 'npm install webgpu' : `it does not load: ${cause.message}`;

@@ -1,5 +1,5 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
-import type { Device, DeviceBuffer, NumberArray } from '../device/index';
+import { type Device, type DeviceBuffer, type DeviceKind, deviceKinds, type NumberArray } from '../device/index';
 import { RlpaError, throwIfAborted } from '../errors';
 import { Random } from '../random';
 import { type Shape, type SupportLimits, sizeOf } from '../tensor/index';
@@ -90,15 +90,15 @@ export interface LocalModel {
 }
 
 export interface LoadOptions extends LocalPolicyOptions {
-  /** Where it runs; `cpu` by default. A device that is given is owned by the policy from then on. */
-  readonly device?: 'cpu' | Device;
+  /** Where it runs: `cpu` (the default), `webgpu`, or a device, which the policy owns from then on. */
+  readonly device?: DeviceKind | Device;
   /** The folder of a PEFT adapter to be put on the model. */
   readonly adapter?: string;
   readonly signal?: AbortSignal;
 }
 
 export interface CreateOptions extends LocalModel, LocalPolicyOptions {
-  readonly device?: 'cpu' | Device;
+  readonly device?: DeviceKind | Device;
 }
 
 export interface SaveOptions {
@@ -191,13 +191,14 @@ export class LocalPolicy implements TrainablePolicy {
    */
   static async create({ device = 'cpu', ...parts }: CreateOptions): Promise<LocalPolicy> {
     checkOptions(parts);
-    if (typeof device === 'string' && device !== 'cpu') {
-      throw new RlpaError('invalid-option', `LocalPolicy, option 'device': expected 'cpu' or a device, found '${device}'.`, {
+    if (typeof device === 'string' && !deviceKinds.includes(device)) {
+      const expected = deviceKinds.map((kind) => `'${kind}'`).join(', ');
+      throw new RlpaError('invalid-option', `LocalPolicy, option 'device': expected ${expected} or a device, found '${device}'.`, {
         option: 'device',
         found: device,
       });
     }
-    const opened = device === 'cpu' ? (await import('#policy-host')).policyHost.openDevice(device) : device;
+    const opened = typeof device === 'string' ? await (await import('#policy-host')).policyHost.openDevice(device) : device;
     try {
       return new LocalPolicy(opened, parts, parts);
     } catch (error) {

@@ -1,16 +1,21 @@
+import { openWebGpu } from '../device/webgpu/index';
 import { RlpaError } from '../errors';
 import type { PolicyHost } from './policy-host';
 
 /** `#policy-host` where there is no Node. */
 export const policyHost: PolicyHost = {
-  openDevice: refuse,
+  openDevice: async (kind) => (kind === 'webgpu' ? openWebGpu() : refuse()),
   readPolicy: async () => refuse(),
   writePolicy: async () => refuse(),
   exportOnnx: async () => refuse(),
 };
 
 function refuse(): never {
-  throw new RlpaError('missing-dependency', 'LocalPolicy opens devices and folders by Node.js, and this is another runtime.', {
-    package: 'node',
-  });
+  throw new RlpaError(
+    'missing-dependency',
+    "LocalPolicy opens the CPU device and folders by Node.js, and this is another runtime. Give it its parts, and the device 'webgpu'.",
+    {
+      package: 'node',
+    },
+  );
 }

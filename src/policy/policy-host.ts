@@ -1,14 +1,14 @@
-import type { Device } from '../device/index';
+import type { Device, DeviceKind } from '../device/index';
 import type { ChatTemplate, LoraConfig, ModelConfig, TensorSource, Tokenizer } from '../transformer/index';
 import type { LocalModel, OnnxExportOptions, Weights } from './local-policy';
 
 /**
- * What a local policy needs of the machine that it runs on: a device and files. Node has both (`src/node/policy-host.ts`); elsewhere
- * `no-policy-host.ts` says what is missing. Which of the two `#policy-host` is, package.json decides by the importer's conditions, so that
+ * What a local policy needs of the machine that it runs on: a device and files. Node has all of them (`src/node/policy-host.ts`); elsewhere
+ * `no-policy-host.ts` opens a GPU, and says of the rest what is missing. Which of the two `#policy-host` is, package.json decides by the importer's conditions, so that
  * bundles for browsers hold no Node built-in.
  */
 export interface PolicyHost {
-  openDevice(kind: 'cpu'): Device;
+  openDevice(kind: DeviceKind): Promise<Device>;
   readPolicy(folder: string, options: { readonly adapter?: string }): Promise<StoredPolicy>;
   writePolicy(folder: string, policy: PolicyToStore): Promise<void>;
   exportOnnx(folder: string, policy: PolicyToStore, options: OnnxExportOptions): Promise<void>;

@@ -192,13 +192,13 @@ ${steps.join('\n')}
     const steps = all.map(({ sum, weights, tile }) => {
       const columns = range(this.columns).map(
         (c) =>
-          `{ let y = ${tile}[k * ${this.stride}u + tx + ${c * this.tile.across}u]; ${range(ownRows)
+          `{ let y = ${tile}[other * ${this.stride}u + tx + ${c * this.tile.across}u]; ${range(ownRows)
             .map((r) => `${sum}${r}_${c} += x.${components[r]} * y;`)
             .join(' ')} }`,
       );
-      return `      { let x = ${weights}[ty * ${this.others}u + k]; ${columns.join(' ')} }`;
+      return `      { let x = ${weights}[ty * ${this.others}u + other]; ${columns.join(' ')} }`;
     });
-    return `    for (var k = 0u; k < ${this.others}u; k++) {
+    return `    for (var other = 0u; other < ${this.others}u; other++) {
 ${steps.join('\n')}
     }`;
   }
@@ -206,10 +206,8 @@ ${steps.join('\n')}
   /** Combines the vectors of `memory` along each row into `name`. */
   alongRow(name: string, memory: string, combine: (a: string, b: string) => string): string {
     const { across } = this.tile;
-    const rest = range(across).slice(1);
-    return `var ${name} = ${memory}[ty * ${across}u]; ${rest
-      .map((x) => `${name} = ${combine(name, `${memory}[ty * ${across}u + ${x}u]`)};`)
-      .join(' ')}`;
+    return `var ${name} = ${memory}[ty * ${across}u];
+    for (var x = 1u; x < ${across}u; x++) { ${name} = ${combine(name, `${memory}[ty * ${across}u + x]`)}; }`;
   }
 
   /** Writes each sum, times a factor, where its own row lies: rows behind the end and columns behind the head's are left out. */

@@ -1,5 +1,5 @@
 import { RlpaError } from '../../errors';
-import { WebGpuDevice, type WebGpuDeviceOptions } from './webgpu-device';
+import { type GpuDevice, WebGpuDevice, type WebGpuDeviceOptions } from './webgpu-device';
 
 /** The entry point of WebGPU: `navigator.gpu` in a browser, what `create` of the package `webgpu` returns in Node. */
 export interface WebGpu {
@@ -23,7 +23,7 @@ const wantedFeatures = ['shader-f16', 'subgroups', 'timestamp-query', 'chromium-
  * const device = await openWebGpu();                       // in a browser
  * const policy = await LocalPolicy.create({ ...model, device });
  */
-export async function openWebGpu({ gpu, powerPreference = 'high-performance', ...options }: WebGpuOptions = {}): Promise<WebGpuDevice> {
+export async function openWebGpu({ gpu, powerPreference = 'high-performance', ...options }: WebGpuOptions = {}): Promise<GpuDevice> {
   const entry = gpu ?? (globalThis.navigator as { gpu?: WebGpu } | undefined)?.gpu;
   if (!entry) {
     throw new RlpaError(

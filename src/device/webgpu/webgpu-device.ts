@@ -2,6 +2,7 @@ import { RlpaError } from '../../errors';
 import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
 import { boundBuffers, checkBufferData } from '../checks';
 import type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from '../device';
+import { Buffers, forData, paddedBytes, roundUp, usage } from './buffers';
 import { type Launch, type LoweredProgram, lowerGraph, sortRows, type Value } from './lower';
 import type { MatmulShape, Tile } from './matmul';
 import { type Pipeline, Pipelines } from './pipelines';
@@ -18,22 +19,20 @@ export interface DeviceCounters {
   readonly bytes: number;
 }
 
+/** A GPU, as its users see it. */
+export interface GpuDevice extends Device {
+  readonly counters: DeviceCounters;
+}
+
 export interface WebGpuDeviceOptions {
   /** Which part of a product a workgroup computes; by default a choice by the product's size. */
   readonly tileOf?: (shape: MatmulShape) => Tile | 'narrow';
 }
 
-// WebGPU's flags by value: the names are globals in browsers only
-const usage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
-const forData = usage.storage | usage.copySource | usage.copyTarget;
 /** Sets of buffers, such as a policy's and its reference's, that a program keeps its bindings for. */
 const keptBindings = 6;
 const alignment = 256;
 const most = 65_535;
-
-const roundUp = (bytes: number, step: number) => Math.ceil(bytes / step) * step;
-/** Four floats at least, and a multiple of that: some kernels read four at a time. */
-const paddedBytes = (bytes: number) => Math.max(16, roundUp(bytes, 16));
 
 interface Compiled extends Program {
   readonly lowered: LoweredProgram;
@@ -55,14 +54,15 @@ interface Compiled extends Program {
  * Runs graphs on a GPU through WebGPU, by kernels of our own. A program is recorded when it is compiled; a run writes its inputs, replays the
  * dispatches in one submit and reads its outputs back. Weights, moments and caches stay on the GPU.
  */
-export class WebGpuDevice implements Device {
+export class WebGpuDevice implements GpuDevice {
   readonly kind = 'webgpu';
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
   readonly #tileOf: (shape: MatmulShape) => Tile | 'narrow';
+  readonly #memory: Buffers;
   readonly #buffers = new Map<number, GPUBuffer>();
-  readonly #owned = new Set<GPUBuffer>();
   readonly #programs = new Map<number, Compiled>();
+  readonly #identities = new WeakMap<GPUBuffer, number>();
   /** What programs compute in, largest first; shared by all, since they run one after the other. */
   readonly #scratch: GPUBuffer[] = [];
   /** Changes when scratch memory is made anew: bindings to the old one are void. */
@@ -75,6 +75,7 @@ export class WebGpuDevice implements Device {
   constructor(device: GPUDevice, options: WebGpuDeviceOptions = {}) {
     this.#device = device;
     this.#pipelines = new Pipelines(device);
+    this.#memory = new Buffers(device, (error) => this.#fail(error));
     this.#tileOf = options.tileOf ?? tileOf;
     device.addEventListener('uncapturederror', (event) => {
       this.#fail(new RlpaError('device-failed', `WebGPU: ${(event as GPUUncapturedErrorEvent).error.message}`));
@@ -88,17 +89,21 @@ export class WebGpuDevice implements Device {
   }
 
   get counters(): DeviceCounters {
-    const bytes = [...this.#owned].reduce((total, { size }) => total + size, 0);
-    return { ...this.#counters, pipelines: this.#pipelines.size, buffers: this.#owned.size, bytes };
+    return { ...this.#counters, pipelines: this.#pipelines.size, buffers: this.#memory.count, bytes: this.#memory.bytes };
   }
 
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer {
     checkBufferData(shape, data);
     this.#throwFailure();
     const buffer = { id: this.#count++, shape, type };
-    const gpuBuffer = this.#allocate(4 * sizeOf(shape), forData, `a buffer of shape [${shape}]`);
-    this.#buffers.set(buffer.id, gpuBuffer);
-    if (data) this.#device.queue.writeBuffer(gpuBuffer, 0, data as Float32Array<ArrayBuffer>);
+    const memory = this.#memory.take(4 * sizeOf(shape), `a buffer of shape [${shape}]`);
+    this.#buffers.set(buffer.id, memory);
+    if (data) this.#device.queue.writeBuffer(memory, 0, data as Float32Array<ArrayBuffer>);
+    else {
+      const encoder = this.#device.createCommandEncoder();
+      encoder.clearBuffer(memory);
+      this.#submit(encoder);
+    }
     return buffer;
   }
 
@@ -110,7 +115,7 @@ export class WebGpuDevice implements Device {
   async read(buffer: DeviceBuffer): Promise<NumberArray> {
     this.#throwFailure();
     const bytes = 4 * sizeOf(buffer.shape);
-    const staging = this.#allocate(bytes, usage.mapRead | usage.copyTarget, 'a copy to be read');
+    const staging = this.#memory.create(bytes, usage.mapRead | usage.copyTarget, 'a copy to be read');
     try {
       const encoder = this.#device.createCommandEncoder();
       encoder.copyBufferToBuffer(this.#bufferOf(buffer), 0, staging, 0, bytes);
@@ -118,7 +123,7 @@ export class WebGpuDevice implements Device {
       const copy = await this.#mapped(staging, bytes);
       return buffer.type === 'f32' ? new Float32Array(copy) : new Int32Array(copy);
     } finally {
-      this.#free(staging);
+      this.#memory.destroy(staging);
     }
   }
 
@@ -131,11 +136,9 @@ export class WebGpuDevice implements Device {
   release(buffers: Iterable<DeviceBuffer>): void {
     for (const { id } of buffers) {
       const buffer = this.#buffers.get(id);
-      if (buffer) this.#free(buffer);
+      if (buffer) this.#memory.give(buffer);
       this.#buffers.delete(id);
     }
-    // bindings hold on to their buffers
-    for (const { bindings } of this.#programs.values()) bindings.clear();
   }
 
   async compile(graph: Graph): Promise<Program> {
@@ -166,7 +169,7 @@ export class WebGpuDevice implements Device {
       uniforms: this.#writtenBuffer(uniformData(lowered.launches), usage.uniform | usage.copyTarget),
       constants: constants.bytes > 0 ? this.#writtenBuffer(packedData(lowered.constants, constants), forData) : undefined,
       constantOffsets: constants.offsets,
-      inputs: inputs.bytes > 0 ? this.#allocate(inputs.bytes, forData, 'the inputs of a program') : undefined,
+      inputs: inputs.bytes > 0 ? this.#memory.create(inputs.bytes, forData, 'the inputs of a program') : undefined,
       inputOffsets: named(lowered.inputs.keys(), inputs.offsets),
       inputData: new ArrayBuffer(inputs.bytes),
       outputOffsets: named(lowered.outputs.keys(), outputs.offsets),
@@ -205,7 +208,8 @@ export class WebGpuDevice implements Device {
       this.#throwFailure();
       return {};
     }
-    const staging = compiled.staging.pop() ?? this.#allocate(outputBytes, usage.mapRead | usage.copyTarget, 'the outputs of a program');
+    const staging =
+      compiled.staging.pop() ?? this.#memory.create(outputBytes, usage.mapRead | usage.copyTarget, 'the outputs of a program');
     for (const [name, { value, tensor }] of lowered.outputs) {
       const [buffer, offset] = this.#placeOf(compiled, bound, value);
       encoder.copyBufferToBuffer(buffer, offset, staging, compiled.outputOffsets.get(name)!, 4 * sizeOf(tensor.shape));
@@ -213,7 +217,7 @@ export class WebGpuDevice implements Device {
     this.#submit(encoder);
     const data = await this.#mapped(staging, outputBytes);
     if (this.#programs.has(compiled.id)) compiled.staging.push(staging);
-    else this.#free(staging);
+    else this.#memory.destroy(staging);
     const results: Record<string, NumberArray> = {};
     for (const [name, { tensor }] of lowered.outputs) {
       const offset = compiled.outputOffsets.get(name)!;
@@ -227,7 +231,8 @@ export class WebGpuDevice implements Device {
     const compiled = this.#programs.get(program.id);
     if (!compiled) return;
     this.#programs.delete(program.id);
-    for (const buffer of [compiled.uniforms, compiled.constants, compiled.inputs, ...compiled.staging]) if (buffer) this.#free(buffer);
+    for (const buffer of [compiled.uniforms, compiled.constants, compiled.inputs, ...compiled.staging])
+      if (buffer) this.#memory.destroy(buffer);
   }
 
   async dispose(): Promise<void> {
@@ -240,14 +245,14 @@ export class WebGpuDevice implements Device {
     for (const [index, bytes] of slots.entries()) {
       const held = this.#scratch[index];
       if (held && held.size >= bytes) continue;
-      if (held) this.#free(held);
-      this.#scratch[index] = this.#allocate(bytes, forData, 'what a program computes in');
+      if (held) this.#memory.destroy(held);
+      this.#scratch[index] = this.#memory.create(bytes, forData, 'what a program computes in');
       this.#generation++;
     }
   }
 
   #bindGroups(compiled: Compiled, bound: ReadonlyMap<string, DeviceBuffer>): readonly GPUBindGroup[] {
-    const key = [...bound.values()].map(({ id }) => id).join(' ');
+    const key = [...bound.values()].map((buffer) => this.#identity(this.#bufferOf(buffer))).join(' ');
     const known = compiled.bindings.get(key);
     if (known && known.generation === this.#generation) return known.groups;
     const groups = compiled.lowered.launches.map(({ call: { kernel }, uses }, index) => {
@@ -284,6 +289,15 @@ export class WebGpuDevice implements Device {
     }
   }
 
+  #identity(buffer: GPUBuffer): number {
+    let identity = this.#identities.get(buffer);
+    if (identity === undefined) {
+      identity = this.#count++;
+      this.#identities.set(buffer, identity);
+    }
+    return identity;
+  }
+
   #bufferOf({ id }: DeviceBuffer): GPUBuffer {
     this.#throwFailure();
     const buffer = this.#buffers.get(id);
@@ -291,44 +305,10 @@ export class WebGpuDevice implements Device {
     return buffer;
   }
 
-  #allocate(bytes: number, flags: number, what: string): GPUBuffer {
-    const size = paddedBytes(bytes);
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
-    const limit = flags & usage.storage ? Math.min(maxBufferSize, maxStorageBufferBindingSize) : maxBufferSize;
-    if (size > limit) {
-      throw new RlpaError(
-        'device-failed',
-        `This GPU allows ${limit} bytes a buffer; ${what} needs ${size}. Use a smaller batch or model.`,
-        {
-          bytes: size,
-          limit,
-        },
-      );
-    }
-    this.#device.pushErrorScope('out-of-memory');
-    const buffer = this.#device.createBuffer({ size, usage: flags, label: what });
-    void this.#device.popErrorScope().then(
-      (error) => {
-        if (error) {
-          const message = `The GPU has no ${size} bytes left for ${what}: use smaller micro-batches, an adapter, or another GPU. ${error.message}`;
-          this.#fail(new RlpaError('device-failed', message, { bytes: size, outOfMemory: true }));
-        }
-      },
-      () => {},
-    );
-    this.#owned.add(buffer);
-    return buffer;
-  }
-
   #writtenBuffer(data: ArrayBuffer, flags: number): GPUBuffer {
-    const buffer = this.#allocate(data.byteLength, flags, 'the numbers of a program');
+    const buffer = this.#memory.create(data.byteLength, flags, 'the numbers of a program');
     this.#device.queue.writeBuffer(buffer, 0, data);
     return buffer;
-  }
-
-  #free(buffer: GPUBuffer): void {
-    this.#owned.delete(buffer);
-    buffer.destroy();
   }
 
   #submit(encoder: GPUCommandEncoder): void {
