@@ -11,6 +11,8 @@ export interface Product {
 export interface Sum {
   readonly addend: Tensor | undefined;
   readonly result: Tensor;
+  /** What comes out when all terms are added. */
+  readonly total: Tensor;
 }
 
 /** What of a graph is computed together, so that sums, scalings and biases take no pass of their own over memory. */
@@ -119,8 +121,9 @@ export function planFusion(graph: Graph): FusionPlan {
     }
     let sofar = others[0];
     for (const [index, term] of own.entries()) {
-      const result: Tensor = index === own.length - 1 ? node.outputs[0]! : { id: -1, graph, shape: term.shape, type: 'f32' };
-      sums.set(term, { addend: sofar, result });
+      const total = node.outputs[0]!;
+      const result: Tensor = index === own.length - 1 ? total : { id: -1, graph, shape: term.shape, type: 'f32' };
+      sums.set(term, { addend: sofar, result, total });
       there.set(result, positionOf(term));
       sofar = result;
     }

@@ -130,8 +130,10 @@ export class Lowering {
     if (!sum?.addend) return { accumulate: '', addend: [], y: { value: this.write(result) } };
     const addend = root(sum.addend);
     const held = this.read(addend);
-    const last = (this.schedule.lastRead.get(addend) ?? -1) <= this.#index;
-    const target = this.#targets.get(root(result));
+    const { reads } = this.schedule.emissions[this.#index]!;
+    // and not by the kernel itself in another role: what a dispatch writes it can't bind a second time
+    const last = (this.schedule.lastRead.get(addend) ?? -1) <= this.#index && reads.filter((read) => read === addend).length === 1;
+    const target = this.#targets.get(root(sum.total));
     const inPlace =
       last && (held.place.kind === 'buffer' ? held.place.name === target : held.place.kind === 'scratch' && target === undefined);
     if (inPlace) {
