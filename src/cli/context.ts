@@ -1,4 +1,4 @@
-import type { OpenedPolicy, RunEvaluation, RunExperiment } from '../experiments/index';
+import type { OpenPolicy, RunEvaluation, RunExperiment } from '../experiments/index';
 import type { Terminal } from './terminal';
 
 /** What every command works with. Tests replace any of it. */
@@ -11,7 +11,7 @@ export interface CommandContext {
   readonly runExperiment: RunExperiment;
   readonly runEvaluation: RunEvaluation;
   /** @throws RlpaError `invalid-file` or `invalid-model` for a folder that is no saved policy. */
-  readonly openPolicy: (folder: string, signal: AbortSignal) => Promise<OpenedPolicy>;
+  readonly openPolicy: OpenPolicy;
 }
 
 /** Flags that every command has. */

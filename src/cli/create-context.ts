@@ -8,6 +8,6 @@ export function createContext(argv: readonly string[], signal: AbortSignal): Com
     signal,
     runExperiment: async (options) => (await import('../experiments/index')).runExperiment(options),
     runEvaluation: async (options) => (await import('../experiments/index')).runEvaluation(options),
-    openPolicy: async (folder, signal) => (await import('../experiments/index')).openPolicy(folder, signal),
+    openPolicy: async (folder, options) => (await import('../experiments/index')).openPolicy(folder, options),
   };
 }

@@ -1,13 +1,16 @@
 import { Command } from 'commander';
-import type { ExperimentOptions } from '../experiments/index';
+import type { DeviceKind } from '../device/index';
+import type { ExperimentOptions, TinySize } from '../experiments/index';
 import type { CommandContext, OutputFlags } from './context';
 import { progressDisplay } from './progress';
 import { experimentOutcome, printOutcome } from './results';
-import { addOutputOptions, seedOption } from './shared-options';
+import { addOutputOptions, deviceOption, seedOption, sizeOption } from './shared-options';
 import { printLine } from './terminal';
 
 interface DemoFlags extends OutputFlags {
   readonly seed: number;
+  readonly device: DeviceKind;
+  readonly size: TinySize;
 }
 
 const introduction = `A tiny policy learns to get to know its users, on this machine alone.
@@ -20,6 +23,8 @@ Examples:
     $ rlpa demo
   The same numbers for a program:
     $ rlpa demo --seed 2 --json
+  On a GPU:
+    $ rlpa demo --device webgpu
 `;
 
 /** `rlpa demo`, which is what `npm start` runs: the whole decision process on embedded defaults. */
@@ -27,7 +32,9 @@ export function demoCommand(context: CommandContext): Command {
   const command = new Command('demo')
     .description('Watch a tiny policy learn: warm start, PPO, the evaluation before and after, and a few turns with the result.')
     .optionsGroup('Training:')
-    .addOption(seedOption());
+    .addOption(seedOption())
+    .addOption(sizeOption())
+    .addOption(deviceOption());
   return addOutputOptions(command)
     .addHelpText('after', examples)
     .action((flags: DemoFlags) => demo(flags, context));
@@ -41,6 +48,8 @@ async function demo(flags: DemoFlags, context: CommandContext): Promise<void> {
     people: 'generated',
     seed: flags.seed,
     reward: 'both',
+    device: flags.device,
+    size: flags.size,
     signal,
     onProgress: (event) => display.update(event),
     onWarning: (message) => display.note(message),

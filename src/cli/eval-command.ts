@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { OpenAIChatModel } from '../chat/index';
+import type { DeviceKind } from '../device/index';
 import type { EvaluationOptions } from '../experiments/index';
 import { positiveInteger } from './arguments';
 import { addHelperOptions, apiKeyHelp, chatModelFromFlags, type HelperFlags, helpersFromFlags } from './chat-model-options';
@@ -16,6 +17,7 @@ interface EvalFlags extends HelperFlags, OutputFlags {
   readonly policy?: string;
   readonly model?: string;
   readonly baseUrl?: string;
+  readonly device: DeviceKind;
   readonly users?: number;
   readonly turns?: number;
   readonly seed: number;
@@ -56,10 +58,12 @@ async function evaluateSubject(flags: EvalFlags, context: CommandContext): Promi
       seed: flags.seed,
       evalUsers: flags.users,
       turns: flags.turns,
+      device: flags.device,
       userModel: user,
       judgeModel: judge,
       signal,
       onProgress: (event) => display.update(event),
+      onWarning: (message) => display.note(message),
     });
     display.stop();
     const seconds = (performance.now() - startedAt) / 1000;

@@ -1,4 +1,6 @@
 import { type Command, Option } from 'commander';
+import { deviceKinds } from '../device/index';
+import { tinySizes } from '../experiments/index';
 import { existingFile, positiveInteger, wholeNumber } from './arguments';
 
 /** Options that several commands have, worded once. */
@@ -28,6 +30,16 @@ export function addPeopleOptions(command: Command): Command {
 
 export function seedOption(): Option {
   return new Option('--seed <n>', 'one seed, one result').argParser(wholeNumber).default(1);
+}
+
+export function deviceOption(): Option {
+  return new Option('--device <kind>', 'where the policy runs').choices(deviceKinds).default('cpu');
+}
+
+export function sizeOption(): Option {
+  return new Option('--size <name>', 'of the embedded policy and its recipe: micro only shows that all works')
+    .choices(tinySizes)
+    .default('tiny');
 }
 
 export function turnsOption(): Option {

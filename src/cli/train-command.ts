@@ -1,7 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes } from '../experiments/index';
+import type { DeviceKind } from '../device/index';
+import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes, type TinySize } from '../experiments/index';
 import { nonNegativeNumber, policyName, positiveInteger, positiveNumber } from './arguments';
 import { addHelperOptions, apiKeyHelp, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
@@ -9,13 +10,15 @@ import { describeModelUse, modelUse } from './model-use';
 import { type ProgressDisplay, progressDisplay } from './progress';
 import { ablationOutcome, experimentOutcome, type Outcome, printOutcome } from './results';
 import { resumeCommand } from './resume-advice';
-import { addOutputOptions, addPeopleOptions, recipeHelp, seedOption, turnsOption } from './shared-options';
+import { addOutputOptions, addPeopleOptions, deviceOption, recipeHelp, seedOption, sizeOption, turnsOption } from './shared-options';
 import { UsageError } from './usage-error';
 
 interface TrainFlags extends HelperFlags, OutputFlags {
   readonly dialogues?: string;
   readonly policy: string;
   readonly lora?: number;
+  readonly size: TinySize;
+  readonly device: DeviceKind;
   readonly users?: number;
   readonly evalUsers?: number;
   readonly reward: RewardMode;
@@ -46,7 +49,9 @@ export function trainCommand(context: CommandContext): Command {
     .description('Train a policy to know its users and to answer them well, and measure it before and after on users it never met.')
     .optionsGroup('Policy:')
     .option('--policy <folder>', 'Hugging Face folder of a Qwen2 or Llama model, or "tiny" for the embedded one', policyName, 'tiny')
-    .option('--lora <rank>', 'train low-rank adapters of this rank instead of all weights', positiveInteger);
+    .addOption(sizeOption())
+    .option('--lora <rank>', 'train low-rank adapters of this rank instead of all weights', positiveInteger)
+    .addOption(deviceOption());
   addPeopleOptions(command)
     .option('--users <n>', "different people to train with (default: the recipe's)", positiveInteger)
     .option('--eval-users <n>', "held-out people to measure with (default: the recipe's)", positiveInteger)
@@ -134,6 +139,8 @@ function experimentOptions(flags: TrainFlags, { signal }: CommandContext, displa
     kl: flags.kl,
     policyFolder: flags.policy === 'tiny' ? undefined : flags.policy,
     loraRank: flags.lora,
+    size: flags.policy === 'tiny' ? flags.size : undefined,
+    device: flags.device,
     outDir: flags.out,
     resume: flags.resume,
     checkpointEvery: flags.checkpointEvery,

@@ -1,11 +1,16 @@
 import type { PromptBuilder } from '../agent/index';
 import type { ChatModel } from '../chat/index';
+import type { DeviceKind } from '../device/index';
 import type { EvaluationReport } from '../evaluation/index';
 import type { ProfileSchema } from '../profile/index';
 
 /** Which rewards train: R_profile, R_response, or their sum. */
 export type RewardMode = 'profile' | 'response' | 'both';
 export const rewardModes = ['profile', 'response', 'both'] as const satisfies readonly RewardMode[];
+
+/** Sizes of the policy that starts from nothing, each with a recipe of its own: `micro` shows that all works, on whatever computes. */
+export const tinySizes = ['tiny', 'micro'] as const;
+export type TinySize = (typeof tinySizes)[number];
 
 export interface ExperimentProgress {
   readonly phase: 'demonstrations' | 'warm-start' | 'evaluate-before' | 'ppo' | 'evaluate-after' | 'chat' | 'evaluate';
@@ -30,6 +35,10 @@ export interface ExperimentOptions {
   readonly kl?: number;
   readonly policyFolder?: string;
   readonly loraRank?: number;
+  /** Of the policy that starts from nothing; default `tiny`. */
+  readonly size?: TinySize;
+  /** Where policies run; default `cpu`. A run may go on on another. */
+  readonly device?: DeviceKind;
   readonly userModel?: ChatModel;
   readonly judgeModel?: ChatModel;
   readonly outDir?: string;
@@ -80,11 +89,18 @@ export interface EvaluationOptions {
   readonly subject: { readonly policyFolder: string } | { readonly chatModel: ChatModel };
   readonly userModel?: ChatModel;
   readonly judgeModel?: ChatModel;
+  readonly device?: DeviceKind;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: ExperimentProgress) => void;
+  readonly onWarning?: (message: string) => void;
 }
 
 export type RunEvaluation = (options: EvaluationOptions) => Promise<EvaluationReport>;
+
+export type OpenPolicy = (
+  folder: string,
+  options?: { readonly device?: DeviceKind; readonly onWarning?: (message: string) => void; readonly signal?: AbortSignal },
+) => Promise<OpenedPolicy>;
 
 /** A saved policy, ready to talk. */
 export interface OpenedPolicy {

@@ -5,12 +5,14 @@ export type {
   ExperimentProgress,
   ExperimentResult,
   OpenedPolicy,
+  OpenPolicy,
   RewardMode,
   RunEvaluation,
   RunExperiment,
+  TinySize,
   TrainingTotals,
 } from './experiment';
-export { rewardModes } from './experiment';
+export { rewardModes, tinySizes } from './experiment';
 export { openPolicy } from './open-policy';
 export { runEvaluation } from './run-evaluation';
 export { runExperiment } from './run-experiment';

@@ -1,12 +1,13 @@
 import { transcriptPrompt } from '../agent/index';
 import { LocalPolicy } from '../policy/index';
-import type { OpenedPolicy } from './experiment';
+import { openDevice } from './device';
+import type { OpenPolicy } from './experiment';
 import { pretrainedSetting, readSetting, schemaOf } from './setting';
 
 /** A saved policy with all that an agent needs to speak with it. */
-export async function openPolicy(folder: string, signal?: AbortSignal): Promise<OpenedPolicy> {
+export const openPolicy: OpenPolicy = async (folder, { signal, ...options } = {}) => {
   const setting = (await readSetting(folder)) ?? pretrainedSetting('generated');
-  const policy = await LocalPolicy.load(folder, { signal });
+  const policy = await LocalPolicy.load(folder, { device: await openDevice(options), signal });
   const { instruction, history } = setting;
   return {
     model: policy.asChatModel(),
@@ -14,4 +15,4 @@ export async function openPolicy(folder: string, signal?: AbortSignal): Promise<
     prompt: transcriptPrompt({ instruction, history }),
     dispose: () => policy.dispose(),
   };
-}
+};

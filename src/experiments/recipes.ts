@@ -1,4 +1,5 @@
 import type { PPOHyperparameters } from '../training/index';
+import type { TinySize } from './experiment';
 import { type Setting, tinySettings } from './setting';
 
 /** All numbers of an experiment that its options leave out. */
@@ -77,9 +78,38 @@ const recipes = {
   },
 } as const satisfies Record<string, Recipe>;
 
+/** What `micro` changes: everything small enough for a GPU that is made of software. It learns next to nothing. */
+const micro = {
+  users: 200,
+  evalUsers: 8,
+  turns: 3,
+  iterations: 3,
+  maxNewTokens: 48,
+  dialogues: 8,
+  minibatches: 2,
+} as const;
+
 /** The numbers for a policy by what it was trained for: tiny policies have recipes of their own. */
-export function recipeFor({ instruction }: Setting, kind: 'generated' | 'recorded'): Recipe {
-  return instruction === tinySettings[kind].instruction ? recipes[kind] : recipes.pretrained;
+export function recipeFor({ instruction }: Setting, kind: 'generated' | 'recorded', size: TinySize = 'tiny'): Recipe {
+  if (instruction !== tinySettings[kind].instruction) return recipes.pretrained;
+  if (size === 'tiny') return recipes[kind];
+  const { dialogues, minibatches, ...rest } = micro;
+  return { ...recipes[kind], ...rest, ppo: { ...recipes[kind].ppo, dialogues, minibatches } };
+}
+
+export function warmStartFor(kind: 'generated' | 'recorded', size: TinySize = 'tiny'): WarmStart {
+  const { exercises, demonstrations, ...plan } = warmStarts[kind];
+  if (size === 'tiny') return warmStarts[kind];
+  return {
+    ...plan,
+    hiddenSize: 32,
+    intermediateSize: 64,
+    layers: 1,
+    heads: 2,
+    kvHeads: 1,
+    exercises: { ...exercises, count: 160 },
+    demonstrations: { ...demonstrations, count: 48 },
+  };
 }
 
 export const warmStarts = {

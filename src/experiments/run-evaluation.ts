@@ -1,5 +1,6 @@
 import { type EvaluationReport, evaluate } from '../evaluation/index';
 import { chatPolicy, LocalPolicy } from '../policy/index';
+import { openDevice } from './device';
 import { environmentFor } from './environments';
 import type { EvaluationOptions, ExperimentProgress, RunEvaluation } from './experiment';
 import { findPeople } from './people';
@@ -34,7 +35,11 @@ export const runEvaluation: RunEvaluation = async (options: EvaluationOptions): 
       onProgress: progressOf('evaluate', onProgress),
     });
   if ('chatModel' in subject) return measured(chatPolicy(subject.chatModel));
-  const policy = await LocalPolicy.load(subject.policyFolder, { signal, maxNewTokens: recipe.maxNewTokens });
+  const policy = await LocalPolicy.load(subject.policyFolder, {
+    device: await openDevice(options),
+    signal,
+    maxNewTokens: recipe.maxNewTokens,
+  });
   try {
     return await measured(policy);
   } finally {

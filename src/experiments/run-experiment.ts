@@ -8,10 +8,11 @@ import { fileCheckpoints, fileMetrics, readJsonLines, writeJsonWhole } from '../
 import { LocalPolicy } from '../policy/index';
 import { type PPOHyperparameters, type PPOMetrics, PPOTrainer } from '../training/index';
 import { takeTurns } from './agent-turns';
+import { openDevice } from './device';
 import { demonstrationEnvironment, environmentFor } from './environments';
 import type { ExperimentOptions, ExperimentResult, RunExperiment } from './experiment';
 import { findPeople, type People } from './people';
-import { microBatchTokens, recipeFor, warmStarts } from './recipes';
+import { microBatchTokens, recipeFor, warmStartFor } from './recipes';
 import { progressOf } from './run-evaluation';
 import { checkSetting, pretrainedSetting, readSetting, type Setting, tinySettings, writeSetting } from './setting';
 import { trainingTotals } from './training-totals';
@@ -54,7 +55,7 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
   }
   const setting = policyFolder === undefined ? tinySettings[kind] : ((await readSetting(policyFolder)) ?? pretrainedSetting(kind));
   checkSetting(setting, kind);
-  const recipe = recipeFor(setting, kind);
+  const recipe = recipeFor(setting, kind, options.size);
   const turns = options.turns ?? recipe.turns;
   const found = await findPeople({
     people,
@@ -105,9 +106,23 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
 
 /** What a run is: with any of it changed it would be another one. How long it is may change. */
 function identity(options: ExperimentOptions): Record<string, unknown> {
-  const { people, seed, reward, users, evalUsers, turns, dialoguesPerIteration, learningRate, kl, policyFolder, loraRank } = options;
+  const { people, seed, reward, users, evalUsers, turns, dialoguesPerIteration, learningRate, kl, policyFolder, loraRank, size } = options;
   const models = { userModel: options.userModel?.name, judgeModel: options.judgeModel?.name };
-  return { people, seed, reward, users, evalUsers, turns, dialoguesPerIteration, learningRate, kl, policyFolder, loraRank, ...models };
+  return {
+    people,
+    seed,
+    reward,
+    users,
+    evalUsers,
+    turns,
+    dialoguesPerIteration,
+    learningRate,
+    kl,
+    policyFolder,
+    loraRank,
+    size,
+    ...models,
+  };
 }
 
 /** Holds a resumed run to what was written down of it. */
@@ -152,7 +167,7 @@ async function startingPolicy(start: {
   const { seed, policyFolder, resume, signal, onProgress } = options;
   const lora = options.loraRank === undefined ? undefined : { rank: options.loraRank };
   const load = async (from: string) => {
-    const policy = await LocalPolicy.load(from, { lora, seed, maxNewTokens, signal, microBatchTokens });
+    const policy = await LocalPolicy.load(from, { device: await openDevice(options), lora, seed, maxNewTokens, signal, microBatchTokens });
     await policy.setReference();
     return policy;
   };
@@ -164,7 +179,8 @@ async function startingPolicy(start: {
     setting,
     environment: demonstrationEnvironment(setting, options, turns),
     personas: found.training,
-    plan: warmStarts[kind],
+    plan: warmStartFor(kind, options.size),
+    device: () => openDevice(options),
     seed,
     maxNewTokens,
     signal,

@@ -1,4 +1,5 @@
 import { cpuDevice } from '../device/cpu/index';
+import type { Device } from '../device/index';
 import type { DialogueEnvironment } from '../environment/index';
 import { LocalPolicy } from '../policy/index';
 import { Random } from '../random';
@@ -21,6 +22,8 @@ export interface WarmStartOptions {
   readonly plan: WarmStart;
   readonly seed: number;
   readonly maxNewTokens: number;
+  /** Opens where the policy is to run; the CPU by default. */
+  readonly device?: () => Promise<Device>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: ExperimentProgress) => void;
 }
@@ -49,7 +52,7 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
   const tokenizer = tinyTokenizer(schema, texts, plan.vocabularySize);
 
   const policy = new LocalPolicy(
-    cpuDevice(),
+    await (options.device?.() ?? cpuDevice()),
     { config: tinyConfig(plan, tokenizer.size), tokenizer },
     { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens },
   );

@@ -21,6 +21,8 @@ export interface DeviceCounters {
 
 /** A GPU, as its users see it. */
 export interface GpuDevice extends Device {
+  /** What was found: `software` adapters compute on the processor, slowly. */
+  readonly adapter: { readonly name: string; readonly software: boolean };
   readonly counters: DeviceCounters;
 }
 
@@ -71,9 +73,16 @@ export class WebGpuDevice implements GpuDevice {
   #counters = { submits: 0, dispatches: 0, bindGroups: 0 };
   #failure: RlpaError | undefined;
 
+  readonly adapter: GpuDevice['adapter'];
+
   /** @param device with all limits that its adapter offers; it belongs to this object from now on */
   constructor(device: GPUDevice, options: WebGpuDeviceOptions = {}) {
     this.#device = device;
+    const { vendor, architecture, description, isFallbackAdapter } = device.adapterInfo;
+    this.adapter = {
+      name: description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed',
+      software: isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software/i.test(`${architecture} ${description}`),
+    };
     this.#pipelines = new Pipelines(device);
     this.#memory = new Buffers(device, (error) => this.#fail(error));
     this.#tileOf = options.tileOf ?? tileOf;
