@@ -107,8 +107,8 @@ export function warmStartFor(kind: 'generated' | 'recorded', size: TinySize = 't
     layers: 1,
     heads: 2,
     kvHeads: 1,
-    exercises: { ...exercises, count: 160 },
-    demonstrations: { ...demonstrations, count: 48 },
+    exercises: { ...exercises, count: 600, learningRate: 0.012 },
+    demonstrations: { ...demonstrations, count: 100, learningRate: 0.006 },
   };
 }
 
