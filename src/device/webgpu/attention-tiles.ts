@@ -26,6 +26,9 @@ const components = ['x', 'y', 'z', 'w'] as const;
 /** All sizes but that of a head, which is part of the source. */
 export const attentionUniforms = (['batch', 'length', 'heads', 'kvHeads'] as const).map((name) => ({ name, type: 'u32' }) as const);
 
+/** A score that must not count. Finite: a row that has seen no key yet has this maximum, and forgets what it gathered when it meets one. */
+export const masked = '-1.0e30f';
+
 export const range = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index);
 
 /** The tile for a head size: what fits into 16 to 28 KiB of shared memory, less for larger heads. */

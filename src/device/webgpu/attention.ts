@@ -1,8 +1,14 @@
 import type { KernelBuffer, KernelCall } from '../kernels/index';
-import { type AttentionSizes, type AttentionTile, attentionTile, attentionUniforms, range, Tiling, visibleEnd } from './attention-tiles';
-
-/** A score that must not count. Finite: a row that has seen no key yet has this maximum, and forgets what it gathered when it meets one. */
-const masked = '-1.0e30f';
+import {
+  type AttentionSizes,
+  type AttentionTile,
+  attentionTile,
+  attentionUniforms,
+  masked,
+  range,
+  Tiling,
+  visibleEnd,
+} from './attention-tiles';
 
 /**
  * Causal attention, for the meaning see the operation `attention`. Buffers: q [B·T, heads·size], k and v [B·T, kvHeads·size], segments [B·T]
