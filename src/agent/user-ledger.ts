@@ -39,8 +39,6 @@ export class UserLedger {
   readonly #store: ProfileStore;
   readonly #options: LedgerOptions;
   readonly #queues = new Map<string, Promise<unknown>>();
-  /** Another one in every process: writers that were refused together must not come back together. */
-  readonly #jitter = new Random(globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
   readonly #tenures = new Map<Tenure, AbortController>();
 
   constructor(store: ProfileStore, options: LedgerOptions) {
@@ -93,7 +91,7 @@ export class UserLedger {
           return { ...changed, record };
         refusals = refused === latest.version ? refusals + 1 : 1;
         refused = latest.version;
-        await standBack(this.#jitter.split(userId, record.version, attempt), attempt, signal);
+        await standBack(attempt, signal);
       }
       const message =
         refusals < maxRefusals
@@ -137,7 +135,8 @@ export function erasedError(userId: string): RlpaError {
   return new RlpaError('store-failed', `User "${userId}" was erased in the meantime.`, { userId });
 }
 
-/** Waits a little, jittered, so that the writers of two processes do not keep step. */
-function standBack(jitter: Random, attempt: number, signal?: AbortSignal): Promise<void> {
+/** Waits a little, by another time in every process: writers that were refused together must not come back together. */
+function standBack(attempt: number, signal?: AbortSignal): Promise<void> {
+  const jitter = new Random(globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
   return pause(Math.min(2 ** attempt, 64) * (0.5 + jitter.uniform()), signal);
 }

@@ -3,8 +3,15 @@ import { RlpaError } from '../errors';
 import { Random } from '../random';
 import type { LocalPolicy } from './local-policy';
 
-/** A local policy behind the interface that agents speak. Calls are batched while they run; stop strings cut the text where they first appear. */
-export function localChatModel(policy: LocalPolicy, { seed }: { readonly seed?: number } = {}): ChatModel {
+/**
+ * A local policy behind the interface that agents speak. Calls are batched while they run; stop strings cut the text where they first appear.
+ *
+ * @param options.pieceMs a token that comes sooner after a piece of a streamed text is shown with the next: to show it costs more than to sample it
+ */
+export function localChatModel(
+  policy: LocalPolicy,
+  { seed, pieceMs = 16 }: { readonly seed?: number; readonly pieceMs?: number } = {},
+): ChatModel {
   const seeds = new Random(seed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
   let calls = 0;
 
@@ -37,10 +44,13 @@ export function localChatModel(policy: LocalPolicy, { seed }: { readonly seed?: 
     let outputTokens = 0;
     let wake = () => {};
     let isDone = false;
+    let shownAt = Number.NEGATIVE_INFINITY;
+    // where a stop string ends the text, no token is to be sampled after it
+    const isDue = () => request.stop?.length || performance.now() - shownAt >= pieceMs;
     const { inputTokens, sample, stop } = begin(request, (token) => {
       outputTokens++;
       arrived += decoder.push(token);
-      wake();
+      if (isDue()) wake();
     });
     const done = () => {
       isDone = true;
@@ -56,10 +66,11 @@ export function localChatModel(policy: LocalPolicy, { seed }: { readonly seed?: 
       while (!isDone && !stops.found) {
         await new Promise<void>((resolve) => {
           wake = resolve;
-          if (isDone || arrived) resolve();
+          if (isDone || (arrived && isDue())) resolve();
         });
         const piece = arrived;
         arrived = '';
+        shownAt = performance.now();
         yield* show(stops.take(piece));
       }
       let finishReason: ChatResult['finishReason'] = 'stop';

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import type { TurnResult } from '../agent/index';
 import { RlpaError } from '../errors';
@@ -12,6 +13,7 @@ import { readDialogue } from './dialogue';
 import { readBody } from './read-body';
 import { errorBody, invalidRequest, type Refusal, refusalOf, serverError } from './refusal';
 import type { RequestRecord } from './request-log';
+import { sendEvents, sendJson } from './send';
 
 export interface AppOptions extends CompletionTurnOptions {
   readonly modelName: string;
@@ -192,12 +194,18 @@ export class ChatCompletionsApp {
           open.usage = usage;
         };
         const events = completionChunks(head, turn, parts, { includeUsage, onFinish });
-        return eventStream(events, open, leave);
+        sendEvents(c.env.outgoing, events, this.#options.timeoutMs, (error) => {
+          const refusal = failure(error, open);
+          open.code = refusal.code ?? refusal.type;
+          return errorBody(refusal);
+        }).finally(leave);
+        return RESPONSE_ALREADY_SENT;
       }
       const result = await turn.respond(signal);
       open.usage = result.usage;
       leave();
-      return c.json(completion(head, turn, result));
+      sendJson(c.env.outgoing, completion(head, turn, result));
+      return RESPONSE_ALREADY_SENT;
     } catch (error) {
       leave();
       return refuse(c, failure(error, open));
@@ -221,35 +229,4 @@ function failure(error: unknown, open: OpenRequest): Refusal {
   open.error = error;
   if (RlpaError.isInstance(error)) return refusalOf(error);
   return serverError(500, 'internal_error', 'The server failed.');
-}
-
-/** Server-sent events, each a chunk, the last one `[DONE]`. What fails under way is an event too. `onEnd` is called once, however it ends. */
-function eventStream(chunks: AsyncGenerator<object>, open: OpenRequest, onEnd: () => void): Response {
-  const encoder = new TextEncoder();
-  const event = (data: string) => encoder.encode(`data: ${data}\n\n`);
-  const stream = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await chunks.next();
-          if (!done) return controller.enqueue(event(JSON.stringify(value)));
-          controller.enqueue(event('[DONE]'));
-        } catch (error) {
-          const refusal = failure(error, open);
-          open.code = refusal.code ?? refusal.type;
-          controller.enqueue(event(JSON.stringify(errorBody(refusal))));
-        }
-        onEnd();
-        controller.close();
-      },
-      async cancel() {
-        onEnd();
-        await chunks.return(undefined);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  return new Response(stream, {
-    headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', 'x-accel-buffering': 'no' },
-  });
 }

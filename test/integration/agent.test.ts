@@ -30,7 +30,7 @@ beforeAll(async () => {
 afterAll(() => policy.dispose());
 
 function agent() {
-  return new PersonalizedAgent({ schema, model: policy.asChatModel({ seed: 0 }), prompt: transcriptPrompt({ instruction }) });
+  return new PersonalizedAgent({ schema, model: policy.asChatModel({ seed: 0, pieceMs: 0 }), prompt: transcriptPrompt({ instruction }) });
 }
 
 async function collect(parts: AsyncIterable<ChatPart>) {

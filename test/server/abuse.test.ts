@@ -220,8 +220,8 @@ describe('clients that are slow on purpose', () => {
   });
 
   it('who do not read their answer are left, and their place is free long before', async () => {
-    const long = `<profile>\n</profile>\n\n<response>\n${'word '.repeat(100_000)}\n</response>`;
-    const served = await serve({ model: scriptedChatModel(() => long, { chunkSize: 5000 }), concurrency: 1, timeoutMs: 300 });
+    const long = `<profile>\n</profile>\n\n<response>\n${'word '.repeat(2_000_000)}\n</response>`;
+    const served = await serve({ model: scriptedChatModel(() => long, { chunkSize: 50_000 }), concurrency: 1, timeoutMs: 300 });
     const { socket } = await open(served.server);
     socket.pause();
     const body = JSON.stringify({ model: 'test', messages, stream: true });
