@@ -17,6 +17,7 @@ export class Buffers {
   /** What was given back, the oldest first. */
   readonly #idle = new Set<GPUBuffer>();
   #idleBytes = 0;
+  readonly #answers = new Set<Promise<void>>();
 
   /** @param idleLimit bytes that are kept for later demands at most */
   constructor(
@@ -78,7 +79,7 @@ export class Buffers {
     if (this.#idleBytes > 0 && size > this.idleLimit / 4) for (const buffer of this.#idle) this.#dropIdle(buffer);
     this.device.pushErrorScope('out-of-memory');
     const buffer = this.device.createBuffer({ size, usage: flags, label: what });
-    void this.device.popErrorScope().then(
+    const answer = this.device.popErrorScope().then(
       (error) => {
         if (!error) return;
         const message = `The GPU has no ${size} bytes left for ${what}: use smaller micro-batches, an adapter, or another GPU. ${error.message}`;
@@ -87,8 +88,15 @@ export class Buffers {
       // the device is gone, which is reported elsewhere
       () => {},
     );
+    this.#answers.add(answer);
+    void answer.then(() => this.#answers.delete(answer));
     this.#owned.add(buffer);
     return buffer;
+  }
+
+  /** Resolves when it is known of all memory that was asked for whether there is any. */
+  async granted(): Promise<void> {
+    await Promise.all(this.#answers);
   }
 
   destroy(buffer: GPUBuffer): void {

@@ -72,6 +72,8 @@ export class WebGpuDevice implements GpuDevice {
   #count = 0;
   #counters = { submits: 0, dispatches: 0, bindGroups: 0 };
   #failure: RlpaError | undefined;
+  /** An error that came out of itself. What was found out about its cause goes before it. */
+  #complaint: RlpaError | undefined;
 
   readonly adapter: GpuDevice['adapter'];
 
@@ -87,7 +89,7 @@ export class WebGpuDevice implements GpuDevice {
     this.#memory = new Buffers(device, (error) => this.#fail(error));
     this.#tileOf = options.tileOf ?? tileOf;
     device.addEventListener('uncapturederror', (event) => {
-      this.#fail(new RlpaError('device-failed', `WebGPU: ${(event as GPUUncapturedErrorEvent).error.message}`));
+      this.#complaint ??= new RlpaError('device-failed', `WebGPU: ${(event as GPUUncapturedErrorEvent).error.message}`);
     });
     void device.lost.then(({ reason, message }) => {
       const said = reason === 'destroyed' ? 'The WebGPU device was disposed of.' : `The GPU was lost: ${message || 'no reason given'}`;
@@ -214,6 +216,7 @@ export class WebGpuDevice implements GpuDevice {
     if (outputBytes === 0) {
       this.#submit(encoder);
       await this.#device.queue.onSubmittedWorkDone();
+      await this.#memory.granted();
       this.#throwFailure();
       return {};
     }
@@ -330,12 +333,13 @@ export class WebGpuDevice implements GpuDevice {
       await staging.mapAsync(1, 0, bytes);
     } catch (cause) {
       // a mapping fails when the device is lost, and errors that came before are the better explanation
-      await Promise.resolve();
+      await this.#memory.granted();
       this.#throwFailure();
       throw new RlpaError('device-failed', `WebGPU: ${(cause as Error).message}`, {}, { cause });
     }
     const data = staging.getMappedRange(0, bytes).slice(0);
     staging.unmap();
+    await this.#memory.granted();
     this.#throwFailure();
     return data;
   }
@@ -371,7 +375,8 @@ export class WebGpuDevice implements GpuDevice {
   }
 
   #throwFailure(): void {
-    if (this.#failure) throw this.#failure;
+    const error = this.#failure ?? this.#complaint;
+    if (error) throw error;
   }
 }
 
