@@ -24,6 +24,7 @@ import {
 import { attentionForward } from './attention';
 import { attentionGradientKeys, attentionGradientQueries } from './attention-gradient';
 import type { AttentionSizes } from './attention-tiles';
+import { appendToCache, cachedAttention } from './cached-attention';
 import type { Lowering, Use, Value } from './lower';
 import { type MatmulShape, narrowMatmul, tiledMatmul } from './matmul';
 import type { Emission } from './schedule';
@@ -196,10 +197,17 @@ const attentionGradient: Launcher = (lowering, emission) => {
   lowering.launch(attentionGradientKeys(sizes), [g, q, k, v, ...segments, stats, toKeys, toValues]);
 };
 
+const attentionOverCache: Launcher = (lowering, emission) => {
+  const node = only(emission);
+  const sizes = node.attributes as unknown as AttentionSizes & { readonly capacity: number };
+  lowering.launch(cachedAttention(sizes), [...node.inputs.map((input) => lowering.read(input)), lowering.write(node.outputs[0]!)]);
+};
+
 /** How the operations that are not elementwise are launched, and how caches are extended. */
 export const launchers = {
   attention,
   attentionGradient,
+  cachedAttention: attentionOverCache,
   matmul,
   sum: (lowering, { nodes: [node] }) => {
     lowering.launch(sum(sizeOf(node!.inputs[0]!.shape)), [lowering.read(node!.inputs[0]!), lowering.write(node!.outputs[0]!)]);
@@ -284,7 +292,11 @@ export const launchers = {
     const state = [parameter, mean, variance].map((tensor, index) => lowering.change(tensor, node!.outputs[index]!));
     lowering.launch(adamw(sizeOf(parameter.shape)), [lowering.read(gradient), lowering.read(factor), lowering.read(scalars), ...state]);
   },
-  append: (_lowering: Lowering, _keys: Append, _values: Append) => {
-    throw new Error('to come');
+  append: (lowering: Lowering, keys: Append, values: Append) => {
+    const caches = [keys, values].map(({ buffer }) => lowering.graph.buffers.get(buffer)!);
+    const [batch, kvHeads, capacity, headSize] = caches[0]!.shape as [number, number, number, number];
+    const length = sizeOf(keys.value.shape) / (batch * kvHeads * headSize);
+    const reads = [keys.value, values.value, keys.offsets, keys.counts, ...caches].map((tensor) => lowering.read(tensor));
+    lowering.launch(appendToCache({ batch, length, kvHeads, headSize, capacity }), reads);
   },
 } as Partial<Record<OperationName, Launcher>> & { append: (lowering: Lowering, keys: Append, values: Append) => void };
