@@ -42,6 +42,12 @@ export interface RunningBatchHost {
 /** Most requests in the batch; the others wait. */
 const maxRows = 32;
 
+/**
+ * Milliseconds that a request may wait for others to begin with while some are being sampled: prompts that are fed together take hardly
+ * longer than one, and hold the others up once. A model whose steps take longer than this lets everybody in at the next.
+ */
+const gatherMs = 5;
+
 class Running extends Continuation {
   /** Of the distribution that it is sampled from. */
   readonly key: string;
@@ -59,12 +65,14 @@ class Running extends Continuation {
 }
 
 interface Waiting {
+  /** When it came, in milliseconds of `performance.now()`. */
+  readonly since: number;
   readonly demand: RunningRequest;
   readonly settle: (result: Sample | RlpaError) => void;
 }
 
 /**
- * Continuous batching: a request that arrives while others are being sampled joins them at the next step, and one that is finished or
+ * Continuous batching: a request that arrives while others are being sampled joins them within a few milliseconds, and one that is finished or
  * aborted leaves at once. Each step first feeds a chunk of the newcomers' prompts, computing their rows only, then samples a token for
  * every request whose prompt is read.
  *
@@ -105,7 +113,7 @@ export class RunningBatch {
         this.#waiting = this.#waiting.filter((each) => each !== waiting);
         reject(abortedError(signal!));
       };
-      const waiting = { demand, settle };
+      const waiting = { since: performance.now(), demand, settle };
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#waiting.push(waiting);
       if (!this.#isBusy) this.#run();
@@ -140,7 +148,15 @@ export class RunningBatch {
     this.#leave(({ finishReason }) => finishReason !== undefined);
   }
 
+  /** Whether others may come to begin with those that wait: some go on meanwhile, there is room, and the first has hardly waited. */
+  #gathers(): boolean {
+    const [first] = this.#waiting;
+    const room = maxRows - this.#running.length;
+    return first !== undefined && this.#running.length > 0 && this.#waiting.length < room && performance.now() - first.since < gatherMs;
+  }
+
   async #admit(): Promise<void> {
+    if (this.#gathers()) return;
     const admitted = this.#waiting.splice(0, maxRows - this.#running.length);
     if (admitted.length === 0) return;
     const owners = admitted.map(() => `request ${this.#count++}`);

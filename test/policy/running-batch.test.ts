@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { cpuDevice } from '../../src/device/cpu/index';
 import { microPolicy, warmWeights } from '../integration/micro-policy';
 import { describeWithShared } from '../shared';
@@ -135,6 +135,35 @@ describe('the running batch', () => {
     await policy.dispose();
   });
 
+  it('begins with those together that arrive within a moment, and does not keep anybody waiting for longer', async () => {
+    const policy = microPolicy({ seed: 1, maxNewTokens: 30 });
+    const newcomers: Promise<unknown>[] = [];
+    const running: number[] = [];
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
+    try {
+      const first = policy.sampleAlongside({
+        prompt: prompt(policy),
+        seed: 1,
+        greedy: true,
+        onToken: () => {
+          running.push(policy.sampling.running);
+          const tokens = running.length;
+          if (tokens === 3 || tokens === 6)
+            newcomers.push(policy.sampleAlongside({ prompt: prompt(policy), seed: tokens, maxNewTokens: 2 }));
+          if (tokens === 9) clock.mockReturnValue(5);
+        },
+      });
+      await first;
+      await Promise.all(newcomers);
+    } finally {
+      clock.mockRestore();
+    }
+    expect(running.slice(0, 9)).toEqual(Array(9).fill(1));
+    expect(running[9]).toBe(3);
+    expect(newcomers).toHaveLength(2);
+    await policy.dispose();
+  });
+
   it('refuses a prompt that the model cannot read, and goes on with the others', async () => {
     const policy = microPolicy({ seed: 1 });
     const fine = policy.sampleAlongside({ prompt: prompt(policy), seed: 1 });
@@ -201,6 +230,28 @@ describe('a local policy as a chat model', () => {
     const [plain, limited] = await Promise.all([model.generate({ messages }), model.generate({ messages, topP: 0.999 })]);
     // with one candidate there is nothing to choose, however wide the nucleus
     expect(limited.text).toBe(plain.text);
+  });
+
+  it('shows a streamed text token by token, or in pieces where tokens come sooner than pieces may', async () => {
+    const policy = microPolicy({ seed: 1, maxNewTokens: 30 });
+    const stream = async (pieceMs: number) => {
+      const texts: string[] = [];
+      let text = '';
+      for await (const part of policy.asChatModel({ seed: 1, pieceMs }).stream({ messages: [{ role: 'user', content: 'Hello' }] })) {
+        if (part.type === 'text') texts.push(part.text);
+        else text = part.text;
+      }
+      expect(texts.join('')).toBe(text);
+      return { texts, text };
+    };
+    const each = await stream(0);
+    expect(each.texts.length).toBeGreaterThan(15);
+    const pieces = await stream(1e9);
+    expect(pieces.text).toBe(each.text);
+    // the first at once, and the rest at the end
+    expect(pieces.texts.length).toBeLessThanOrEqual(3);
+    expect(pieces.texts[0]).toBe(each.texts[0]);
+    await policy.dispose();
   });
 
   it('answers differently from call to call, and alike by one seed', async () => {
