@@ -6,6 +6,7 @@ const modules = {
   node: 'src/node/index.ts',
   server: 'src/server/index.ts',
   testing: 'src/testing/index.ts',
+  tiny: 'src/experiments/tiny-task.ts',
 };
 
 const shared: Options = {

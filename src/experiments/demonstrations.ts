@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { pause } from '../deadline';
 import type { DialogueEnvironment, DialogueState } from '../environment/index';
 import { statements, words } from '../language/index';
 import { formatTurn, type ProfileItem } from '../profile/index';
@@ -32,7 +32,7 @@ export async function demonstrate(options: {
   for (let index = 0; index < count; index++) {
     if (index % dialoguesAtAStretch === 0) {
       onProgress?.({ done: index, total: count });
-      await setImmediate(); // nobody waits for anything here, and Ctrl-C would have to
+      await pause(0, signal); // nobody waits for anything here, and Ctrl-C would have to
     }
     const random = new Random(seed).split('demonstration', index);
     const habits = drawHabits(random);

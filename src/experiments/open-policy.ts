@@ -2,7 +2,8 @@ import { transcriptPrompt } from '../agent/index';
 import { LocalPolicy } from '../policy/index';
 import { openDevice } from './device';
 import type { OpenPolicy } from './experiment';
-import { pretrainedSetting, readSetting, schemaOf } from './setting';
+import { pretrainedSetting, schemaOf } from './setting';
+import { readSetting } from './setting-file';
 
 /** A saved policy with all that an agent needs to speak with it. */
 export const openPolicy: OpenPolicy = async (folder, { signal, ...options } = {}) => {

@@ -1,16 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { RlpaError } from '../errors';
 import { Random } from '../random';
-import { generatePersonas, type Persona, parsePersonaChat, type RecordedDialogue, recordedPersonas } from '../simulation/index';
+import { parsePersonaChat, type RecordedDialogue, recordedPersonas } from '../simulation/index';
 import type { ExperimentOptions } from './experiment';
+import { generatePeople, type People, without } from './generated-people';
 import type { Setting } from './setting';
-import { generateShortPersonas } from './short-profiles';
-
-/** Who is trained with, and who is kept for measuring: no profile is in both, and no recorded dialogue. */
-export interface People {
-  readonly training: readonly Persona[];
-  readonly heldOut: readonly Persona[];
-}
 
 /** Share of recorded dialogues that is kept for measuring. */
 const heldOutShare = 0.1;
@@ -23,25 +17,8 @@ export async function findPeople(options: {
   readonly users: number;
   readonly evalUsers: number;
 }): Promise<People> {
-  const { people, profile, seed, users, evalUsers } = options;
-  if (people !== 'generated') return recordedPeople(await readDialogues(people.csv), options);
-  const generate = profile === 'short' ? generateShortPersonas : generatePersonas;
-  // Combinations of values never meet in the two halves; single values do: a model this small can only read words that it has met.
-  const unseenValues = profile === 'short' ? 0 : undefined;
-  const heldOut = generate({ count: evalUsers, seed, split: 'held-out', unseenValues });
-  return { training: without(heldOut, generate({ count: users, seed, split: 'train', unseenValues })), heldOut };
-}
-
-/** Those who have another profile than any of the held-out people. */
-function without(heldOut: readonly Persona[], people: readonly Persona[]): Persona[] {
-  const profileOf = ({ profile }: Persona) =>
-    profile
-      .items()
-      .map(({ key }) => key)
-      .sort()
-      .join('\n');
-  const kept = new Set(heldOut.map(profileOf));
-  return people.filter((persona) => !kept.has(profileOf(persona)));
+  const { people } = options;
+  return people === 'generated' ? generatePeople(options) : recordedPeople(await readDialogues(people.csv), options);
 }
 
 async function readDialogues(path: string): Promise<readonly RecordedDialogue[]> {

@@ -5,7 +5,8 @@ import { environmentFor } from './environments';
 import type { EvaluationOptions, ExperimentProgress, RunEvaluation } from './experiment';
 import { findPeople } from './people';
 import { recipeFor } from './recipes';
-import { checkSetting, pretrainedSetting, readSetting } from './setting';
+import { checkSetting, pretrainedSetting } from './setting';
+import { readSetting } from './setting-file';
 import { seedFor } from './warm-start';
 
 /** Measures a saved policy or a chat model with the people that an experiment of the same seed keeps for measuring. */

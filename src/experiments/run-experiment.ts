@@ -11,10 +11,12 @@ import { takeTurns } from './agent-turns';
 import { openDevice } from './device';
 import { demonstrationEnvironment, environmentFor } from './environments';
 import type { ExperimentOptions, ExperimentResult, RunExperiment } from './experiment';
-import { findPeople, type People } from './people';
+import type { People } from './generated-people';
+import { findPeople } from './people';
 import { microBatchTokens, recipeFor, warmStartFor } from './recipes';
 import { progressOf } from './run-evaluation';
-import { checkSetting, pretrainedSetting, readSetting, type Setting, tinySettings, writeSetting } from './setting';
+import { checkSetting, pretrainedSetting, type Setting, tinySettings } from './setting';
+import { readSetting, writeSetting } from './setting-file';
 import { trainingTotals } from './training-totals';
 import { seedFor, warmStart } from './warm-start';
 

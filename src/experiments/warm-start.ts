@@ -1,4 +1,3 @@
-import { cpuDevice } from '../device/cpu/index';
 import type { Device } from '../device/index';
 import type { DialogueEnvironment } from '../environment/index';
 import { LocalPolicy } from '../policy/index';
@@ -22,8 +21,8 @@ export interface WarmStartOptions {
   readonly plan: WarmStart;
   readonly seed: number;
   readonly maxNewTokens: number;
-  /** Opens where the policy is to run; the CPU by default. */
-  readonly device?: () => Promise<Device>;
+  /** Opens where the policy is to run, which then owns it. */
+  readonly device: () => Promise<Device>;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: ExperimentProgress) => void;
 }
@@ -52,7 +51,7 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
   const tokenizer = tinyTokenizer(schema, texts, plan.vocabularySize);
 
   const policy = new LocalPolicy(
-    await (options.device?.() ?? cpuDevice()),
+    await options.device(),
     { config: tinyConfig(plan, tokenizer.size), tokenizer },
     { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens },
   );
