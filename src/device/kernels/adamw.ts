@@ -1,5 +1,5 @@
 import type { KernelCall } from './kernel';
-import { reduceGroup } from './reduction';
+import { reduceGroup, reductionMemory } from './reduction';
 
 /** norm = sqrt(Σ squares), factor = min(1, limit / (norm + 1e-6)), from the sums of squares of all gradients. */
 export function clipByGlobalNorm(count: number): KernelCall {
@@ -16,7 +16,7 @@ export function clipByGlobalNorm(count: number): KernelCall {
         { name: 'factor', type: 'f32', access: 'write' },
       ],
       uniforms: [{ name: 'count', type: 'u32' }],
-      shared: [{ name: 'scratch', type: 'f32', size: threads }],
+      shared: [reductionMemory(threads)],
       body: `  var sum = 0.0f;
   for (var i = lane; i < p.count; i = i + ${threads}u) { sum = sum + squares[i]; }
 ${reduceGroup('total', 'sum', threads)}

@@ -1,7 +1,8 @@
 import type { Kernel, KernelCall } from './kernel';
-import { maximumOf, reduceGroup } from './reduction';
+import { maximumOf, reduceGroup, reductionMemory } from './reduction';
 
-const threads = 256;
+/** Threads that share a row of logits: no more than have something to do. */
+const threadsFor = (vocabulary: number) => (vocabulary <= 2048 ? 64 : 256);
 
 /** Which tokens a distribution may choose from: 0 and 1 stand for no limit. */
 export interface Support {
@@ -14,7 +15,7 @@ export const isLimited = ({ topK, topP }: Support): boolean => topK > 0 || topP 
 const logit = (i: string) => `logits[start + ${i}] / temperature[0]`;
 
 /** Leaves in `sum` the group's total of an expression over the logits `l` of a row. */
-const sumOverRow = (name: string, expression: string): string => `  var sum_${name} = 0.0f;
+const sumOverRow = (threads: number, name: string, expression: string): string => `  var sum_${name} = 0.0f;
   for (var i = lane; i < p.vocabulary; i = i + ${threads}u) {
     let l = ${logit('i')};
     sum_${name} = sum_${name} + (${expression});
@@ -28,24 +29,24 @@ const key = (l: string) => `select(bitsOfFloat(${l}) | 2147483648u, ~bitsOfFloat
  * Finds, bit by bit, the largest threshold at which the logits that reach it still have the wanted weight: a count for top-k, a probability
  * for top-p. One pass over the row a bit, no sorting.
  */
-const search = (name: string, weight: string, wanted: string): string => `  var ${name} = 0u;
+const search = (threads: number, name: string, weight: string, wanted: string): string => `  var ${name} = 0u;
   for (var bit = 2147483648u; bit > 0u; bit = bit / 2u) {
     let candidate = ${name} | bit;
-${sumOverRow(`reached_${name}`, `select(0.0f, ${weight}, ${key('l')} >= candidate)`)}
+${sumOverRow(threads, `reached_${name}`, `select(0.0f, ${weight}, ${key('l')} >= candidate)`)}
     ${name} = select(${name}, candidate, reached_${name} >= ${wanted});
   }`;
 
 /** The row's maximum, its smallest allowed logit as a key (`lowest`), and the sum of exp(l − maximum) over what is allowed (`total`). */
-const support = ({ topK, topP }: Support): string => {
+const support = (threads: number, { topK, topP }: Support): string => {
   const lines = [
     `  var largest = -3.0e38f;
   for (var i = lane; i < p.vocabulary; i = i + ${threads}u) { largest = max(largest, ${logit('i')}); }
 ${reduceGroup('maximum', 'largest', threads, maximumOf)}`,
   ];
-  lines.push(topK > 0 ? search('best', '1.0f', 'min(p.topK, f32(p.vocabulary))') : '  let best = 0u;');
+  lines.push(topK > 0 ? search(threads, 'best', '1.0f', 'min(p.topK, f32(p.vocabulary))') : '  let best = 0u;');
   if (topP < 1) {
-    lines.push(sumOverRow('mass', `select(0.0f, exp(l - maximum), ${key('l')} >= best)`));
-    lines.push(search('likely', `exp(l - maximum) * select(0.0f, 1.0f, ${key('l')} >= best)`, 'p.topP * mass'));
+    lines.push(sumOverRow(threads, 'mass', `select(0.0f, exp(l - maximum), ${key('l')} >= best)`));
+    lines.push(search(threads, 'likely', `exp(l - maximum) * select(0.0f, 1.0f, ${key('l')} >= best)`, 'p.topP * mass'));
     // never the bits of a NaN, where nothing is excluded
     lines.push('  let lowest = max(max(best, likely), 8388608u);');
   } else lines.push('  let lowest = max(best, 8388608u);');
@@ -65,10 +66,11 @@ const variant = ({ topK, topP }: Support) => `${topK > 0 ? ' top-k' : ''}${topP 
  * normaliser and the smallest allowed logit. All refer to rows `first` and on of the results.
  */
 export function headLogProbability(rows: number, vocabulary: number, first: number, limits: Support): KernelCall {
+  const threads = threadsFor(vocabulary);
   const limited = isLimited(limits);
   const allowed = limited ? `l >= threshold` : '';
   const kernel: Kernel = {
-    name: `headLogProbability${variant(limits)}`,
+    name: `headLogProbability ${threads}${variant(limits)}`,
     threads,
     portable: true,
     buffers: [
@@ -81,14 +83,14 @@ export function headLogProbability(rows: number, vocabulary: number, first: numb
       { name: 'thresholds', type: 'f32', access: 'write' },
     ],
     uniforms: [...supportUniforms, { name: 'first', type: 'u32' }],
-    shared: [{ name: 'scratch', type: 'f32', size: threads }],
+    shared: [reductionMemory(threads)],
     body: `  let start = group * p.vocabulary;
   let row = p.first + group;
   let chosen = ${logit('u32(targets[row])')};
-${support(limits)}
+${support(threads, limits)}
   let threshold = min(chosen, ${limited ? 'select(floatOfBits(~lowest), floatOfBits(lowest & 2147483647u), lowest >= 2147483648u)' : '-1.0e30f'});
-${sumOverRow('total', limited ? `select(0.0f, exp(l - maximum), ${allowed})` : 'exp(l - maximum)')}
-${sumOverRow('weighted', limited ? `select(0.0f, exp(l - maximum) * (l - maximum), ${allowed})` : 'exp(l - maximum) * (l - maximum)')}
+${sumOverRow(threads, 'total', limited ? `select(0.0f, exp(l - maximum), ${allowed})` : 'exp(l - maximum)')}
+${sumOverRow(threads, 'weighted', limited ? `select(0.0f, exp(l - maximum) * (l - maximum), ${allowed})` : 'exp(l - maximum) * (l - maximum)')}
   if (lane == 0u) {
     let normalizer = maximum + log(total);
     logProbabilities[row] = chosen - normalizer;
@@ -110,6 +112,7 @@ export function headLogitsGradient(
   first: number,
   { limited, withEntropy }: { readonly limited: boolean; readonly withEntropy: boolean },
 ): KernelCall {
+  const threads = 256;
   const blocks = Math.ceil(vocabulary / threads);
   return {
     kernel: {
@@ -159,6 +162,7 @@ export function headLogitsGradient(
  * thread adds up a run of the vocabulary; the thread in whose run the number falls walks through it again.
  */
 export function sampleHead(rows: number, vocabulary: number, limits: Support, greedy: boolean): KernelCall {
+  const threads = threadsFor(vocabulary);
   const limited = isLimited(limits);
   const weight = limited ? `select(0.0f, exp(l - maximum), ${key('l')} >= lowest)` : 'exp(l - maximum)';
   const chooseGreedily = `  var own = p.vocabulary;
@@ -217,7 +221,7 @@ export function sampleHead(rows: number, vocabulary: number, limits: Support, gr
   workgroupBarrier();`;
   return {
     kernel: {
-      name: `sampleHead${greedy ? ' greedy' : ''}${variant(limits)}`,
+      name: `sampleHead ${threads}${greedy ? ' greedy' : ''}${variant(limits)}`,
       threads,
       portable: true,
       buffers: [
@@ -229,15 +233,15 @@ export function sampleHead(rows: number, vocabulary: number, limits: Support, gr
       ],
       uniforms: [...supportUniforms, { name: 'run', type: 'u32' }],
       shared: [
-        { name: 'scratch', type: 'f32', size: threads },
+        reductionMemory(threads),
         ...(greedy
           ? ([{ name: 'firsts', type: 'u32', size: threads }] as const)
           : ([{ name: 'everything', type: 'f32', size: 1 }] as const)),
         { name: 'chosen', type: 'u32', size: 1 },
       ],
       body: `  let start = group * p.vocabulary;
-${support(limits)}
-${sumOverRow('total', weight)}
+${support(threads, limits)}
+${sumOverRow(threads, 'total', weight)}
 ${greedy ? chooseGreedily : chooseAtRandom}
   if (lane == 0u) {
     tokens[group] = i32(chosen[0]);

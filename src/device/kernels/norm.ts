@@ -1,5 +1,5 @@
 import { type Accumulate, accumulation, type KernelCall } from './kernel';
-import { reduceGroup } from './reduction';
+import { reduceGroup, reductionMemory } from './reduction';
 
 /** Threads that share a row: enough to read it in a few steps, no more. */
 function rowThreads(width: number): number {
@@ -26,7 +26,7 @@ export function rmsNorm(rows: number, width: number, epsilon: number): KernelCal
         { name: 'width', type: 'u32' },
         { name: 'epsilon', type: 'f32' },
       ],
-      shared: [{ name: 'scratch', type: 'f32', size: threads }],
+      shared: [reductionMemory(threads)],
       body: `  let start = group * p.width;
   var sum = 0.0f;
   for (var i = lane; i < p.width; i = i + ${threads}u) { sum = sum + x[start + i] * x[start + i]; }
@@ -57,7 +57,7 @@ export function rmsNormGradient(rows: number, width: number, accumulate: Accumul
         { name: 'y', type: 'f32', access: 'write' },
       ],
       uniforms: [{ name: 'width', type: 'u32' }],
-      shared: [{ name: 'scratch', type: 'f32', size: threads }],
+      shared: [reductionMemory(threads)],
       body: `  let start = group * p.width;
   let factor = factors[group];
   var sum = 0.0f;

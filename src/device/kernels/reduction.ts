@@ -1,15 +1,30 @@
 import { type Accumulate, accumulation, type KernelCall } from './kernel';
 
-/** Statements that leave in `name` the sum (or maximum) of every thread's `value`. Needs `scratch`, shared, one f32 a thread. */
+/** Parts in which a group's values are combined. */
+const parts = 16;
+
+/** The shared memory that {@link reduceGroup} needs, `scratch`. */
+export const reductionMemory = (threads: number) => ({ name: 'scratch', type: 'f32', size: threads + parts }) as const;
+
+/**
+ * Statements that leave in `name`, for every thread, the sum (or maximum) of all threads' `value`: sixteen threads combine a part each, then
+ * everyone combines the parts. Two barriers; the next reduction may follow at once, since each writes what the one before no longer reads.
+ */
 export function reduceGroup(name: string, value: string, threads: number, combine = (a: string, b: string) => `${a} + ${b}`): string {
   return `  scratch[lane] = ${value};
   workgroupBarrier();
-  for (var half_${name} = ${threads / 2}u; half_${name} > 0u; half_${name} = half_${name} / 2u) {
-    if (lane < half_${name}) { scratch[lane] = ${combine('scratch[lane]', `scratch[lane + half_${name}]`)}; }
-    workgroupBarrier();
+  if (lane < ${parts}u) {
+    var part_${name} = scratch[lane];
+    for (var other_${name} = lane + ${parts}u; other_${name} < ${threads}u; other_${name} = other_${name} + ${parts}u) {
+      part_${name} = ${combine(`part_${name}`, `scratch[other_${name}]`)};
+    }
+    scratch[${threads}u + lane] = part_${name};
   }
-  let ${name} = scratch[0];
-  workgroupBarrier();`;
+  workgroupBarrier();
+  var ${name} = scratch[${threads}u];
+  for (var other_${name} = 1u; other_${name} < ${parts}u; other_${name} = other_${name} + 1u) {
+    ${name} = ${combine(name, `scratch[${threads}u + other_${name}]`)};
+  }`;
 }
 
 export const maximumOf = (a: string, b: string) => `max(${a}, ${b})`;
@@ -31,7 +46,7 @@ export function sum(count: number, { squares = false, place = 0 } = {}): KernelC
         { name: 'place', type: 'u32' },
         { name: 'stride', type: 'u32' },
       ],
-      shared: [{ name: 'scratch', type: 'f32', size: threads }],
+      shared: [reductionMemory(threads)],
       body: `  var sum = 0.0f;
   for (var i = group * ${threads}u + lane; i < p.count; i = i + p.stride) { sum = sum + ${squares ? 'x[i] * x[i]' : 'x[i]'}; }
 ${reduceGroup('total', 'sum', threads)}

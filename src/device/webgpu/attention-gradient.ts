@@ -12,7 +12,7 @@ const segmentsIf = (segmented: boolean): KernelBuffer[] => (segmented ? [{ name:
  *
  * A workgroup owns queries of one head, computes their probabilities again tile by tile, and sums dS·K.
  */
-export function attentionGradientQueries(sizes: GradientSizes, tile: AttentionTile = attentionTile(sizes.headSize)): KernelCall {
+export function attentionGradientQueries(sizes: GradientSizes, tile: AttentionTile = attentionTile(sizes)): KernelCall {
   const { batch, length, heads, kvHeads, headSize, segmented } = sizes;
   const tiling = new Tiling(headSize, tile);
   const { vectors, threads, own, others } = tiling;
@@ -117,7 +117,7 @@ ${tiling.writeSums('dq', 'dq', () => scale)}
  * A workgroup owns keys of one key head and walks over the queries that may see them, of all the query heads that share it: each sum is
  * gathered in one place and in one order.
  */
-export function attentionGradientKeys(sizes: GradientSizes, tile: AttentionTile = attentionTile(sizes.headSize)): KernelCall {
+export function attentionGradientKeys(sizes: GradientSizes, tile: AttentionTile = attentionTile(sizes)): KernelCall {
   const { batch, length, heads, kvHeads, headSize, segmented } = sizes;
   const tiling = new Tiling(headSize, tile);
   const { vectors, threads, own, others } = tiling;

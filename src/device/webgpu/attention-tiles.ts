@@ -31,9 +31,10 @@ export const masked = '-1.0e30f';
 
 export const range = (count: number): readonly number[] => Array.from({ length: count }, (_, index) => index);
 
-/** The tile for a head size: what fits into 16 to 28 KiB of shared memory, less for larger heads. */
-export function attentionTile(headSize: number): AttentionTile {
-  return headSize <= 64 ? { across: 8, down: 8, others: 4 } : { across: 8, down: 8, others: 2 };
+/** A tile that fits: rows of a few tokens would fill no larger one, and large heads take more of the 32 KiB of shared memory. */
+export function attentionTile({ length, headSize }: Pick<AttentionSizes, 'length' | 'headSize'>): AttentionTile {
+  if (length <= 16) return { across: 4, down: 4, others: 4 };
+  return { across: 8, down: 8, others: headSize <= 64 ? 4 : 2 };
 }
 
 /** Vectors of four are read and written as they lie in memory, if heads begin at multiples of four; otherwise value by value, padded with zeros. */

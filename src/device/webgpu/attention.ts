@@ -20,7 +20,7 @@ import {
  */
 export function attentionForward(
   sizes: AttentionSizes & { readonly segmented: boolean },
-  tile: AttentionTile = attentionTile(sizes.headSize),
+  tile: AttentionTile = attentionTile(sizes),
 ): KernelCall {
   return forward(sizes, sizes.segmented ? 'segments' : 'sequence', tile);
 }
@@ -31,7 +31,7 @@ export function attentionForward(
  */
 export function chunkAttention(
   sizes: AttentionSizes & { readonly capacity: number },
-  tile: AttentionTile = attentionTile(sizes.headSize),
+  tile: AttentionTile = attentionTile(sizes),
 ): KernelCall {
   const { kernel, uniforms, groups } = forward(sizes, 'cache', tile);
   return { kernel, uniforms: [...uniforms, sizes.capacity], groups };

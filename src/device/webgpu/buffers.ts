@@ -1,7 +1,7 @@
 import { RlpaError } from '../../errors';
 
 // WebGPU's flags by value: the names are globals in browsers only
-export const usage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
+export const usage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128, queryResolve: 512 } as const;
 export const forData = usage.storage | usage.copySource | usage.copyTarget;
 
 export const roundUp = (bytes: number, step: number) => Math.ceil(bytes / step) * step;

@@ -8,8 +8,8 @@ type CachedSizes = AttentionSizes & { readonly capacity: number };
  * Attention of new tokens over a cache, for the meaning see the operation `cachedAttention`. Buffers: q [B·S, heads·size], k and v
  * [B·S, kvHeads·size], cachedKeys and cachedValues [B, kvHeads, capacity, size], lengths [B] i32, y [B·S, heads·size].
  */
-export function cachedAttention(sizes: CachedSizes, tile: AttentionTile = attentionTile(sizes.headSize)): KernelCall {
-  return sizes.length === 1 ? decodeAttention(sizes, 2 * tile.across * tile.down) : chunkAttention(sizes, tile);
+export function cachedAttention(sizes: CachedSizes, tile: AttentionTile = attentionTile(sizes)): KernelCall {
+  return sizes.length === 1 ? decodeAttention(sizes) : chunkAttention(sizes, tile);
 }
 
 /** Most query heads of a workgroup: their sums are in registers. */
@@ -19,7 +19,7 @@ const mostHeads = 8;
  * One new token a row. A workgroup serves the query heads that share a key head, and reads each filled entry of the cache once, in rounds of one
  * key a thread. The entries of a round belong to `slots` in turn, each with a maximum and sums of its own; the slots are joined at the end.
  */
-function decodeAttention(sizes: CachedSizes, threads: number): KernelCall {
+function decodeAttention(sizes: CachedSizes): KernelCall {
   const { batch, heads, kvHeads, headSize, capacity } = sizes;
   const vectors = new HeadVectors(headSize);
   const { quads, pitch } = vectors;
@@ -28,6 +28,7 @@ function decodeAttention(sizes: CachedSizes, threads: number): KernelCall {
   const held = Math.ceil(share / parts);
   const across = Math.min(32, Math.max(4, 2 ** Math.ceil(Math.log2(quads))));
   const columns = range(Math.ceil(quads / across));
+  const threads = Math.min(128, 8 * across);
   const slots = threads / across;
   const states = held * slots;
   // the heads' scores of one slot fall on different banks

@@ -1,2 +1,2 @@
 export { openWebGpu, type WebGpu, type WebGpuOptions } from './open';
-export { type DeviceCounters, type GpuDevice, WebGpuDevice, type WebGpuDeviceOptions } from './webgpu-device';
+export { type DeviceCounters, type DispatchTime, type GpuDevice, WebGpuDevice, type WebGpuDeviceOptions } from './webgpu-device';

@@ -19,11 +19,22 @@ export interface DeviceCounters {
   readonly bytes: number;
 }
 
+/** What a dispatch took. */
+export interface DispatchTime {
+  readonly kernel: string;
+  readonly operation: string;
+  readonly scope: string;
+  readonly workgroups: number;
+  readonly milliseconds: number;
+}
+
 /** A GPU, as its users see it. */
 export interface GpuDevice extends Device {
   /** What was found: `software` adapters compute on the processor, slowly. */
   readonly adapter: { readonly name: string; readonly software: boolean };
   readonly counters: DeviceCounters;
+  /** Runs a program and says what each of its dispatches took. */
+  profile(program: Program, options: RunOptions): Promise<DispatchTime[]>;
 }
 
 export interface WebGpuDeviceOptions {
@@ -237,6 +248,57 @@ export class WebGpuDevice implements GpuDevice {
       results[name] = tensor.type === 'f32' ? new Float32Array(data, offset, count) : new Int32Array(data, offset, count);
     }
     return results;
+  }
+
+  /**
+   * Runs the program as {@link run} does, and says what each dispatch took on the GPU, by its clock. The dispatches stand in passes of their
+   * own then, so together they take longer than in a run.
+   *
+   * @throws `device-failed` where the adapter has no timestamps
+   */
+  async profile(program: Program, options: RunOptions): Promise<DispatchTime[]> {
+    this.#throwFailure();
+    if (!this.#device.features.has('timestamp-query'))
+      throw new RlpaError('device-failed', 'This GPU does not tell the time (timestamp-query).');
+    const compiled = this.#programs.get(program.id);
+    if (!compiled) throw new RlpaError('device-failed', 'This program was discarded.');
+    const groups = this.#bindGroups(compiled, boundBuffers(program, options));
+    const { launches } = compiled.lowered;
+    if (compiled.inputs) {
+      fillInputs(compiled, options.inputs ?? {});
+      this.#device.queue.writeBuffer(compiled.inputs, 0, compiled.inputData);
+    }
+    const bytes = 16 * launches.length;
+    const times = this.#device.createQuerySet({ type: 'timestamp', count: 2 * launches.length });
+    const resolved = this.#memory.create(bytes, usage.queryResolve | usage.copySource, 'the times of a program');
+    const staging = this.#memory.create(bytes, usage.mapRead | usage.copyTarget, 'the times of a program');
+    try {
+      const encoder = this.#device.createCommandEncoder();
+      for (const [index, { pipeline }] of compiled.pipelines.entries()) {
+        const pass = encoder.beginComputePass({
+          timestampWrites: { querySet: times, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 },
+        });
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, groups[index]!);
+        pass.dispatchWorkgroups(...compiled.folded[index]!);
+        pass.end();
+      }
+      encoder.resolveQuerySet(times, 0, 2 * launches.length, resolved, 0);
+      encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
+      this.#submit(encoder);
+      const nanoseconds = new BigUint64Array(await this.#mapped(staging, bytes));
+      return launches.map((launch, index) => ({
+        kernel: launch.call.kernel.name,
+        operation: launch.node?.operation ?? 'append',
+        scope: launch.node?.scope ?? '',
+        workgroups: launch.call.groups,
+        milliseconds: Number(nanoseconds[2 * index + 1]! - nanoseconds[2 * index]!) / 1e6,
+      }));
+    } finally {
+      times.destroy();
+      this.#memory.destroy(resolved);
+      this.#memory.destroy(staging);
+    }
   }
 
   discard(program: Program): void {
