@@ -43,7 +43,8 @@ export async function openSpeaker(): Promise<Speaker> {
   }
   console.error(`Nobody is there to answer. Either train a tiny policy on this machine, in four minutes or so, without a network:
 
-  npx rlpa train --seed 1 --out runs/tiny
+  npm run build
+  node dist/cli.js train --seed 1 --out runs/tiny
   export RLPA_POLICY=runs/tiny/policy
 
 or ask a language model: set OPENAI_API_KEY, or OPENAI_BASE_URL and RLPA_MODEL for a server of your own.`);

@@ -69,7 +69,7 @@ describe('examples/agent.ts', () => {
     const { code, stdout, stderr } = await runExample('examples/agent.ts');
     expect(code).toBe(1);
     expect(stdout).toBe('');
-    expect(stderr).toContain('npx rlpa train --seed 1 --out runs/tiny');
+    expect(stderr).toContain('node dist/cli.js train --seed 1 --out runs/tiny');
     expect(stderr).toContain('OPENAI_API_KEY');
   });
 });
