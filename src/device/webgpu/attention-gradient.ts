@@ -21,16 +21,8 @@ export function attentionGradientQueries(sizes: GradientSizes, tile: AttentionTi
   const rows = (value: (r: number) => string) => `vec4f(${range(4).map(value).join(', ')})`;
   const visible = (j: number) => {
     const key = `key0 + tx + ${j * tile.across}u`;
-    const causal = `vec4u(${key}) <= own_rows`;
-    return segmented ? `(${causal}) & (vec4i(segments[row0 + min(${key}, p.length - 1u)]) == own_segments)` : causal;
+    return tiling.sees(`vec4u(${key}) <= own_rows`, key, segmented);
   };
-  const begin = segmented
-    ? `${visibleEnd('first_key', 'first', { from: '0u', to: 'own_end' }, threads)}
-  let first = first_key / ${others}u;
-  let own_segments = vec4i(${range(4)
-    .map((r) => `segments[row0 + min(t${r}, p.length - 1u)]`)
-    .join(', ')});`
-    : '  let first = 0u;';
   return {
     kernel: {
       name: `attentionGradientQueries ${headSize}${segmented ? ' segments' : ''} ${own}x${others}`,
@@ -49,18 +41,10 @@ export function attentionGradientQueries(sizes: GradientSizes, tile: AttentionTi
         tiling.tileMemory('tile_v'),
         tiling.weightMemory('weights'),
         tiling.rowMemory('rows'),
-        ...(segmented ? [{ name: 'ends', type: 'u32', size: threads } as const] : []),
+        ...(segmented ? [tiling.endMemory] : []),
       ],
-      body: `${tiling.place}
-  // the last queries see most keys: they begin first
-  let own0 = ((p.length + ${own - 1}u) / ${own}u - 1u - group / (p.batch * p.heads)) * ${own}u;
-  let own_end = min(own0 + ${own}u, p.length);
-  let b = group % (p.batch * p.heads) / p.heads;
-  let h = group % p.heads;
-  let kv = h / (p.heads / p.kvHeads);
-  let row0 = b * p.length;
-${tiling.ownRows('h', 'p.heads')}
-${begin}
+      body: `${tiling.ownQueries}
+${tiling.firstTile(segmented)}
   let normalizers = ${rows((r) => `stats[entry${r} * 2u]`)};
   var g_y = vec4f();
   for (var d = 0u; d < ${vectors.quads}u; d++) {
@@ -126,9 +110,7 @@ export function attentionGradientKeys(sizes: GradientSizes, tile: AttentionTile 
   const begin = segmented
     ? `${visibleEnd('last_query', 'last', { from: 'own0', to: 'p.length' }, threads)}
   let end = last_query + 1u;
-  let own_segments = vec4i(${range(4)
-    .map((r) => `segments[row0 + min(t${r}, p.length - 1u)]`)
-    .join(', ')});`
+${tiling.ownSegments}`
     : '  let end = p.length;';
   return {
     kernel: {
@@ -148,7 +130,7 @@ export function attentionGradientKeys(sizes: GradientSizes, tile: AttentionTile 
         tiling.tileMemory('tile_g'),
         tiling.weightMemory('to_values'),
         tiling.weightMemory('to_keys'),
-        ...(segmented ? [{ name: 'ends', type: 'u32', size: threads } as const] : []),
+        ...(segmented ? [tiling.endMemory] : []),
       ],
       body: `${tiling.place}
   // the first keys are seen by most queries: they begin first
@@ -179,7 +161,7 @@ ${tiling.products([
       .map((j) => {
         const entry = `row0 + min(query${j}, p.length - 1u)`;
         const sees = `(own_rows <= vec4u(query${j})) & vec4<bool>(query${j} < p.length)`;
-        const visible = segmented ? `${sees} & (vec4i(segments[${entry}]) == own_segments)` : sees;
+        const visible = tiling.sees(sees, `query${j}`, segmented);
         return `let query${j} = start + tx + ${j * tile.across}u; let stat${j} = ((${entry}) * p.heads + h) * 2u;
     let probability${j} = select(vec4f(), exp(s${j} * ${scale} - stats[stat${j}]), ${visible});
     ${tiling.weight('to_values', j)} = probability${j}; ${tiling.weight('to_keys', j)} = probability${j} * (dp${j} - stats[stat${j} + 1u]);`;

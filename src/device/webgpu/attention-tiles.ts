@@ -20,7 +20,7 @@ export interface AttentionTile {
 }
 
 /** Own rows of a thread: the components of one vector, so that weights and maxima pass from thread to thread in single accesses. */
-const ownRows = 4;
+const rowsPerThread = 4;
 const components = ['x', 'y', 'z', 'w'] as const;
 
 /** All sizes but that of a head, which is part of the source. */
@@ -90,7 +90,7 @@ export class Tiling {
   ) {
     this.vectors = new HeadVectors(headSize);
     this.threads = tile.across * tile.down;
-    this.own = ownRows * tile.down;
+    this.own = rowsPerThread * tile.down;
     this.others = tile.across * tile.others;
     this.columns = Math.ceil(this.vectors.quads / tile.across);
     this.stride = this.vectors.quads | 1;
@@ -99,6 +99,11 @@ export class Tiling {
   /** A tile of others. A thread without a column of its own reads past the end of the last row. */
   tileMemory(name: string) {
     return { name, type: 'vec4f', size: this.others * this.stride + this.tile.across } as const;
+  }
+
+  /** The memory for {@link visibleEnd}. */
+  get endMemory() {
+    return { name: 'ends', type: 'u32', size: this.threads } as const;
   }
 
   /** A value for each pair of an own row and another, four own rows in a vector. */
@@ -117,16 +122,47 @@ export class Tiling {
   let ty = lane / ${this.tile.across}u;`;
   }
 
+  /** Where a workgroup that owns queries of head `h` begins and ends. The last queries see most keys: they begin first. */
+  get ownQueries(): string {
+    return `${this.place}
+  let own0 = ((p.length + ${this.own - 1}u) / ${this.own}u - 1u - group / (p.batch * p.heads)) * ${this.own}u;
+  let own_end = min(own0 + ${this.own}u, p.length);
+  let b = group % (p.batch * p.heads) / p.heads;
+  let h = group % p.heads;
+  let kv = h / (p.heads / p.kvHeads);
+  let row0 = b * p.length;
+${this.ownRows('h', 'p.heads')}`;
+  }
+
+  /** The first tile of keys for those queries, 0 without segments. */
+  firstTile(segmented: boolean): string {
+    if (!segmented) return '  let first = 0u;';
+    return `${visibleEnd('first_key', 'first', { from: '0u', to: 'own_end' }, this.threads)}
+  let first = first_key / ${this.others}u;
+${this.ownSegments}`;
+  }
+
+  get ownSegments(): string {
+    return `  let own_segments = vec4i(${range(rowsPerThread)
+      .map((r) => `segments[row0 + min(t${r}, p.length - 1u)]`)
+      .join(', ')});`;
+  }
+
+  /** Which own rows meet another, in row `row` of the sequence: those that fulfil the condition and are of its segment. */
+  sees(condition: string, row: string, segmented: boolean): string {
+    return segmented ? `(${condition}) & (vec4i(segments[row0 + min(${row}, p.length - 1u)]) == own_segments)` : condition;
+  }
+
   /** `t0`… (together `own_rows`) the thread's rows in the sequence, which may lie behind its end; `at0`… where their heads begin. */
   ownRows(head: string, heads: string): string {
-    return range(ownRows)
+    return range(rowsPerThread)
       .map(
-        (r) => `  let t${r} = own0 + ty * ${ownRows}u + ${r}u;
+        (r) => `  let t${r} = own0 + ty * ${rowsPerThread}u + ${r}u;
   let entry${r} = (row0 + min(t${r}, p.length - 1u)) * ${heads} + ${head};
   let at${r} = entry${r} * ${this.vectors.pitch}u;`,
       )
       .concat(
-        `  let own_rows = vec4u(${range(ownRows)
+        `  let own_rows = vec4u(${range(rowsPerThread)
           .map((r) => `t${r}`)
           .join(', ')});`,
       )
@@ -150,10 +186,10 @@ export class Tiling {
   /** `${sum}0`…: vectors over the own rows, one for each of the thread's others, of the products of own rows with the rows of a tile. */
   products(all: readonly { readonly sum: string; readonly own: string; readonly tile: string }[]): string {
     const { across, others } = this.tile;
-    const declare = all.flatMap(({ sum }) => range(others).flatMap((j) => range(ownRows).map((r) => `var ${sum}${r}_${j} = 0.0f;`)));
+    const declare = all.flatMap(({ sum }) => range(others).flatMap((j) => range(rowsPerThread).map((r) => `var ${sum}${r}_${j} = 0.0f;`)));
     const steps = all.map(({ sum, own, tile }) => {
       const columns = range(others).map((j) => `let y${j} = ${tile}[(tx + ${j * across}u) * ${this.stride}u + d];`);
-      const rows = range(ownRows).map(
+      const rows = range(rowsPerThread).map(
         (r) =>
           `{ let x = ${this.vectors.read(own, `at${r}`, 'd')}; ${range(others)
             .map((j) => `${sum}${r}_${j} = ${sum}${r}_${j} + ${components.map((c) => `x.${c} * y${j}.${c}`).join(' + ')};`)
@@ -165,7 +201,7 @@ export class Tiling {
     const vectors = all.flatMap(({ sum }) =>
       range(others).map(
         (j) =>
-          `let ${sum}${j} = vec4f(${range(ownRows)
+          `let ${sum}${j} = vec4f(${range(rowsPerThread)
             .map((r) => `${sum}${r}_${j}`)
             .join(', ')});`,
       ),
@@ -188,7 +224,7 @@ ${steps.join('\n')}
 
   /** Calls `write` for the sum of each own row and column. */
   eachSum(names: readonly string[], write: (name: string, row: number, column: number) => string): string[] {
-    return names.flatMap((name) => range(ownRows).flatMap((r) => range(this.columns).map((c) => write(`${name}${r}_${c}`, r, c))));
+    return names.flatMap((name) => range(rowsPerThread).flatMap((r) => range(this.columns).map((c) => write(`${name}${r}_${c}`, r, c))));
   }
 
   /** Adds to each sum the rows of a tile by their weights. */
@@ -196,7 +232,7 @@ ${steps.join('\n')}
     const steps = all.map(({ sum, weights, tile }) => {
       const columns = range(this.columns).map(
         (c) =>
-          `{ let y = ${tile}[other * ${this.stride}u + tx + ${c * this.tile.across}u]; ${range(ownRows)
+          `{ let y = ${tile}[other * ${this.stride}u + tx + ${c * this.tile.across}u]; ${range(rowsPerThread)
             .map((r) => `${sum}${r}_${c} += x.${components[r]} * y;`)
             .join(' ')} }`,
       );
@@ -218,7 +254,7 @@ ${steps.join('\n')}
   writeSums(name: string, buffer: string, factor: (row: number) => string): string {
     const { across } = this.tile;
     const { quads } = this.vectors;
-    return range(ownRows)
+    return range(rowsPerThread)
       .map((r) => {
         const writes = range(this.columns).map((c) => {
           const column = `(tx + ${c * across}u)`;

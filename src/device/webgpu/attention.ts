@@ -1,14 +1,5 @@
 import type { KernelBuffer, KernelCall } from '../kernels/index';
-import {
-  type AttentionSizes,
-  type AttentionTile,
-  attentionTile,
-  attentionUniforms,
-  masked,
-  range,
-  Tiling,
-  visibleEnd,
-} from './attention-tiles';
+import { type AttentionSizes, type AttentionTile, attentionTile, attentionUniforms, masked, range, Tiling } from './attention-tiles';
 
 /**
  * Causal attention, for the meaning see the operation `attention`. Buffers: q [B·T, heads·size], k and v [B·T, kvHeads·size], segments [B·T]
@@ -45,10 +36,8 @@ function forward(sizes: AttentionSizes, source: 'sequence' | 'segments' | 'cache
   const cached = source === 'cache';
   const columns = range(tile.others);
   const visible = (j: number) => {
-    const before = `vec4u(key0 + tx + ${j * tile.across}u) < limits`;
-    return segmented
-      ? `(${before}) & (vec4i(segments[row0 + min(key0 + tx + ${j * tile.across}u, p.length - 1u)]) == own_segments)`
-      : before;
+    const key = `key0 + tx + ${j * tile.across}u`;
+    return tiling.sees(`vec4u(${key}) < limits`, key, segmented);
   };
   const load = (name: string, which: 'k' | 'v', number: string) => {
     const fresh = `((row0 + min(start + row, p.length - 1u)) * p.kvHeads + kv) * ${vectors.pitch}u`;
@@ -66,18 +55,12 @@ function forward(sizes: AttentionSizes, source: 'sequence' | 'segments' | 'cache
   if (cached) buffers.push(vectors.buffer('cachedKeys'), vectors.buffer('cachedValues'), { name: 'lengths', type: 'i32', access: 'read' });
   buffers.push(vectors.buffer('y', 'write'));
   if (!cached) buffers.push({ name: 'stats', type: 'f32', access: 'write' });
-  const begin = {
-    sequence: '  let first = 0u;',
-    segments: `${visibleEnd('first_key', 'first', { from: '0u', to: 'own_end' }, threads)}
-  let first = first_key / ${others}u;
-  let own_segments = vec4i(${range(4)
-    .map((r) => `segments[row0 + min(t${r}, p.length - 1u)]`)
-    .join(', ')});`,
-    cache: `  if (lane == 0u) { ends[0] = min(u32(max(lengths[b], 0)), p.capacity); }
-  let entries = workgroupUniformLoad(&ends[0]);
+  const begin = cached
+    ? `  if (lane == 0u) { filled[0] = min(u32(max(lengths[b], 0)), p.capacity); }
+  let entries = workgroupUniformLoad(&filled[0]);
   let old_tiles = (entries + ${others - 1}u) / ${others}u;
-  let first = 0u;`,
-  }[source];
+  let first = 0u;`
+    : tiling.firstTile(segmented);
   const shared = [tiling.tileMemory('tile_k'), tiling.tileMemory('tile_v'), tiling.weightMemory('weights'), tiling.rowMemory('rows')];
   return {
     kernel: {
@@ -86,16 +69,8 @@ function forward(sizes: AttentionSizes, source: 'sequence' | 'segments' | 'cache
       portable: false,
       buffers,
       uniforms: [...attentionUniforms, ...(cached ? [{ name: 'capacity', type: 'u32' } as const] : [])],
-      shared: source === 'sequence' ? shared : [...shared, { name: 'ends', type: 'u32', size: segmented ? threads : 1 }],
-      body: `${tiling.place}
-  // the last queries see most keys: they begin first
-  let own0 = ((p.length + ${own - 1}u) / ${own}u - 1u - group / (p.batch * p.heads)) * ${own}u;
-  let own_end = min(own0 + ${own}u, p.length);
-  let b = group % (p.batch * p.heads) / p.heads;
-  let h = group % p.heads;
-  let kv = h / (p.heads / p.kvHeads);
-  let row0 = b * p.length;
-${tiling.ownRows('h', 'p.heads')}
+      shared: [...shared, ...(cached ? [{ name: 'filled', type: 'u32', size: 1 } as const] : []), ...(segmented ? [tiling.endMemory] : [])],
+      body: `${tiling.ownQueries}
 ${begin}
   let end = ${cached ? 'old_tiles + ' : ''}(own_end + ${others - 1}u) / ${others}u;
   var maximum = vec4f(${masked});
