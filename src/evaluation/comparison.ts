@@ -2,7 +2,7 @@ import { RlpaError } from '../errors';
 import { mean } from '../mean';
 import { alignmentCurve, averageAlignment, bootstrapUsers, improvementTrend, userMeans } from './alignment';
 import { type Estimate, estimate, observed, standardDeviation } from './estimate';
-import { type EvaluationReport, lastF1, type UserMetrics } from './evaluation-report';
+import { averageF1, type EvaluationReport, lastF1, type UserMetrics } from './evaluation-report';
 
 /** Differences `after − before`, in the units of the reports, with standard errors of the difference. Plain JSON. */
 export interface EvaluationComparison {
@@ -12,6 +12,7 @@ export interface EvaluationComparison {
   readonly average: Estimate;
   readonly nIR: Estimate;
   readonly nR2: Estimate;
+  readonly profileF1Average: Estimate;
   readonly profileF1Last: Estimate;
   readonly malformedRate: Estimate;
 }
@@ -57,6 +58,7 @@ export function compareReports(before: EvaluationReport, after: EvaluationReport
     },
     nIR: { mean: trend.nIR, se: standardDeviation(draws.map((draw) => draw.nIR)), n: pairs.length },
     nR2: { mean: trend.nR2, se: standardDeviation(draws.map((draw) => draw.nR2)), n: pairs.length },
+    profileF1Average: difference(pairs, averageF1),
     profileF1Last: difference(pairs, lastF1),
     malformedRate: difference(pairs, (user) => mean(observed(user.malformed))),
   };

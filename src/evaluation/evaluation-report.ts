@@ -47,6 +47,8 @@ export interface EvaluationReport {
   readonly nIR: Estimate;
   /** N-R², in [0, 1]. */
   readonly nR2: Estimate;
+  /** Mean profile F1 of each user's turns, in [0, 1]. */
+  readonly profileF1Average: Estimate;
   /** Profile F1 at each user's last turn, in [0, 1]. */
   readonly profileF1Last: Estimate;
   /** Share of all outputs that broke the form, in [0, 1]; the error is over users, and `n` counts users. */
@@ -96,6 +98,7 @@ export function reportEpisodes(episodes: readonly Episode[], options: { policy: 
     average: alignment.average,
     nIR: alignment.nIR,
     nR2: alignment.nR2,
+    profileF1Average: estimate(perUser.flatMap((user) => averageF1(user) ?? [])),
     profileF1Last: estimate(perUser.flatMap((user) => lastF1(user) ?? [])),
     malformedRate: {
       mean: mean(perUser.flatMap((user) => observed(user.malformed))),
@@ -108,6 +111,11 @@ export function reportEpisodes(episodes: readonly Episode[], options: { policy: 
     failures: episodes.flatMap(({ end, personaId, failure }) => (end === 'failed' ? [{ personaId, failure: failure ?? 'unknown' }] : [])),
     perUser,
   };
+}
+
+/** Mean profile F1 over the turns for which it could be computed. */
+export function averageF1(user: UserMetrics): number | undefined {
+  return mean(observed(user.profileF1)) ?? undefined;
 }
 
 /** Profile F1 at the last turn for which it could be computed. */

@@ -17,12 +17,12 @@ export interface ReportRow {
 }
 
 /** What {@link reportTable} reads: an {@link EvaluationReport} or an `EvaluationComparison`. */
-type Measured = Pick<EvaluationReport, 'average' | 'nIR' | 'nR2' | 'profileF1Last' | 'malformedRate'> & {
+type Measured = Pick<EvaluationReport, 'average' | 'nIR' | 'nR2' | 'profileF1Average' | 'profileF1Last' | 'malformedRate'> & {
   readonly turns: readonly { readonly profileF1: Estimate; readonly alignment: Estimate }[];
 };
 
 /**
- * Named reports as one table: F1@k, AL@k, AVG, N-IR, N-R², malformed.
+ * Named reports as one table: F1@k, its mean, AL@k, AVG, N-IR, N-R², malformed.
  *
  * @example
  * reportTable({ profile: a, response: b, both: c }).columns; // ['profile', 'response', 'both']
@@ -39,6 +39,7 @@ export function reportTable(reports: Readonly<Record<string, Measured>>): Report
     columns: Object.keys(reports),
     rows: [
       ...turns.map((k) => row(`F1@${k + 1}`, 3, (report) => report.turns[k]?.profileF1)),
+      row('F1 over all turns', 3, (report) => report.profileF1Average),
       row('F1 at the last turn', 3, (report) => report.profileF1Last),
       ...turns.map((k) => row(`AL@${k + 1} %`, 1, (report) => report.turns[k]?.alignment)),
       row('AVG %', 1, (report) => report.average),

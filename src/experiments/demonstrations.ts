@@ -1,18 +1,16 @@
 import { pause } from '../deadline';
 import type { DialogueEnvironment, DialogueState } from '../environment/index';
-import { statements, words } from '../language/index';
 import { formatTurn, type ProfileItem } from '../profile/index';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import type { SFTExample } from '../training/index';
 import { notedProfile } from './noted-profile';
 import { drawHabits, type Habits, plainReply } from './plain-partner';
-import { openSlot } from './setting';
 
 /**
- * Dialogues for the warm start, with partners who keep the form and have habits, good and bad: see {@link drawHabits}. What a partner
- * writes down is always the user's own. A policy that learns from them can write valid turns in every habit, and has still to learn which
- * of them are worth something.
+ * Dialogues for the warm start with generated people, with partners who keep the form and have habits, good and bad: see
+ * {@link drawHabits}. What a partner writes down is always the user's own. A policy that learns from them can write valid turns in every
+ * habit, and has still to learn which of them are worth something. The history is kept whole, and learnt whole.
  *
  * Half of the dialogues are one or two turns long, the others anything up to the environment's limit: what takes longest to learn, to
  * copy words from a message to a line, shows in the first turn as well as in the last.
@@ -26,8 +24,6 @@ export async function demonstrate(options: {
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
 }): Promise<SFTExample[]> {
   const { environment, personas, count, seed, signal, onProgress } = options;
-  // a dialogue that is kept whole is learnt whole; otherwise each turn has a prompt of its own
-  const targets = environment.history === 'keep' ? 'all' : 'last';
   const examples: SFTExample[] = [];
   for (let index = 0; index < count; index++) {
     if (index % dialoguesAtAStretch === 0) {
@@ -45,9 +41,10 @@ export async function demonstrate(options: {
       const profile = notedProfile(environment.schema, notesOf(habits, known, newest));
       const text = formatTurn(profile, plainReply(habits.speech, { message: state.user.text, disclosed: newest, random }));
       const { messages } = state.policyState;
-      if (turn === turns || environment.history !== 'keep')
-        examples.push({ messages: [...messages, { role: 'assistant', content: text }], targets });
-      if (turn === turns) break;
+      if (turn === turns) {
+        examples.push({ messages: [...messages, { role: 'assistant', content: text }] });
+        break;
+      }
       const next = await environment.step(state, { text, finishReason: 'stop', usage: { inputTokens: 0, outputTokens: 0 } }, { signal });
       if (next.state === undefined) break;
       state = next.state;
@@ -69,21 +66,8 @@ function notesOf({ notes }: Habits, known: readonly ProfileItem[], newest: reado
   return newest.length > 0 ? newest : known.slice(-1);
 }
 
-const firstPerson = new Set(['i', "i'm", 'im', "i've", 'ive', "i'd", "i'll", 'me', 'my', 'mine', 'myself']);
-
-/**
- * What the user has just told, in the user's own words: of recorded people, whose facts fit no slot, the statements in which they speak of
- * themselves.
- */
+/** What the user has just told for the first time. */
 function toldNow(state: DialogueState, known: readonly ProfileItem[]): readonly ProfileItem[] {
   const before = new Set(known.map(({ key }) => key));
-  const { schema } = state.profile;
-  const open = state.persona.messages && openSlot(schema);
-  if (!open) return state.disclosed.filter(({ key }) => !before.has(key));
-  const said = statements(state.user.text).filter((sentence) => {
-    const spoken = words(sentence);
-    return spoken.length >= 3 && spoken.some((word) => firstPerson.has(word));
-  });
-  const { profile } = schema.safeProfile({ [open.key]: said });
-  return profile.items().filter(({ key }) => !before.has(key));
+  return state.disclosed.filter(({ key }) => !before.has(key));
 }

@@ -26,8 +26,21 @@ export interface WarmStart {
   readonly kvHeads: number;
   readonly maxPositions: number;
   readonly vocabularySize: number;
-  readonly exercises: { readonly count: number; readonly learningRate: number };
-  readonly demonstrations: { readonly count: number; readonly learningRate: number };
+  readonly exercises: Course;
+  readonly demonstrations: Course;
+  /** For people whose facts fit no slot: the model starts from weights that copy, and first learns to copy words, then sentences. */
+  readonly copying?: { readonly words: Course; readonly sentences: Course };
+  /**
+   * Factor of the logits afterwards; 1 by default. A tiny model knows what it copies less surely than what it has learnt by heart: sampled
+   * as it is, it would make more mistakes in copying than choices.
+   */
+  readonly sharpness?: number;
+}
+
+/** Examples of one kind, each taken once. */
+export interface Course {
+  readonly count: number;
+  readonly learningRate: number;
 }
 
 /** Most tokens of a forward and backward pass, of every policy in an experiment. */
@@ -59,12 +72,25 @@ const recipes = {
     users: 1800,
     evalUsers: 200,
     turns: 6,
-    iterations: 25,
+    iterations: 24,
     profileWeight: 8,
-    measuringTemperature: 0,
-    maxNewTokens: 160,
-    // a turn is some sixty tokens long: with the usual λ its first ones would hardly hear of its reward
-    ppo: { ...tinyPPO, learningRate: 7e-4, lambda: 0.99, gamma: 0.8 },
+    measuringTemperature: 1,
+    maxNewTokens: 96,
+    ppo: {
+      dialogues: 96,
+      epochs: 2,
+      minibatches: 2,
+      learningRate: 3e-4,
+      valueLearningRate: 2e-3,
+      klCoefficient: 0,
+      schedule: 'linear',
+      // a turn may be forty tokens long: with the usual λ its first ones would hardly hear of its reward
+      lambda: 0.99,
+      gamma: 0.6,
+      // nobody can tell which notes are in the golden profile: what the value head cannot learn must not shake what the policy has learnt
+      valueCoefficient: 0.05,
+      rewardScaling: true,
+    },
   },
   pretrained: {
     users: 2000,
@@ -98,7 +124,7 @@ export function recipeFor({ instruction }: Setting, kind: 'generated' | 'recorde
 }
 
 export function warmStartFor(kind: 'generated' | 'recorded', size: TinySize = 'tiny'): WarmStart {
-  const { exercises, demonstrations, ...plan } = warmStarts[kind];
+  const { exercises, demonstrations, copying, ...plan }: WarmStart = warmStarts[kind];
   if (size === 'tiny') return warmStarts[kind];
   return {
     ...plan,
@@ -109,6 +135,7 @@ export function warmStartFor(kind: 'generated' | 'recorded', size: TinySize = 't
     kvHeads: 1,
     exercises: { ...exercises, count: 600, learningRate: 0.012 },
     demonstrations: { ...demonstrations, count: 100, learningRate: 0.006 },
+    ...(copying && { copying: { words: { ...copying.words, count: 200 }, sentences: { ...copying.sentences, count: 200 } } }),
   };
 }
 
@@ -132,7 +159,9 @@ export const warmStarts = {
     kvHeads: 4,
     maxPositions: 8192,
     vocabularySize: 2560,
-    exercises: { count: 20_000, learningRate: 4e-3 },
-    demonstrations: { count: 3000, learningRate: 2e-3 },
+    copying: { words: { count: 4800, learningRate: 4e-3 }, sentences: { count: 6400, learningRate: 4e-3 } },
+    exercises: { count: 6400, learningRate: 4e-3 },
+    demonstrations: { count: 9600, learningRate: 3e-3 },
+    sharpness: 2,
   },
 } as const satisfies Record<string, WarmStart>;

@@ -1,14 +1,16 @@
 import type { Device } from '../device/index';
 import type { DialogueEnvironment } from '../environment/index';
-import { LocalPolicy } from '../policy/index';
+import { LocalPolicy, type LocalPolicyOptions } from '../policy/index';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import { type SFTExample, SFTTrainer } from '../training/index';
 import { type ModelConfig, parseModelConfig } from '../transformer/index';
+import { canStartCopying, copyingWeights } from './copying-weights';
 import { demonstrate } from './demonstrations';
 import { exercises } from './exercises';
 import type { ExperimentProgress } from './experiment';
-import { inventPeople } from './invented-people';
+import { inventTalk } from './invented-talk';
+import { takeNotes } from './note-takers';
 import { microBatchTokens, type WarmStart } from './recipes';
 import { openSlot, type Setting } from './setting';
 import { tinyTokenizer } from './tiny-tokenizer';
@@ -32,34 +34,17 @@ export interface WarmStartOptions {
  * demonstrations by partners with good and bad habits. It is shown how valid turns look, and not which of them are worth something.
  */
 export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy> {
-  const { setting, environment, personas, plan, seed, maxNewTokens, signal, onProgress } = options;
-  const { schema, instruction } = environment;
-  const { count } = plan.exercises;
+  const { setting, environment, plan, seed, maxNewTokens, signal, onProgress } = options;
+  const { schema } = environment;
   const open = openSlot(schema);
-  const students = open ? inventPeople({ schema, slot: open.key, wordsOf: personas, count, seed }) : personas;
-  const lessons = exercises({ schema, instruction, personas: students, count, seed });
-  const demonstrations = await demonstrate({
-    environment,
-    personas,
-    count: plan.demonstrations.count,
-    seed,
-    signal,
-    onProgress: (progress) => onProgress?.({ phase: 'demonstrations', ...progress, unit: 'dialogues' }),
-  });
-  // random words are not what the vocabulary is to be good at
-  const texts = (open ? demonstrations : [...lessons, ...demonstrations]).flatMap(({ messages }) => messages.map(({ content }) => content));
+  const { courses, texts } = open && plan.copying ? await notesMaterial(options, open.key, plan.copying) : await factsMaterial(options);
   const tokenizer = tinyTokenizer(schema, texts, plan.vocabularySize);
 
-  const policy = new LocalPolicy(
-    await options.device(),
-    { config: tinyConfig(plan, tokenizer.size), tokenizer },
-    { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens },
-  );
+  const config = tinyConfig(plan, tokenizer.size);
+  const named = { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens };
+  const weights = open && canStartCopying(config) ? copyingWeights(config, new Random(seed)) : undefined;
+  const policy = new LocalPolicy(await options.device(), { config, tokenizer, ...(weights && { weights }) }, named);
   try {
-    const courses = [
-      { examples: lessons, learningRate: plan.exercises.learningRate },
-      { examples: demonstrations, learningRate: plan.demonstrations.learningRate },
-    ];
     const total = courses.reduce((sum, { examples }) => sum + examples.length, 0);
     let finished = 0;
     for (const { examples, learningRate } of courses) {
@@ -68,12 +53,117 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
       );
       finished += examples.length;
     }
-    await policy.setReference();
-    return policy;
+    const taught = plan.sharpness === undefined ? policy : await sharpened(policy, plan.sharpness, options.device, named);
+    await taught.setReference();
+    return taught;
   } catch (error) {
     await policy.dispose();
     throw error;
   }
+}
+
+/** The same policy with its logits multiplied: they are linear in the weights of the last norm. The one that was given is at its end. */
+async function sharpened(
+  policy: LocalPolicy,
+  sharpness: number,
+  device: () => Promise<Device>,
+  options: LocalPolicyOptions,
+): Promise<LocalPolicy> {
+  const { config, tokenizer } = policy;
+  const weights = await policy.readWeights();
+  const { data } = weights.get('model.norm.weight')!;
+  for (let i = 0; i < data.length; i++) data[i]! *= sharpness;
+  await policy.dispose();
+  return new LocalPolicy(await device(), { config, tokenizer, weights }, options);
+}
+
+interface Material {
+  readonly courses: readonly { readonly examples: readonly SFTExample[]; readonly learningRate: number }[];
+  /** What the vocabulary is made for. */
+  readonly texts: readonly string[];
+}
+
+/** For people whose facts fit the slots of a schema. */
+async function factsMaterial({ environment, personas, plan, seed, signal, onProgress }: WarmStartOptions): Promise<Material> {
+  const { schema, instruction } = environment;
+  const lessons = exercises({ schema, instruction, personas, count: plan.exercises.count, seed });
+  const demonstrations = await demonstrate({
+    environment,
+    personas,
+    count: plan.demonstrations.count,
+    seed,
+    signal,
+    onProgress: (progress) => onProgress?.({ phase: 'demonstrations', ...progress, unit: 'dialogues' }),
+  });
+  return {
+    courses: [
+      { examples: lessons, learningRate: plan.exercises.learningRate },
+      { examples: demonstrations, learningRate: plan.demonstrations.learningRate },
+    ],
+    texts: textsOf([...lessons, ...demonstrations]),
+  };
+}
+
+/**
+ * For recorded people, whose words have to be copied: first words alone, then sentences of invented facts, all of them noted; then notes
+ * that are left to chance, of invented facts and last of what people really said.
+ */
+async function notesMaterial(
+  { environment, personas, plan, seed, signal }: WarmStartOptions,
+  slot: string,
+  copying: NonNullable<WarmStart['copying']>,
+): Promise<Material> {
+  const { schema, instruction, maxTurns } = environment;
+  const real = personas.map(({ messages = [] }) => messages);
+  const messages = real.flat();
+  const base = { schema, slot, instruction, seed, signal };
+  const everything = { ...base, turns: 2, shares: [1], speech: 'acknowledges', targets: 'all' } as const;
+  const spoken = await takeNotes({
+    ...base,
+    talks: real,
+    turns: maxTurns,
+    shares: sharesNoted.really,
+    count: plan.demonstrations.count,
+  });
+  const courses = [
+    {
+      ...copying.words,
+      examples: await takeNotes({
+        ...everything,
+        talks: inventTalk({ messages, form: 'words', vocabulary: 'common', count: copying.words.count, seed }),
+        count: copying.words.count,
+      }),
+    },
+    {
+      ...copying.sentences,
+      examples: await takeNotes({
+        ...everything,
+        talks: inventTalk({ messages, form: 'sentences', vocabulary: 'common', count: copying.sentences.count, seed }),
+        count: copying.sentences.count,
+      }),
+    },
+    {
+      ...plan.exercises,
+      examples: await takeNotes({
+        ...base,
+        talks: inventTalk({ messages, form: 'sentences', vocabulary: 'all', count: plan.exercises.count, seed: seedFor(seed, 'choices') }),
+        turns: longestInvented,
+        shares: sharesNoted.invented,
+        count: plan.exercises.count,
+      }),
+    },
+    { ...plan.demonstrations, examples: spoken },
+  ];
+  // random words are not what the vocabulary is to be good at
+  return { courses, texts: textsOf(spoken) };
+}
+
+/** How much partners write down: of invented facts most, so that lists get long; of real ones anything. */
+const sharesNoted = { invented: [0.6, 0.8, 0.95], really: [0.25, 0.5, 0.75] };
+const longestInvented = 8;
+
+function textsOf(examples: readonly SFTExample[]): string[] {
+  return examples.flatMap(({ messages }) => messages.map(({ content }) => content));
 }
 
 const batchSize = 16;

@@ -24,6 +24,11 @@ describe('reportEpisodes', () => {
     expect(report.profileF1Last.mean).toBeCloseTo(0.6, 12);
   });
 
+  it('gives each user one profile F1 over all turns: turns of one user are not independent', () => {
+    // .4, .2, .6: s = .2, s / sqrt(3) = .1155
+    expect(report.profileF1Average).toEqual({ mean: expect.closeTo(0.4, 12), se: expect.closeTo(0.1155, 4), n: 3 });
+  });
+
   it('counts a reply as aligned only if all five criteria pass, and a malformed output as not aligned', () => {
     expect(report.turns[0]!.alignment).toEqual({ mean: 0, se: 0, n: 2 });
     expect(report.turns[1]!.alignment.mean).toBeCloseTo(200 / 3, 12);
@@ -80,6 +85,21 @@ describe('compareReports', () => {
     expect(profileF1Last.mean).toBeCloseTo(0.2, 12);
   });
 
+  it("pairs the users' profile F1 over all turns", () => {
+    const [first, second] = [
+      [0, 0.2],
+      [0.4, 0.8],
+    ].map(([ann, bob]) =>
+      reportEpisodes([episode('ann', [{ f1: ann! }, { f1: 0.2 }]), episode('bob', [{ f1: bob! }, 'malformed'])], options),
+    );
+    // ann .1 → .3, bob .1 → .4: differences .2 and .3
+    expect(compareReports(first!, second!).profileF1Average).toEqual({
+      mean: expect.closeTo(0.25, 12),
+      se: expect.closeTo(0.05, 12),
+      n: 2,
+    });
+  });
+
   it('compares only users that both reports have', () => {
     const after = reportEpisodes([episode('ann', [{ f1: 0.3 }]), episode('cy', [{ f1: 1 }])], options);
     const comparison = compareReports(before, after);
@@ -111,6 +131,7 @@ describe('report tables', () => {
     expect(table.rows.map((row) => row.label)).toEqual([
       'F1@1',
       'F1@2',
+      'F1 over all turns',
       'F1 at the last turn',
       'AL@1 %',
       'AL@2 %',
@@ -120,7 +141,8 @@ describe('report tables', () => {
       'malformed %',
     ]);
     expect(table.rows[1]!.cells.map((cell) => cell!.mean)).toEqual([0.25, 1, 0.75]);
-    expect(table.rows[5]!.cells.map((cell) => cell!.mean)).toEqual([50, 100, 50]);
+    expect(table.rows[2]!.cells.map((cell) => cell!.mean)).toEqual([0.125, 0.75, 0.625]);
+    expect(table.rows[6]!.cells.map((cell) => cell!.mean)).toEqual([50, 100, 50]);
   });
 
   it('leaves a cell empty where a report has fewer turns', () => {

@@ -2,12 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { demonstrate } from '../../src/experiments/demonstrations';
 import { demonstrationEnvironment } from '../../src/experiments/environments';
 import { exercises } from '../../src/experiments/exercises';
-import { inventPeople } from '../../src/experiments/invented-people';
 import { findPeople } from '../../src/experiments/people';
 import { schemaOf, tinySettings } from '../../src/experiments/setting';
 import { tinyTokenizer } from '../../src/experiments/tiny-tokenizer';
 import { parseTurn } from '../../src/profile/index';
-import { factsSchema, type Persona } from '../../src/simulation/index';
+import type { Persona } from '../../src/simulation/index';
 import { describeWithShared, sharedPath } from '../shared';
 
 const setting = tinySettings.generated;
@@ -93,39 +92,5 @@ describeWithShared('recorded people', 'data/synthetic-persona-chat/valid.csv', (
     expect(recorded.training.filter((persona) => measured.has(factsOf(persona)))).toEqual([]);
     // 541 different personas have the 2,000 speakers of this file
     expect(recorded.training.length).toBeGreaterThan(1000);
-  });
-
-  it('lend their words to invented people, of whom nothing can be learnt but to copy', async () => {
-    const csv = sharedPath('data/synthetic-persona-chat/valid.csv');
-    const recorded = await findPeople({ people: { csv }, profile: 'facts', seed: 1, users: 200, evalUsers: 10 });
-    const invented = inventPeople({ schema: factsSchema, slot: 'facts', wordsOf: recorded.training, count: 100, seed: 1 });
-    const real = new Set(recorded.training.flatMap(({ profile }) => profile.items().map(({ key }) => key)));
-    const facts = invented.flatMap(({ profile }) => profile.items().map(({ key }) => key));
-    expect(new Set(facts).size).toBe(facts.length);
-    expect(facts.filter((fact) => real.has(fact))).toEqual([]);
-    // said as they stand, so that the answer's lines are words of the message
-    const lessons = exercises({ schema: factsSchema, instruction: '', personas: invented, count: 50, seed: 1 });
-    for (const { messages } of lessons) {
-      const noted = parseTurn(factsSchema, messages.at(-1)!.content);
-      const said = messages
-        .filter(({ role }) => role === 'user')
-        .map(({ content }) => content)
-        .join(' ');
-      for (const { text } of noted.profile!.items()) expect(said).toContain(text);
-    }
-  });
-
-  it('are shown with notes in their own words', async () => {
-    const csv = sharedPath('data/synthetic-persona-chat/valid.csv');
-    const { training } = await findPeople({ people: { csv }, profile: 'facts', seed: 1, users: 40, evalUsers: 2 });
-    const environment = demonstrationEnvironment(tinySettings.recorded, { people: { csv } }, 4);
-    const examples = await demonstrate({ environment, personas: training, count: 40, seed: 1 });
-    const said = training.flatMap(({ messages }) => messages ?? []).join('\n');
-    const noted = examples.flatMap(({ messages }) => {
-      const turn = parseTurn(environment.schema, messages.at(-1)!.content);
-      return turn.ok ? turn.profile.items() : [];
-    });
-    expect(noted.length).toBeGreaterThan(20);
-    for (const { text } of noted) expect(said).toContain(text);
   });
 });
