@@ -12,7 +12,7 @@ interface Place {
 
 /**
  * Where the user says this value of the slot in their own words. Words that nearly every message holds must be written as a name ("I work in
- * IT"), as pronouns ("she/her"), or after the slot's name ("Pets: no").
+ * IT") or a title in quotation marks, as pronouns ("she/her"), as a feeling ("I feel down"), or after the slot's name ("Pets: no").
  *
  * @param messages the latest first
  */
@@ -21,7 +21,9 @@ export function findValue(text: string, slot: SlotDefinition | undefined, messag
   if (!isPronouns && !isEmpty(text, slot)) return findWords(text, messages);
   for (const message of messages) {
     const { own } = message;
-    const place = isPronouns ? findWriting(own, text, 'iu') : (isEmpty(text) && findName(own, text)) || findAnswer(own, text, slot);
+    const place = isPronouns
+      ? findWriting(own, text, 'iu')
+      : (isEmpty(text) && (findName(own, text) ?? findFeeling(own, text))) || findAnswer(own, text, slot);
     if (place) return evidenceAt(message, place);
   }
   return undefined;
@@ -75,11 +77,22 @@ function findWriting(own: string, text: string, flags: string, fits: (start: num
   return undefined;
 }
 
-/** Capital letters are of a name where they do not begin a sentence, and are not how the user writes everything. */
+/** In quotation marks, or by capital letters that do not begin a sentence and are not how the user writes everything. */
 function findName(own: string, text: string): Place | undefined {
-  if (!/\p{Lu}/u.test(text.replace(/\bI\b/g, '')) || !/\p{Ll}/u.test(own)) return undefined;
+  const isQuoted = (start: number) =>
+    /["“”„«]$/.test(own.slice(Math.max(0, start - 1), start)) &&
+    /^[.,!?]?["”“»]/.test(own.slice(start + text.trim().length, start + text.trim().length + 2));
+  const quoted = findWriting(own, text, 'iu', isQuoted);
+  if (quoted || !/\p{Lu}/u.test(text.replace(/\bI\b/g, '')) || !/\p{Ll}/u.test(own)) return quoted;
   const isWithin = (start: number) => /[^\s.!?…:;"“‘'([]\s+$/u.test(own.slice(Math.max(0, start - 8), start));
   return findWriting(own, text, 'u', (start) => hasInnerCapital(text) || isWithin(start));
+}
+
+/** "I feel down", "I've been feeling a bit off". */
+function findFeeling(own: string, text: string): Place | undefined {
+  if (!/^(?:down|off|out|over|up)$/i.test(text.trim())) return undefined;
+  const feeling = /\b(?:feel|feels|feeling|felt)(?: (?:a|an|bit|little|really|very|pretty|so|quite|rather|too|just|kind of)){0,3}\s+$/i;
+  return findWriting(own, text, 'iu', (start) => feeling.test(own.slice(Math.max(0, start - 48), start)));
 }
 
 /** "My pronouns are they", "Drinks: sometimes": after the slot's name, at the end of what is said, and no question. */

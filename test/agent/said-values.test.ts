@@ -49,6 +49,7 @@ const unsaid: readonly Said[] = [
   { message: 'I live in Bergen.', slot: 'personalityTraits', value: 'in' },
   { message: 'I live in Bergen.', slot: 'location', value: 'in' },
   { message: 'I live in Bergen.', slot: 'location', value: 'i' },
+  { message: 'I feel that I slowed down.', slot: 'personalityTraits', value: 'down' },
   { message: 'I am at home in it.', slot: 'occupation', value: 'IT' },
   { message: 'I AM AT HOME IN IT', slot: 'occupation', value: 'IT' },
   { message: 'Will it rain? I do not know.', slot: 'name', value: 'Will' },
@@ -87,6 +88,8 @@ const said: readonly (Said & { readonly words: string })[] = [
   { message: 'Pets: no. Plants: yes.', slot: 'pets', value: 'no', words: 'no' },
   { message: '차 is what I love.', slot: 'interests', value: '차', words: '차' },
   { message: 'I love 茶 and rain.', slot: 'interests', value: '茶', words: '茶' },
+  { message: 'I have been feeling a bit down lately.', slot: 'personalityTraits', value: 'down', words: 'down' },
+  { message: 'I am reading "Being Yourself."', slot: 'interests', value: 'being yourself', words: 'Being Yourself' },
   { message: 'I am down to earth.', slot: 'personalityTraits', value: 'down to earth', words: 'down to earth' },
 ];
 
