@@ -1,4 +1,5 @@
 import { cpuDevice } from '../../src/device/cpu/index';
+import type { Device } from '../../src/device/index';
 import { DialogueEnvironment, type DialogueEnvironmentOptions } from '../../src/environment/index';
 import { LocalPolicy, type LocalPolicyOptions, type Weights } from '../../src/policy/index';
 import { formatTurn, ProfileSchema } from '../../src/profile/index';
@@ -79,10 +80,14 @@ export function microConfig(more: Partial<ModelConfig> = {}): ModelConfig {
   };
 }
 
-/** A policy of some 60,000 parameters on the CPU device: new, or with the given weights. */
-export function microPolicy({ weights, ...options }: LocalPolicyOptions & { readonly weights?: Weights } = {}): LocalPolicy {
+/** A policy of some 60,000 parameters: new, or with the given weights; on the CPU device, or on the given one. */
+export function microPolicy({
+  weights,
+  device,
+  ...options
+}: LocalPolicyOptions & { readonly weights?: Weights; readonly device?: Device } = {}): LocalPolicy {
   const model = { config: microConfig(), tokenizer: microTokenizer(), ...(weights && { weights }) };
-  return new LocalPolicy(cpuDevice({ threads: 2 }), model, { maxNewTokens: 48, ...options });
+  return new LocalPolicy(device ?? cpuDevice({ threads: 2 }), model, { maxNewTokens: 48, ...options });
 }
 
 /** Weights that mostly keep the form of a turn: a few seconds of SFT. */
