@@ -1,9 +1,15 @@
-import { type GpuDevice, openWebGpu, type WebGpu, type WebGpuOptions } from '../device/webgpu/index';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { type GpuDevice, openWebGpu, type Tuning, type WebGpu, type WebGpuOptions } from '../device/webgpu/index';
 import { RlpaError } from '../errors';
+import { writeJsonWhole } from './write-whole';
 
 export interface NodeWebGpuOptions extends Omit<WebGpuOptions, 'gpu'> {
   /** Dawn's options, such as `backend=vulkan` or `adapter=NVIDIA`. */
   readonly dawn?: readonly string[];
+  /** Where tile choices that were measured are kept; by default in the user's cache folder. */
+  readonly tuningFile?: string;
 }
 
 /**
@@ -35,5 +41,27 @@ export async function webgpuDevice({ dawn = [], ...options }: NodeWebGpuOptions 
   const key = settings.join('\n');
   const gpu = entryPoints.get(key) ?? (create(settings) as unknown as WebGpu);
   entryPoints.set(key, gpu);
-  return openWebGpu({ ...options, gpu });
+  const file = options.tuningFile ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'rlpa', 'webgpu-tiles.json');
+  return openWebGpu({
+    tuning: await readTuning(file),
+    onTuned: (adapter, tuning) => rememberTuning(file, adapter, tuning),
+    ...options,
+    gpu,
+  });
+}
+
+/** Tile choices by adapter, and by kind of product. A cache: what can't be read is measured again. */
+async function readTuning(file: string): Promise<Record<string, Tuning>> {
+  try {
+    const found = JSON.parse(await readFile(file, 'utf8'));
+    return typeof found === 'object' && found !== null && !Array.isArray(found) ? found : {};
+  } catch {
+    return {};
+  }
+}
+
+async function rememberTuning(file: string, adapter: string, tuning: Tuning): Promise<void> {
+  const known = await readTuning(file);
+  // a folder that can't be written costs another measurement, not the run
+  await writeJsonWhole(file, { ...known, [adapter]: tuning }).catch(() => {});
 }

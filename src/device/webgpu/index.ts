@@ -1,2 +1,3 @@
 export { openWebGpu, type WebGpu, type WebGpuOptions } from './open';
+export type { TileChoice, Tuning } from './tiles';
 export { type DeviceCounters, type DispatchTime, type GpuDevice, WebGpuDevice, type WebGpuDeviceOptions } from './webgpu-device';

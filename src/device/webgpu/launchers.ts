@@ -40,7 +40,7 @@ const only = ({ nodes: [node] }: Emission) => node!;
 
 function multiply(lowering: Lowering, shape: MatmulShape, uses: readonly (Use | Value)[]): void {
   const tile = lowering.options.tileOf(shape);
-  lowering.launch(tile === 'narrow' ? narrowMatmul(shape) : tiledMatmul(shape, tile), uses);
+  lowering.launch(tile === 'narrow' ? narrowMatmul(shape) : tiledMatmul(shape, tile), uses, shape);
 }
 
 const matmul: Launcher = (lowering, { nodes: [node], product, rowSums }) => {

@@ -3,9 +3,10 @@ import { type Graph, type Node, sizeOf, type Tensor } from '../../tensor/index';
 import { type Accumulate, type ElementwiseStep, elementwise, type KernelCall } from '../kernels/index';
 import { root } from './fusion';
 import { launchers } from './launchers';
-import type { MatmulShape, Tile } from './matmul';
+import type { MatmulShape } from './matmul';
 import { assignSlots } from './memory';
 import { chainOutputs, columnInputs, type Emission, isScalarConstant, type Schedule, schedule } from './schedule';
+import type { TileOf } from './tiles';
 
 /** A piece of memory that a program uses; `slot` once it has been planned, for what lives within a run only. */
 export interface Value {
@@ -30,6 +31,8 @@ export interface Launch {
   readonly node: Node | undefined;
   readonly call: KernelCall;
   readonly uses: readonly Use[];
+  /** Of a matrix product. */
+  readonly product?: MatmulShape;
 }
 
 /** Rows of an input sorted by their content, for the kernel that adds rows: see `scatterAdd`. */
@@ -55,7 +58,7 @@ export interface LoweringOptions {
   readonly storageBuffers: number;
   /** Largest binding. */
   readonly bindingBytes: number;
-  readonly tileOf: (shape: MatmulShape) => Tile | 'narrow';
+  readonly tileOf: TileOf;
 }
 
 /** Translates a graph to kernel launches, and plans the memory that they need. */
@@ -159,8 +162,8 @@ export class Lowering {
     return copy;
   }
 
-  launch(call: KernelCall, uses: readonly (Use | Value)[]): void {
-    this.#launches.push({ node: this.#node, call, uses: uses.map((use) => ('place' in use ? { value: use } : use)) });
+  launch(call: KernelCall, uses: readonly (Use | Value)[], product?: MatmulShape): void {
+    this.#launches.push({ node: this.#node, call, uses: uses.map((use) => ('place' in use ? { value: use } : use)), product });
   }
 
   /** Memory for content that is given by the caller with every run. */

@@ -3,10 +3,10 @@ import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/i
 import { boundBuffers, checkBufferData } from '../checks';
 import type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from '../device';
 import { Buffers, forData, paddedBytes, roundUp, usage } from './buffers';
-import { type Launch, type LoweredProgram, lowerGraph, sortRows, type Value } from './lower';
-import type { MatmulShape, Tile } from './matmul';
-import { type Pipeline, Pipelines } from './pipelines';
-import { tileOf } from './tiles';
+import { type Launch, lowerGraph, type Value } from './lower';
+import { Pipelines } from './pipelines';
+import { alignment, Recording } from './recording';
+import { allows, candidates, classOf, nameOf, type TileChoice, type TileOf, Tuner, type Tuning, tileOf } from './tiles';
 
 /** What a device has done since it was opened. */
 export interface DeviceCounters {
@@ -33,35 +33,30 @@ export interface GpuDevice extends Device {
   /** What was found: `software` adapters compute on the processor, slowly. */
   readonly adapter: { readonly name: string; readonly software: boolean };
   readonly counters: DeviceCounters;
+  /** What was measured for the products of the programs that ran, with the option `tune`. */
+  readonly tileChoices: readonly TileChoice[];
   /** Runs a program and says what each of its dispatches took. */
   profile(program: Program, options: RunOptions): Promise<DispatchTime[]>;
 }
 
 export interface WebGpuDeviceOptions {
-  /** Which part of a product a workgroup computes; by default a choice by the product's size. */
-  readonly tileOf?: (shape: MatmulShape) => Tile | 'narrow';
+  /** Which part of a product a workgroup computes, where nothing was measured; by default a choice by the product's size. */
+  readonly tileOf?: TileOf;
+  /** What was measured before, by the adapter's name. */
+  readonly tuning?: Readonly<Record<string, Tuning>>;
+  /**
+   * Measure how to compute the products of a program when it first runs, which delays that run: then neither write its buffers nor start
+   * another program before it is done. Needs an adapter with timestamps.
+   */
+  readonly tune?: boolean;
+  /** Called with all that is known of the adapter after something was measured. */
+  readonly onTuned?: (adapter: string, tuning: Tuning) => void | Promise<void>;
 }
 
 /** Sets of buffers, such as a policy's and its reference's, that a program keeps its bindings for. */
 const keptBindings = 6;
-const alignment = 256;
-const most = 65_535;
-
-interface Compiled extends Program {
-  readonly lowered: LoweredProgram;
-  readonly pipelines: readonly Pipeline[];
-  readonly folded: readonly (readonly [number, number])[];
-  readonly uniforms: GPUBuffer;
-  readonly constants: GPUBuffer | undefined;
-  readonly constantOffsets: readonly number[];
-  readonly inputs: GPUBuffer | undefined;
-  readonly inputOffsets: ReadonlyMap<string, number>;
-  readonly inputData: ArrayBuffer;
-  readonly outputOffsets: ReadonlyMap<string, number>;
-  readonly outputBytes: number;
-  readonly staging: GPUBuffer[];
-  readonly bindings: Map<string, { readonly generation: number; readonly groups: readonly GPUBindGroup[] }>;
-}
+/** Runs with each tile, of which the fastest counts. */
+const tuningRounds = 3;
 
 /**
  * Runs graphs on a GPU through WebGPU, by kernels of our own. A program is recorded when it is compiled; a run writes its inputs, replays the
@@ -71,10 +66,11 @@ export class WebGpuDevice implements GpuDevice {
   readonly kind = 'webgpu';
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
-  readonly #tileOf: (shape: MatmulShape) => Tile | 'narrow';
+  readonly #tuner: Tuner;
+  readonly #options: WebGpuDeviceOptions;
   readonly #memory: Buffers;
   readonly #buffers = new Map<number, GPUBuffer>();
-  readonly #programs = new Map<number, Compiled>();
+  readonly #programs = new Map<number, Recording>();
   readonly #identities = new WeakMap<GPUBuffer, number>();
   /** What programs compute in, largest first; shared by all, since they run one after the other. */
   readonly #scratch: GPUBuffer[] = [];
@@ -98,7 +94,8 @@ export class WebGpuDevice implements GpuDevice {
     };
     this.#pipelines = new Pipelines(device);
     this.#memory = new Buffers(device, (error) => this.#fail(error));
-    this.#tileOf = options.tileOf ?? tileOf;
+    this.#tuner = new Tuner(options.tuning?.[this.adapter.name]);
+    this.#options = options;
     device.addEventListener('uncapturederror', (event) => {
       this.#complaint ??= new RlpaError('device-failed', `WebGPU: ${(event as GPUUncapturedErrorEvent).error.message}`);
     });
@@ -112,6 +109,10 @@ export class WebGpuDevice implements GpuDevice {
 
   get counters(): DeviceCounters {
     return { ...this.#counters, pipelines: this.#pipelines.size, buffers: this.#memory.count, bytes: this.#memory.bytes };
+  }
+
+  get tileChoices(): readonly TileChoice[] {
+    return this.#tuner.choices;
   }
 
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer {
@@ -165,65 +166,38 @@ export class WebGpuDevice implements GpuDevice {
 
   async compile(graph: Graph): Promise<Program> {
     this.#throwFailure();
+    const recording = await this.#record(this.#count++, graph, (shape) => this.#tuner.tileOf(shape, this.#options.tileOf ?? tileOf));
+    this.#programs.set(recording.id, recording);
+    return recording;
+  }
+
+  async #record(id: number, graph: Graph, tileOf: TileOf): Promise<Recording> {
     const { limits } = this.#device;
     const lowered = lowerGraph(graph, {
       storageBuffers: limits.maxStorageBuffersPerShaderStage,
       bindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
-      tileOf: this.#tileOf,
+      tileOf,
     });
     for (const launch of lowered.launches) this.#check(launch);
     const pipelines = await Promise.all(lowered.launches.map((launch) => this.#pipelines.get(launch.call.kernel, describe(launch))));
     this.#throwFailure();
-    const constants = packed(lowered.constants.map(({ byteLength }) => byteLength));
-    const inputs = packed([...lowered.inputs.values()]);
-    const outputs = packed(
-      [...lowered.outputs.values()].map(({ tensor }) => 4 * sizeOf(tensor.shape)),
-      4,
-    );
-    const named = (names: Iterable<string>, offsets: readonly number[]) =>
-      new Map([...names].map((name, index) => [name, offsets[index]!]));
-    const compiled: Compiled = {
-      id: this.#count++,
-      graph,
-      lowered,
-      pipelines,
-      folded: lowered.launches.map(({ call: { groups } }) => [Math.min(groups, most), Math.ceil(groups / most)]),
-      uniforms: this.#writtenBuffer(uniformData(lowered.launches), usage.uniform | usage.copyTarget),
-      constants: constants.bytes > 0 ? this.#writtenBuffer(packedData(lowered.constants, constants), forData) : undefined,
-      constantOffsets: constants.offsets,
-      inputs: inputs.bytes > 0 ? this.#memory.create(inputs.bytes, forData, 'the inputs of a program') : undefined,
-      inputOffsets: named(lowered.inputs.keys(), inputs.offsets),
-      inputData: new ArrayBuffer(inputs.bytes),
-      outputOffsets: named(lowered.outputs.keys(), outputs.offsets),
-      outputBytes: outputs.bytes,
-      staging: [],
-      bindings: new Map(),
-    };
-    this.#programs.set(compiled.id, compiled);
     this.#reserveScratch(lowered.slots);
-    return compiled;
+    return new Recording(id, graph, lowered, pipelines, this.#memory);
   }
 
   async run(program: Program, options: RunOptions): Promise<Record<string, NumberArray>> {
     this.#throwFailure();
     const bound = boundBuffers(program, options);
-    const compiled = this.#programs.get(program.id);
-    if (!compiled) throw new RlpaError('device-failed', 'This program was discarded.');
-    const { lowered, pipelines, folded, inputs, inputData, outputBytes } = compiled;
-    const groups = this.#bindGroups(compiled, bound);
-    if (inputs) {
-      fillInputs(compiled, options.inputs ?? {});
-      this.#device.queue.writeBuffer(inputs, 0, inputData);
-    }
+    if (this.#options.tune) await this.#tune(this.#recordingOf(program), bound, options);
+    const recording = this.#recordingOf(program);
+    const { lowered, outputBytes } = recording;
+    const groups = this.#bindGroups(recording, bound);
+    recording.writeInputs(options.inputs ?? {});
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    for (const [index, { pipeline }] of pipelines.entries()) {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, groups[index]!);
-      pass.dispatchWorkgroups(...folded[index]!);
-    }
+    for (const [index, group] of groups.entries()) recording.dispatch(pass, index, group);
     pass.end();
-    this.#counters.dispatches += pipelines.length;
+    this.#counters.dispatches += groups.length;
     if (outputBytes === 0) {
       this.#submit(encoder);
       await this.#device.queue.onSubmittedWorkDone();
@@ -231,23 +205,15 @@ export class WebGpuDevice implements GpuDevice {
       this.#throwFailure();
       return {};
     }
-    const staging =
-      compiled.staging.pop() ?? this.#memory.create(outputBytes, usage.mapRead | usage.copyTarget, 'the outputs of a program');
+    const staging = recording.takeStaging();
     for (const [name, { value, tensor }] of lowered.outputs) {
-      const [buffer, offset] = this.#placeOf(compiled, bound, value);
-      encoder.copyBufferToBuffer(buffer, offset, staging, compiled.outputOffsets.get(name)!, 4 * sizeOf(tensor.shape));
+      const [buffer, offset] = this.#placeOf(recording, bound, value);
+      encoder.copyBufferToBuffer(buffer, offset, staging, recording.outputOffsets.get(name)!, 4 * sizeOf(tensor.shape));
     }
     this.#submit(encoder);
     const data = await this.#mapped(staging, outputBytes);
-    if (this.#programs.has(compiled.id)) compiled.staging.push(staging);
-    else this.#memory.destroy(staging);
-    const results: Record<string, NumberArray> = {};
-    for (const [name, { tensor }] of lowered.outputs) {
-      const offset = compiled.outputOffsets.get(name)!;
-      const count = sizeOf(tensor.shape);
-      results[name] = tensor.type === 'f32' ? new Float32Array(data, offset, count) : new Int32Array(data, offset, count);
-    }
-    return results;
+    recording.giveStaging(staging);
+    return recording.outputsFrom(data);
   }
 
   /**
@@ -260,27 +226,23 @@ export class WebGpuDevice implements GpuDevice {
     this.#throwFailure();
     if (!this.#device.features.has('timestamp-query'))
       throw new RlpaError('device-failed', 'This GPU does not tell the time (timestamp-query).');
-    const compiled = this.#programs.get(program.id);
-    if (!compiled) throw new RlpaError('device-failed', 'This program was discarded.');
-    const groups = this.#bindGroups(compiled, boundBuffers(program, options));
-    const { launches } = compiled.lowered;
-    if (compiled.inputs) {
-      fillInputs(compiled, options.inputs ?? {});
-      this.#device.queue.writeBuffer(compiled.inputs, 0, compiled.inputData);
-    }
+    return this.#times(this.#recordingOf(program), boundBuffers(program, options), options);
+  }
+
+  async #times(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, options: RunOptions): Promise<DispatchTime[]> {
+    const groups = this.#bindGroups(recording, bound);
+    recording.writeInputs(options.inputs ?? {});
+    const { launches } = recording.lowered;
     const bytes = 16 * launches.length;
     const times = this.#device.createQuerySet({ type: 'timestamp', count: 2 * launches.length });
     const resolved = this.#memory.create(bytes, usage.queryResolve | usage.copySource, 'the times of a program');
     const staging = this.#memory.create(bytes, usage.mapRead | usage.copyTarget, 'the times of a program');
     try {
       const encoder = this.#device.createCommandEncoder();
-      for (const [index, { pipeline }] of compiled.pipelines.entries()) {
-        const pass = encoder.beginComputePass({
-          timestampWrites: { querySet: times, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 },
-        });
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, groups[index]!);
-        pass.dispatchWorkgroups(...compiled.folded[index]!);
+      for (const [index, group] of groups.entries()) {
+        const timestampWrites = { querySet: times, beginningOfPassWriteIndex: 2 * index, endOfPassWriteIndex: 2 * index + 1 };
+        const pass = encoder.beginComputePass({ timestampWrites });
+        recording.dispatch(pass, index, group);
         pass.end();
       }
       encoder.resolveQuerySet(times, 0, 2 * launches.length, resolved, 0);
@@ -301,12 +263,51 @@ export class WebGpuDevice implements GpuDevice {
     }
   }
 
+  /**
+   * Measures the products of a program whose kind is not known yet: the whole step is run with one tile after the other, on copies of what it
+   * changes, and each product keeps the tile that was fastest at its place.
+   */
+  async #tune(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, options: RunOptions): Promise<void> {
+    const { graph, lowered } = recording;
+    const isOpen = ({ product }: Launch) => product !== undefined && !this.#tuner.isKnown(product);
+    if (!lowered.launches.some(isOpen) || !this.#device.features.has('timestamp-query')) return;
+    const changed = new Set([...graph.assignments.keys(), ...graph.appends.map(({ buffer }) => buffer)]);
+    const copies = new Map(
+      [...bound].filter(([name]) => changed.has(name)).map(([name, { shape, type }]) => [name, this.create(shape, type)]),
+    );
+    const measured = new Map<string, Map<string, number>>();
+    for (const tile of candidates) {
+      const usual = this.#options.tileOf ?? tileOf;
+      const chosen: TileOf = (shape) => (!this.#tuner.isKnown(shape) && allows(shape, tile) ? tile : this.#tuner.tileOf(shape, usual));
+      // a tile that this GPU has no room for is no candidate
+      const trial = await this.#record(this.#count++, graph, chosen).catch(() => undefined);
+      this.#throwFailure();
+      if (!trial) continue;
+      for (let round = 0; round < tuningRounds; round++) {
+        const times = await this.#times(trial, new Map([...bound, ...copies]), options);
+        for (const [index, launch] of trial.lowered.launches.entries()) {
+          if (!isOpen(launch) || !allows(launch.product!, tile)) continue;
+          const products = classOf(launch.product!);
+          const known = measured.get(products) ?? new Map<string, number>();
+          known.set(nameOf(tile), Math.min(known.get(nameOf(tile)) ?? Number.POSITIVE_INFINITY, times[index]!.milliseconds));
+          measured.set(products, known);
+        }
+      }
+      trial.release();
+    }
+    this.release(copies.values());
+    this.#tuner.settle(measured);
+    await this.#options.onTuned?.(this.adapter.name, this.#tuner.tuning);
+    recording.release();
+    this.#programs.set(
+      recording.id,
+      await this.#record(recording.id, graph, (shape) => this.#tuner.tileOf(shape, this.#options.tileOf ?? tileOf)),
+    );
+  }
+
   discard(program: Program): void {
-    const compiled = this.#programs.get(program.id);
-    if (!compiled) return;
+    this.#programs.get(program.id)?.release();
     this.#programs.delete(program.id);
-    for (const buffer of [compiled.uniforms, compiled.constants, compiled.inputs, ...compiled.staging])
-      if (buffer) this.#memory.destroy(buffer);
   }
 
   async dispose(): Promise<void> {
@@ -325,42 +326,48 @@ export class WebGpuDevice implements GpuDevice {
     }
   }
 
-  #bindGroups(compiled: Compiled, bound: ReadonlyMap<string, DeviceBuffer>): readonly GPUBindGroup[] {
+  #bindGroups(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>): readonly GPUBindGroup[] {
     const key = [...bound.values()].map((buffer) => this.#identity(this.#bufferOf(buffer))).join(' ');
-    const known = compiled.bindings.get(key);
+    const known = recording.bindings.get(key);
     if (known && known.generation === this.#generation) return known.groups;
-    const groups = compiled.lowered.launches.map(({ call: { kernel }, uses }, index) => {
-      const uniforms = { buffer: compiled.uniforms, offset: index * alignment, size: roundUp(4 * (kernel.uniforms.length + 1), 16) };
+    const groups = recording.lowered.launches.map(({ call: { kernel }, uses }, index) => {
+      const uniforms = { buffer: recording.uniforms, offset: index * alignment, size: roundUp(4 * (kernel.uniforms.length + 1), 16) };
       return this.#device.createBindGroup({
         label: kernel.name,
-        layout: compiled.pipelines[index]!.layout,
+        layout: recording.pipelines[index]!.layout,
         entries: [
           { binding: 0, resource: uniforms },
           ...uses.map(({ value, offset = 0, bytes = value.bytes }, place) => {
-            const [buffer, start] = this.#placeOf(compiled, bound, value);
+            const [buffer, start] = this.#placeOf(recording, bound, value);
             return { binding: place + 1, resource: { buffer, offset: start + offset, size: paddedBytes(bytes) } };
           }),
         ],
       });
     });
     this.#counters.bindGroups += groups.length;
-    compiled.bindings.delete(key);
-    compiled.bindings.set(key, { generation: this.#generation, groups });
-    if (compiled.bindings.size > keptBindings) compiled.bindings.delete(compiled.bindings.keys().next().value!);
+    recording.bindings.delete(key);
+    recording.bindings.set(key, { generation: this.#generation, groups });
+    if (recording.bindings.size > keptBindings) recording.bindings.delete(recording.bindings.keys().next().value!);
     return groups;
   }
 
-  #placeOf(compiled: Compiled, bound: ReadonlyMap<string, DeviceBuffer>, { place, slot }: Value): [GPUBuffer, number] {
+  #placeOf(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, { place, slot }: Value): [GPUBuffer, number] {
     switch (place.kind) {
       case 'buffer':
         return [this.#bufferOf(bound.get(place.name)!), 0];
       case 'input':
-        return [compiled.inputs!, compiled.inputOffsets.get(place.key)!];
+        return [recording.inputs!, recording.inputOffsets.get(place.key)!];
       case 'constant':
-        return [compiled.constants!, compiled.constantOffsets[place.index]!];
+        return [recording.constants!, recording.constantOffsets[place.index]!];
       case 'scratch':
         return [this.#scratch[slot!]!, 0];
     }
+  }
+
+  #recordingOf({ id }: Program): Recording {
+    const recording = this.#programs.get(id);
+    if (!recording) throw new RlpaError('device-failed', 'This program was discarded.');
+    return recording;
   }
 
   #identity(buffer: GPUBuffer): number {
@@ -376,12 +383,6 @@ export class WebGpuDevice implements GpuDevice {
     this.#throwFailure();
     const buffer = this.#buffers.get(id);
     if (!buffer) throw new RlpaError('device-failed', `Buffer ${id} was released.`);
-    return buffer;
-  }
-
-  #writtenBuffer(data: ArrayBuffer, flags: number): GPUBuffer {
-    const buffer = this.#memory.create(data.byteLength, flags, 'the numbers of a program');
-    this.#device.queue.writeBuffer(buffer, 0, data);
     return buffer;
   }
 
@@ -445,53 +446,4 @@ export class WebGpuDevice implements GpuDevice {
 function describe({ node }: Launch): string {
   if (!node) return 'the end of the program';
   return `${node.operation}${node.scope ? ` (at ${node.scope})` : ''} of [${node.inputs.map(({ shape }) => `[${shape}]`).join(', ')}]`;
-}
-
-interface Packed {
-  readonly offsets: readonly number[];
-  readonly bytes: number;
-}
-
-/** Lays pieces out one after the other, each where a binding may begin. */
-function packed(sizes: readonly number[], step = alignment): Packed {
-  let bytes = 0;
-  const offsets = sizes.map((size) => {
-    const offset = bytes;
-    bytes += roundUp(Math.max(size, 16), step);
-    return offset;
-  });
-  return { offsets, bytes };
-}
-
-function packedData(pieces: readonly (Float32Array | Int32Array)[], { offsets, bytes }: Packed): ArrayBuffer {
-  const data = new Uint8Array(bytes);
-  pieces.forEach((piece, index) => {
-    data.set(new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength), offsets[index]!);
-  });
-  return data.buffer;
-}
-
-function uniformData(launches: readonly Launch[]): ArrayBuffer {
-  const view = new DataView(new ArrayBuffer(Math.max(1, launches.length) * alignment));
-  launches.forEach(({ call: { kernel, uniforms, groups } }, index) => {
-    const start = index * alignment;
-    kernel.uniforms.forEach(({ type }, place) => {
-      if (type === 'f32') view.setFloat32(start + 4 * place, uniforms[place]!, true);
-      else view.setUint32(start + 4 * place, uniforms[place]!, true);
-    });
-    view.setUint32(start + 4 * kernel.uniforms.length, groups, true);
-  });
-  return view.buffer;
-}
-
-function fillInputs({ lowered, inputOffsets, inputData, graph }: Compiled, inputs: NonNullable<RunOptions['inputs']>): void {
-  const put = (key: string, data: NumberArray) => {
-    new Uint8Array(inputData).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), inputOffsets.get(key)!);
-  };
-  for (const name of graph.inputs.keys()) if (inputOffsets.has(name)) put(name, inputs[name]!);
-  for (const { input, height, starts, order } of lowered.sorted) {
-    const rows = sortRows(inputs[input] as Int32Array, height);
-    put(starts, rows.starts);
-    put(order, rows.order);
-  }
 }
