@@ -38,7 +38,9 @@ async function tfjs() {
     stdin: { contents, resolveDir: import.meta.dirname },
     bundle: true,
     format: 'esm',
-    platform: 'browser',
+    platform: 'node',
+    mainFields: ['module', 'main'],
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     outfile,
     logLevel: 'error',
   });
