@@ -1,5 +1,6 @@
 import type { BaseStreamer, TextGenerationPipeline, TextStreamer } from '@huggingface/transformers';
 import { RlpaError, throwIfAborted } from '../errors';
+import { withoutTelemetry } from '../telemetry';
 import type { ChatPart, ChatRequest, ChatResult } from './chat-model';
 import { type ChatLimits, type LimitedChatModel, withLimits } from './limits';
 import { StopStrings } from './stop-strings';
@@ -111,6 +112,7 @@ interface Loaded {
 async function loadGenerator({ model, device, dtype }: TransformersChatOptions): Promise<Loaded> {
   let transformers: typeof import('@huggingface/transformers');
   try {
+    withoutTelemetry();
     transformers = await import('@huggingface/transformers');
   } catch (cause) {
     const message =

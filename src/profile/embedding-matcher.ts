@@ -1,4 +1,5 @@
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import { withoutTelemetry } from '../telemetry';
 import type { ProfileItem } from './item';
 import { checkThreshold, type ItemMatcher } from './matching';
 
@@ -70,6 +71,7 @@ export function embeddingMatcher({ model, threshold = 0.6, cacheSize = 10_000 }:
 async function loadEmbedder(model: string): Promise<TextEmbedder> {
   let transformers: typeof import('@huggingface/transformers');
   try {
+    withoutTelemetry();
     transformers = await import('@huggingface/transformers');
   } catch (cause) {
     const message =

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { RlpaError } from '../../errors';
+import { withoutTelemetry } from '../../telemetry';
 import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
 import { boundBuffers, checkBufferData } from '../checks';
 import type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from '../device';
@@ -36,6 +37,8 @@ class CpuDevice implements Device {
   #failure: RlpaError | undefined;
 
   constructor(threads: number) {
+    // the thread has a copy of the environment for itself; what onnxruntime reads is the process's
+    withoutTelemetry();
     const path = createRequire(import.meta.url).resolve('#cpu-worker');
     // The program's own flags, such as --input-type or a loader, are not for the thread, which may not even start with them.
     this.#worker = new Worker(pathToFileURL(path), { workerData: { threads } satisfies WorkerOptions, execArgv: [] });
