@@ -8,7 +8,8 @@ import type { Kernel } from '../../src/device/kernels/index';
 import { Pipelines } from '../../src/device/webgpu/pipelines';
 import { WebGpuDevice } from '../../src/device/webgpu/webgpu-device';
 import { RlpaError } from '../../src/errors';
-import { attention, Graph, matmul } from '../../src/tensor/index';
+import { Random } from '../../src/random';
+import { attention, Graph, gradients, matmul, multiply, sum } from '../../src/tensor/index';
 import { openWebGpu } from '../device';
 import { temporaryFolder } from '../node/temporary-folder';
 
@@ -92,11 +93,35 @@ describe('a GPU that can do less than is asked for', () => {
     await device.dispose();
   });
 
+  it('takes smaller tiles where workgroup memory is small, and gets the same attention and gradients', async () => {
+    const shape = { batch: 1, length: 40, heads: 2, kvHeads: 1, headSize: 128 };
+    const random = new Random(5);
+    const numbers = (count: number) => Float32Array.from({ length: count }, () => random.normal());
+    const inputs = { q: numbers(40 * 256), k: numbers(40 * 128), v: numbers(40 * 128) };
+    const results = await Promise.all(
+      [new WebGpuDevice(await smallGpu()), await openWebGpu()].map(async (device) => {
+        const graph = new Graph();
+        const parts = (['q', 'k', 'v'] as const).map((name) => graph.input(name, [40, name === 'q' ? 256 : 128]));
+        const y = attention(parts[0]!, parts[1]!, parts[2]!, shape);
+        graph.output('y', y);
+        for (const [i, gradient] of gradients(sum(multiply(y, y)), parts).entries()) graph.output(`g${i}`, gradient!);
+        const found = await device.run(await device.compile(graph), { inputs });
+        await device.dispose();
+        return found;
+      }),
+    );
+    for (const name of ['y', 'g0', 'g1', 'g2']) {
+      const differences = results[0]![name]!.map((value, i) => Math.abs(value - results[1]![name]![i]!));
+      expect(Math.max(...differences), name).toBeLessThan(1e-4);
+    }
+    expect(Math.max(...results[0]!.g0!)).toBeGreaterThan(0.1);
+  });
+
   it('refuses a kernel that needs more workgroup memory than there is, naming kernel and operation', async () => {
     const device = new WebGpuDevice(await smallGpu());
     const graph = new Graph();
-    const part = (name: string) => graph.input(name, [64, 128]);
-    const shape = { batch: 1, length: 64, heads: 1, kvHeads: 1, headSize: 128 };
+    const part = (name: string) => graph.input(name, [64, 2048]);
+    const shape = { batch: 1, length: 64, heads: 1, kvHeads: 1, headSize: 2048 };
     graph.output(
       'y',
       graph.within('layers.2.attention', () => attention(part('q'), part('k'), part('v'), shape)),

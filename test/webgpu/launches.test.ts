@@ -24,7 +24,7 @@ function model(layers: number): ModelConfig {
 }
 
 const launchesOf = (graph: Graph, storageBuffers = 8): readonly Launch[] =>
-  lowerGraph(graph, { storageBuffers, bindingBytes: 2 ** 30, tileOf }).launches;
+  lowerGraph(graph, { storageBuffers, bindingBytes: 2 ** 30, sharedBytes: 16_384, tileOf }).launches;
 
 /** What one more layer costs. */
 function perLayer(build: (config: ModelConfig) => Graph): number {

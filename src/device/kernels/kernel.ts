@@ -28,6 +28,11 @@ export interface Kernel {
   readonly body: string;
 }
 
+/** Bytes of workgroup memory that a kernel takes. */
+export function sharedBytes({ shared = [] }: Kernel): number {
+  return shared.reduce((total, { type, size }) => total + size * (type === 'vec4f' ? 16 : 4), 0);
+}
+
 /** A kernel with its numbers: `groups` workgroups, uniforms in the kernel's order. */
 export interface KernelCall {
   readonly kernel: Kernel;

@@ -1,4 +1,4 @@
-import type { KernelBuffer } from '../kernels/index';
+import { type KernelBuffer, type KernelCall, sharedBytes } from '../kernels/index';
 
 /** Rows of the batch and tokens in each, query heads and the key heads that they share, values in a head. */
 export interface AttentionSizes {
@@ -35,6 +35,18 @@ export const range = (count: number): readonly number[] => Array.from({ length: 
 export function attentionTile({ length, headSize }: Pick<AttentionSizes, 'length' | 'headSize'>): AttentionTile {
   if (length <= 16) return { across: 4, down: 4, others: 4 };
   return { across: 8, down: 8, others: headSize <= 64 ? 4 : 2 };
+}
+
+/** From the usual one down, the first tile whose kernel fits into a GPU's workgroup memory; the smallest if none does. */
+export function fittingAttention(
+  sizes: Pick<AttentionSizes, 'length' | 'headSize'>,
+  bytes: number,
+  build: (tile: AttentionTile) => KernelCall,
+): KernelCall {
+  const smaller = [2, 1].map((others) => ({ across: 8, down: 8, others }));
+  const smallest = [4, 2, 1].map((others) => ({ across: 4, down: 4, others }));
+  const calls = [attentionTile(sizes), ...smaller, ...smallest].map(build);
+  return calls.find(({ kernel }) => sharedBytes(kernel) <= bytes) ?? calls.at(-1)!;
 }
 
 /** Vectors of four are read and written as they lie in memory, if heads begin at multiples of four; otherwise value by value, padded with zeros. */

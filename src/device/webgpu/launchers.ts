@@ -23,7 +23,7 @@ import {
 } from '../kernels/index';
 import { attentionForward } from './attention';
 import { attentionGradientKeys, attentionGradientQueries } from './attention-gradient';
-import type { AttentionSizes } from './attention-tiles';
+import { type AttentionSizes, fittingAttention } from './attention-tiles';
 import { appendToCache, cachedAttention } from './cached-attention';
 import type { Lowering, Use, Value } from './lower';
 import { type MatmulShape, narrowMatmul, tiledMatmul } from './matmul';
@@ -177,7 +177,9 @@ const sample: Launcher = (lowering, emission) => {
 const attention: Launcher = (lowering, emission) => {
   const node = only(emission);
   const sizes = node.attributes as unknown as AttentionSizes;
-  const call = attentionForward({ ...sizes, segmented: node.inputs.length > 3 });
+  const call = fittingAttention(sizes, lowering.options.sharedBytes, (tile) =>
+    attentionForward({ ...sizes, segmented: node.inputs.length > 3 }, tile),
+  );
   lowering.launch(call, [...node.inputs.map((input) => lowering.read(input)), ...node.outputs.map((output) => lowering.write(output))]);
 };
 
@@ -193,14 +195,17 @@ const attentionGradient: Launcher = (lowering, emission) => {
     Value,
   ];
   const [toQueries, toKeys, toValues] = node.outputs.map((output) => lowering.write(output)) as [Value, Value, Value];
-  lowering.launch(attentionGradientQueries(sizes), [g, q, k, v, ...segments, y, stats, toQueries]);
-  lowering.launch(attentionGradientKeys(sizes), [g, q, k, v, ...segments, stats, toKeys, toValues]);
+  const fitting = (build: typeof attentionGradientQueries) =>
+    fittingAttention(sizes, lowering.options.sharedBytes, (tile) => build(sizes, tile));
+  lowering.launch(fitting(attentionGradientQueries), [g, q, k, v, ...segments, y, stats, toQueries]);
+  lowering.launch(fitting(attentionGradientKeys), [g, q, k, v, ...segments, stats, toKeys, toValues]);
 };
 
 const attentionOverCache: Launcher = (lowering, emission) => {
   const node = only(emission);
   const sizes = node.attributes as unknown as AttentionSizes & { readonly capacity: number };
-  lowering.launch(cachedAttention(sizes), [...node.inputs.map((input) => lowering.read(input)), lowering.write(node.outputs[0]!)]);
+  const call = fittingAttention(sizes, lowering.options.sharedBytes, (tile) => cachedAttention(sizes, tile));
+  lowering.launch(call, [...node.inputs.map((input) => lowering.read(input)), lowering.write(node.outputs[0]!)]);
 };
 
 /** How the operations that are not elementwise are launched, and how caches are extended. */

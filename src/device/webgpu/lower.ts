@@ -58,6 +58,8 @@ export interface LoweringOptions {
   readonly storageBuffers: number;
   /** Largest binding. */
   readonly bindingBytes: number;
+  /** Workgroup memory of a kernel at most. */
+  readonly sharedBytes: number;
   readonly tileOf: TileOf;
 }
 

@@ -2,6 +2,7 @@ import { RlpaError } from '../../errors';
 import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
 import { boundBuffers, checkBufferData } from '../checks';
 import type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from '../device';
+import { sharedBytes } from '../kernels/index';
 import { Buffers, forData, paddedBytes, roundUp, usage } from './buffers';
 import { type Launch, lowerGraph, type Value } from './lower';
 import { Pipelines } from './pipelines';
@@ -176,6 +177,7 @@ export class WebGpuDevice implements GpuDevice {
     const lowered = lowerGraph(graph, {
       storageBuffers: limits.maxStorageBuffersPerShaderStage,
       bindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
+      sharedBytes: limits.maxComputeWorkgroupStorageSize,
       tileOf,
     });
     for (const launch of lowered.launches) this.#check(launch);
@@ -412,10 +414,9 @@ export class WebGpuDevice implements GpuDevice {
     const { call, uses } = launch;
     const { limits } = this.#device;
     const { kernel, groups } = call;
-    const shared = (kernel.shared ?? []).reduce((total, { type, size }) => total + size * (type === 'vec4f' ? 16 : 4), 0);
     const checks: readonly [string, number, number][] = [
       ['threads a workgroup', kernel.threads, limits.maxComputeInvocationsPerWorkgroup],
-      ['bytes of workgroup memory', shared, limits.maxComputeWorkgroupStorageSize],
+      ['bytes of workgroup memory', sharedBytes(kernel), limits.maxComputeWorkgroupStorageSize],
       ['storage buffers', uses.length, limits.maxStorageBuffersPerShaderStage],
       ['workgroups', groups, limits.maxComputeWorkgroupsPerDimension ** 2],
     ];
