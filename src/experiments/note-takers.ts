@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { pause } from '../deadline';
 import { formatTurn, type ProfileSchema } from '../profile/index';
 import { Random } from '../random';
 import type { SFTExample } from '../training/index';
@@ -41,10 +41,7 @@ export async function takeNotes(options: {
   const { schema, slot, instruction, talks, shares, turns, count, seed, signal, targets = 'last' } = options;
   const examples: SFTExample[] = [];
   for (let index = 0; examples.length < count; index++) {
-    if (index % dialoguesAtAStretch === 0) {
-      await setImmediate();
-      signal?.throwIfAborted();
-    }
+    if (index % dialoguesAtAStretch === 0) await pause(0, signal);
     const random = new Random(seed).split('notes', index);
     const habits = drawHabits(random);
     const speech = options.speech ?? habits.speech;

@@ -104,23 +104,27 @@ const recipes = {
   },
 } as const satisfies Record<string, Recipe>;
 
-/** What `micro` changes: everything small enough for a GPU that is made of software. It learns next to nothing. */
+/**
+ * What `micro` changes: everything small enough for a GPU that is made of software. It learns to keep the form, and little else: from so few users
+ * that their words make a small vocabulary.
+ */
 const micro = {
-  users: 200,
+  users: 6,
   evalUsers: 8,
   turns: 3,
   iterations: 3,
   maxNewTokens: 48,
-  dialogues: 8,
+  dialogues: 12,
   minibatches: 2,
+  learningRate: 2e-3,
 } as const;
 
 /** The numbers for a policy by what it was trained for: tiny policies have recipes of their own. */
 export function recipeFor({ instruction }: Setting, kind: 'generated' | 'recorded', size: TinySize = 'tiny'): Recipe {
   if (instruction !== tinySettings[kind].instruction) return recipes.pretrained;
   if (size === 'tiny') return recipes[kind];
-  const { dialogues, minibatches, ...rest } = micro;
-  return { ...recipes[kind], ...rest, ppo: { ...recipes[kind].ppo, dialogues, minibatches } };
+  const { dialogues, minibatches, learningRate, ...rest } = micro;
+  return { ...recipes[kind], ...rest, ppo: { ...recipes[kind].ppo, dialogues, minibatches, learningRate } };
 }
 
 export function warmStartFor(kind: 'generated' | 'recorded', size: TinySize = 'tiny'): WarmStart {
@@ -133,7 +137,7 @@ export function warmStartFor(kind: 'generated' | 'recorded', size: TinySize = 't
     layers: 1,
     heads: 2,
     kvHeads: 1,
-    exercises: { ...exercises, count: 600, learningRate: 0.012 },
+    exercises: { ...exercises, count: 1000, learningRate: 0.015 },
     demonstrations: { ...demonstrations, count: 100, learningRate: 0.006 },
     ...(copying && { copying: { words: { ...copying.words, count: 200 }, sentences: { ...copying.sentences, count: 200 } } }),
   };
