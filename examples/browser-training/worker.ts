@@ -99,10 +99,10 @@ async function train({ size, seed }: Extract<ToWorker, { type: 'train' }>, signa
 }
 
 /** An app's view of the policy: a model like any other, with the prompt that it was trained to read. */
-function agentOf(learner: LocalPolicy, { environment, measuring }: TinyTask): PersonalizedAgent {
+function agentOf(learner: LocalPolicy, { seed, environment, measuring }: TinyTask): PersonalizedAgent {
   const { schema, instruction, history } = environment;
   const { temperature } = measuring;
-  const model = learner.asChatModel();
+  const model = learner.asChatModel({ seed });
   const measured: ChatModel = {
     ...model,
     generate: (request) => model.generate({ ...request, temperature }),
