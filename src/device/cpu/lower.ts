@@ -1,7 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Graph, Node, Tensor } from '../../tensor/index';
-import { type Kernel, kernels } from './kernels';
+import { headWithGradient } from './head';
+import { type Kernel, type Lowering, sliceRows } from './kernel';
+import { kernels } from './kernels';
 import { type Name, OnnxModel } from './onnx';
+import { RowByRow } from './row-by-row';
 
 /** An ONNX model and how a run maps onto it. Plain data: it crosses into the worker thread. */
 export interface LoweredGraph {
@@ -27,7 +30,6 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
   const model = new OnnxModel();
   const names = new Map<Tensor, Name>();
   const shapes: Record<string, readonly number[]> = {};
-  const shared = new Map<string, Name>();
 
   const declare = (tensors: ReadonlyMap<string, Tensor>, prefix: string): Record<string, Name> => {
     const declared: Record<string, Name> = {};
@@ -45,17 +47,14 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
   const buffers = declare(graph.buffers, 'b');
   for (const [tensor, data] of graph.constants) if (live.has(tensor)) names.set(tensor, model.constant(tensor.type, tensor.shape, data));
 
+  const lowering = new NodeLowering(graph, model, names, live);
   let began = performance.now();
   for (const node of graph.nodes) {
     if (performance.now() - began > longestTurn) {
       await setImmediate();
       began = performance.now();
     }
-    if (!node.outputs.some((output) => live.has(output))) continue;
-    const outputs = lowerNode(node, model, names, shared, live);
-    node.outputs.forEach((output, index) => {
-      if (outputs[index]) names.set(output, outputs[index]);
-    });
+    lowering.lower(node);
   }
 
   let count = 0;
@@ -84,22 +83,86 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
   return { model: model.finish(), inputs, buffers, outputs, assignments, appends, shapes };
 }
 
-function lowerNode(node: Node, model: OnnxModel, names: Map<Tensor, Name>, shared: Map<string, Name>, live: Set<Tensor>): readonly Name[] {
-  const kernel: Kernel = kernels[node.operation];
-  return kernel({
-    model,
-    node,
-    inputs: node.inputs.map((input) => names.get(input) ?? ''),
-    used: node.outputs.map((output) => live.has(output)),
-    shared: (key, build) => {
-      let name = shared.get(key);
+const kernelOf = (node: Node): Kernel => kernels[node.operation];
+
+/** Writes nodes with what they need, each once. */
+class NodeLowering {
+  readonly #shared = new Map<string, Name>();
+  readonly #done = new Set<Node>();
+
+  constructor(
+    readonly graph: Graph,
+    readonly model: OnnxModel,
+    readonly names: Map<Tensor, Name>,
+    readonly live: ReadonlySet<Tensor>,
+  ) {}
+
+  lower(node: Node): void {
+    if (this.#done.has(node) || !node.outputs.some((output) => this.live.has(output))) return;
+    if (node.operation === 'headLogProbability' && this.#lowerWithGradient(node)) return;
+    this.#bind(node, kernelOf(node)(this.#lowering(node)));
+  }
+
+  #lowering(node: Node, inputs: readonly Name[] = node.inputs.map((input) => this.names.get(input) ?? '')): Lowering {
+    const shared = (key: string, build: () => Name) => {
+      let name = this.#shared.get(key);
       if (!name) {
         name = build();
-        shared.set(key, name);
+        this.#shared.set(key, name);
       }
       return name;
-    },
-  });
+    };
+    return { model: this.model, node, inputs, used: this.#used(node), shared };
+  }
+
+  #used(node: Node): boolean[] {
+    return node.outputs.map((output) => this.live.has(output));
+  }
+
+  #bind(node: Node, outputs: readonly Name[]): void {
+    this.#done.add(node);
+    node.outputs.forEach((output, index) => {
+      if (outputs[index]) this.names.set(output, outputs[index]);
+    });
+  }
+
+  /** A head together with its gradient, if the loss between them is computed row by row. */
+  #lowerWithGradient(head: Node): boolean {
+    const { graph, model, names } = this;
+    const gradient = graph.nodes.find(
+      ({ operation, inputs }) => operation === 'headLogProbabilityGradient' && inputs[5] === head.outputs[2],
+    );
+    if (!gradient?.outputs.some((output) => this.live.has(output))) return false;
+    const [logProbabilities, entropies] = head.outputs as [Tensor, Tensor];
+    const [toLogProbabilities, toEntropies] = gradient.inputs.slice(7) as [Tensor, Tensor];
+    const loss = new RowByRow(graph, [logProbabilities, entropies]);
+    if (!loss.reaches(toLogProbabilities) || !loss.reaches(toEntropies)) return false;
+    const count = logProbabilities.shape[0]!;
+    const { outputs, gradients } = headWithGradient(this.#lowering(head), gradient, this.#used(gradient), (start, end, found) => {
+      const known = new Map([
+        [logProbabilities, found.logProbabilities],
+        [entropies, found.entropies],
+      ]);
+      const outside = (tensor: Tensor): Name => {
+        if (tensor.node) this.#lowerUpTo(tensor.node);
+        const whole = names.get(tensor)!;
+        return tensor.shape.length === 0 ? whole : sliceRows(model, whole, start, end, count);
+      };
+      const rows = (target: Tensor) =>
+        loss.rows(target, known, outside, (node, inputs) => kernelOf(node)(this.#lowering(node, inputs))[0]!);
+      return { toLogProbabilities: rows(toLogProbabilities), toEntropies: rows(toEntropies) };
+    });
+    this.#bind(head, outputs);
+    this.#bind(gradient, gradients);
+    return true;
+  }
+
+  /** A node, and before it those whose results it reads. */
+  #lowerUpTo(node: Node): void {
+    if (this.#done.has(node)) return;
+    for (const input of node.inputs) if (input.node) this.#lowerUpTo(input.node);
+    this.lower(node);
+  }
 }
 
 function liveTensors(graph: Graph): Set<Tensor> {

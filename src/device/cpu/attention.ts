@@ -1,0 +1,198 @@
+import { type Kernel, type Lowering, masked, matmul, reshape } from './kernel';
+import type { Name, OnnxModel } from './onnx';
+
+/** [B·T, heads·size] → [B, heads, T, size]. */
+function splitHeads(model: OnnxModel, name: Name, batch: number, length: number, heads: number, size: number): Name {
+  if (length === 1) return reshape(model, name, batch, heads, 1, size);
+  return model.node('Transpose', [reshape(model, name, batch, length, heads, size)], { perm: { ints: [0, 2, 1, 3] } });
+}
+
+/** [B, heads, T, size] → [B·T, heads·size]. */
+function joinHeads(model: OnnxModel, name: Name, batch: number, length: number, heads: number, size: number): Name {
+  const order =
+    length === 1 ? name : model.node('Transpose', [reshape(model, name, batch, heads, length, size)], { perm: { ints: [0, 2, 1, 3] } });
+  return reshape(model, order, batch * length, heads * size);
+}
+
+interface AttentionSizes {
+  batch: number;
+  length: number;
+  heads: number;
+  kvHeads: number;
+  headSize: number;
+}
+
+/** Queries that attend at a time: the scores of a block stay in the processor's cache, and keys after the block are never touched. */
+const queryBlock = 128;
+
+/** One block of queries with the keys that it can see. */
+interface QueryBlock {
+  readonly start: number;
+  readonly end: number;
+  /** [B, kvHeads, group · (end − start), size]. */
+  readonly queries: Name;
+  /** [B, kvHeads, end, size]. */
+  readonly keys: Name;
+  readonly values: Name;
+  /** [B, kvHeads, group · (end − start), end]. */
+  readonly probabilities: Name;
+}
+
+/** Rows start…end of axis 2 of a [B, heads, T, size] tensor. */
+function sliceTime(model: OnnxModel, name: Name, start: number, end: number, length: number): Name {
+  if (start === 0 && end === length) return name;
+  return model.node('Slice', [name, model.integers(start), model.integers(end), model.integers(2)]);
+}
+
+/** Additive causal mask of a block [rows, end], or by segments [B, 1, 1, rows, end]. Grouped queries see it through a broadcast axis. */
+function attentionMask(
+  { model, shared }: Lowering,
+  segments: Name | undefined,
+  { batch, length }: AttentionSizes,
+  start: number,
+  end: number,
+): Name {
+  const rows = end - start;
+  const causal = () => {
+    const data = new Float32Array(rows * end);
+    for (let i = 0; i < rows; i++) data.fill(masked, i * end + start + i + 1, (i + 1) * end);
+    return model.constant('f32', [rows, end], data);
+  };
+  const key = `${start} ${end}`;
+  if (!segments) return shared(`causal ${key}`, causal);
+  return shared(`segments ${segments} ${key}`, () => {
+    const part = (from: number) =>
+      model.node('Slice', [reshape(model, segments, batch, length), model.integers(from), model.integers(end), model.integers(1)]);
+    const equal = model.node('Equal', [reshape(model, part(start), batch, 1, 1, rows, 1), reshape(model, part(0), batch, 1, 1, 1, end)]);
+    const other = model.node('Where', [equal, model.float(0), model.float(masked)]);
+    return model.node('Add', [other, shared(`causal ${key}`, causal)]);
+  });
+}
+
+/** The probabilities of attention, block by block; the gradient computes them again rather than keep [T, T] of every layer. */
+function attentionBlocks(lowering: Lowering, queries: Name, keys: Name, values: Name, segments: Name | undefined): QueryBlock[] {
+  const { model, node } = lowering;
+  const sizes = node.attributes as unknown as AttentionSizes;
+  const { batch, length, heads, kvHeads, headSize } = sizes;
+  const group = heads / kvHeads;
+  const q = splitHeads(model, queries, batch, length, heads, headSize);
+  const k = splitHeads(model, keys, batch, length, kvHeads, headSize);
+  const v = splitHeads(model, values, batch, length, kvHeads, headSize);
+  const blocks: QueryBlock[] = [];
+  for (let start = 0; start < length; start += queryBlock) {
+    const end = Math.min(length, start + queryBlock);
+    const rows = end - start;
+    const block = reshape(model, sliceTime(model, q, start, end, length), batch, kvHeads, group * rows, headSize);
+    const seen = sliceTime(model, k, 0, end, length);
+    const scores = matmul(model, block, seen, { transposeB: true, alpha: 1 / Math.sqrt(headSize) });
+    const visible = model.node('Add', [
+      reshape(model, scores, batch, kvHeads, group, rows, end),
+      attentionMask(lowering, segments, sizes, start, end),
+    ]);
+    const probabilities = reshape(model, model.node('Softmax', [visible], { axis: { int: -1 } }), batch, kvHeads, group * rows, end);
+    blocks.push({ start, end, queries: block, keys: seen, values: sliceTime(model, v, 0, end, length), probabilities });
+  }
+  return blocks;
+}
+
+function joinTime(model: OnnxModel, parts: readonly Name[]): Name {
+  return parts.length === 1 ? parts[0]! : model.node('Concat', parts, { axis: { int: 2 } });
+}
+
+export const attention: Kernel = (lowering) => {
+  const { model, node, inputs } = lowering;
+  const { batch, length, heads, headSize } = node.attributes as unknown as AttentionSizes;
+  const parts = attentionBlocks(lowering, inputs[0]!, inputs[1]!, inputs[2]!, inputs[3]).map(({ start, end, probabilities, values }) =>
+    reshape(model, matmul(model, probabilities, values), batch, heads, end - start, headSize),
+  );
+  return [joinHeads(model, joinTime(model, parts), batch, length, heads, headSize), ''];
+};
+
+export const attentionGradient: Kernel = (lowering) => {
+  const { model, node, inputs, used } = lowering;
+  const { batch, length, heads, kvHeads, headSize } = node.attributes as unknown as AttentionSizes;
+  const [gradient, queries, keys, values] = inputs as [Name, Name, Name, Name];
+  const segments = inputs[6];
+  const group = heads / kvHeads;
+  const alpha = 1 / Math.sqrt(headSize);
+  const g = splitHeads(model, gradient, batch, length, heads, headSize);
+  const toQueries: Name[] = [];
+  const toKeys: Name[] = [];
+  const toValues: Name[] = [];
+  for (const block of attentionBlocks(lowering, queries, keys, values, segments)) {
+    const { start, end, probabilities } = block;
+    const rows = end - start;
+    const incoming = reshape(model, sliceTime(model, g, start, end, length), batch, kvHeads, group * rows, headSize);
+    // a block reaches keys 0…end: its share is padded with zeros to be added to the others'
+    const wholeLength = (name: Name) =>
+      end === length ? name : model.node('Pad', [name, model.integers(0, 0, 0, 0, 0, 0, length - end, 0)]);
+    if (used[2]) toValues.push(wholeLength(matmul(model, probabilities, incoming, { transposeA: true })));
+    if (!used[0] && !used[1]) continue;
+    const toProbabilities = matmul(model, incoming, block.values, { transposeB: true });
+    // rowsum(dP·P) equals rowsum(g·y), which is cheaper but does not cancel as exactly: the bias of the keys lives on that cancellation
+    const weighted = model.node('Mul', [probabilities, toProbabilities]);
+    const rowSums = model.node('ReduceSum', [weighted, model.integers(3)], { keepdims: { int: 1 } });
+    const toScores = model.node('Sub', [weighted, model.node('Mul', [probabilities, rowSums])]);
+    if (used[0]) toQueries.push(reshape(model, matmul(model, toScores, block.keys, { alpha }), batch, heads, rows, headSize));
+    if (used[1]) toKeys.push(wholeLength(matmul(model, toScores, block.queries, { transposeA: true, alpha })));
+  }
+  const total = (parts: readonly Name[]) => (parts.length === 1 ? parts[0]! : model.node('Sum', parts));
+  return [
+    used[0] ? joinHeads(model, joinTime(model, toQueries), batch, length, heads, headSize) : '',
+    used[1] ? joinHeads(model, total(toKeys), batch, length, kvHeads, headSize) : '',
+    used[2] ? joinHeads(model, total(toValues), batch, length, kvHeads, headSize) : '',
+  ];
+};
+
+export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
+  const { batch, length, heads, kvHeads, headSize } = node.attributes as unknown as AttentionSizes;
+  const capacity = node.attributes.capacity as number;
+  const [queries, keys, values, cachedKeys, cachedValues, lengths] = inputs as [Name, Name, Name, Name, Name, Name];
+  const group = heads / kvHeads;
+  const alpha = 1 / Math.sqrt(headSize);
+  const q = reshape(model, splitHeads(model, queries, batch, length, heads, headSize), batch, kvHeads, group * length, headSize);
+  const k = splitHeads(model, keys, batch, length, kvHeads, headSize);
+  const v = splitHeads(model, values, batch, length, kvHeads, headSize);
+  // [B, 1, 1, 1, capacity + T]: which cache entries are filled; new tokens see each other causally
+  const mask = shared(`cache ${lengths} ${length} ${capacity}`, () => {
+    const slots = model.constant(
+      'i32',
+      [1, capacity],
+      Int32Array.from({ length: capacity }, (_, i) => i),
+    );
+    const filled = model.node('Less', [slots, reshape(model, lengths, batch, 1)]);
+    const old = reshape(model, model.node('Where', [filled, model.float(0), model.float(masked)]), batch, 1, 1, 1, capacity);
+    const causal = model.constant(
+      'f32',
+      [1, 1, 1, length, length],
+      Float32Array.from({ length: length * length }, (_, i) => (i % length <= Math.floor(i / length) ? 0 : masked)),
+    );
+    return model.node(
+      'Concat',
+      [
+        model.node('Expand', [old, model.integers(batch, 1, 1, length, capacity)]),
+        model.node('Expand', [causal, model.integers(batch, 1, 1, length, length)]),
+      ],
+      { axis: { int: -1 } },
+    );
+  });
+  const scores = model.node(
+    'Concat',
+    [matmul(model, q, cachedKeys, { transposeB: true, alpha }), matmul(model, q, k, { transposeB: true, alpha })],
+    {
+      axis: { int: -1 },
+    },
+  );
+  const visible = model.node('Add', [reshape(model, scores, batch, kvHeads, group, length, capacity + length), mask]);
+  const probabilities = reshape(
+    model,
+    model.node('Softmax', [visible], { axis: { int: -1 } }),
+    batch,
+    kvHeads,
+    group * length,
+    capacity + length,
+  );
+  const [toOld, toNew] = model.nodes('Split', [probabilities, model.integers(capacity, length)], 2, { axis: { int: -1 } });
+  const mixed = model.node('Add', [matmul(model, toOld!, cachedValues), matmul(model, toNew!, v)]);
+  return [joinHeads(model, mixed, batch, length, heads, headSize)];
+};
