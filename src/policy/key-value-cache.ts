@@ -3,7 +3,7 @@ import type { ModelConfig } from '../transformer/index';
 import { bucket } from './batch';
 import { cacheBuffer } from './programs';
 
-const capacityStep = 128;
+const capacityStep = 64;
 
 /** What a row of the cache holds: the tokens whose keys and values it has, for whichever dialogue owns it. */
 interface Row {

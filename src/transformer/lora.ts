@@ -90,8 +90,9 @@ export function initialLora(name: string, shape: readonly number[], random: Rand
 
 /** Adds the adapter's part to a projection's output. */
 export function withLora(output: Tensor, x: Tensor, a: Tensor, b: Tensor, lora: LoraConfig): Tensor {
-  const low = matmul(x, a, { transposeB: true });
-  return add(output, scale(matmul(low, b, { transposeB: true }), lora.alpha / lora.rank));
+  // scaled where it is narrow
+  const low = scale(matmul(x, a, { transposeB: true }), lora.alpha / lora.rank);
+  return add(output, matmul(low, b, { transposeB: true }));
 }
 
 /** The base weights with the adapter added to them, W + (alpha/rank)·B·A: the same model without an adapter. */

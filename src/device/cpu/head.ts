@@ -5,7 +5,7 @@ import type { Name, OnnxModel } from './onnx';
 /** Rows of the head that are turned into logits at a time: keeps [rows, V] within a few megabytes. */
 const headChunkBytes = 8 << 20;
 /** But no fewer than these, however large the vocabulary: each chunk reads the whole head, and a product of few rows waits for memory. */
-const fewestHeadRows = 128;
+const fewestHeadRows = 256;
 
 /** The smallest logit that sampling may choose from, [rows, 1], or nothing when the whole vocabulary is allowed. */
 function supportThreshold(model: OnnxModel, logits: Name, node: Node, vocabulary: number): Name | undefined {

@@ -31,7 +31,7 @@ export function matmul(model: OnnxModel, a: Name, b: Name, { transposeA = false,
 }
 
 /** Rows of a product from which on it no longer matters which operand is the right one. */
-const manyRows = 128;
+export const manyRows = 128;
 
 /**
  * x·Wᵀ for x [rows, d] and W [columns, d]. A matrix product arranges its right operand anew in memory before it multiplies; with few rows that

@@ -1,10 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Graph, Node, Tensor } from '../../tensor/index';
-import { headWithGradient } from './head';
-import { type Kernel, type Lowering, sliceRows } from './kernel';
-import { kernels } from './kernels';
+import type { Graph, Tensor } from '../../tensor/index';
+import { NodeLowering, resultsOf } from './node-lowering';
 import { type Name, OnnxModel } from './onnx';
-import { RowByRow } from './row-by-row';
 
 /** An ONNX model and how a run maps onto it. Plain data: it crosses into the worker thread. */
 export interface LoweredGraph {
@@ -83,90 +80,8 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
   return { model: model.finish(), inputs, buffers, outputs, assignments, appends, shapes };
 }
 
-const kernelOf = (node: Node): Kernel => kernels[node.operation];
-
-/** Writes nodes with what they need, each once. */
-class NodeLowering {
-  readonly #shared = new Map<string, Name>();
-  readonly #done = new Set<Node>();
-
-  constructor(
-    readonly graph: Graph,
-    readonly model: OnnxModel,
-    readonly names: Map<Tensor, Name>,
-    readonly live: ReadonlySet<Tensor>,
-  ) {}
-
-  lower(node: Node): void {
-    if (this.#done.has(node) || !node.outputs.some((output) => this.live.has(output))) return;
-    if (node.operation === 'headLogProbability' && this.#lowerWithGradient(node)) return;
-    this.#bind(node, kernelOf(node)(this.#lowering(node)));
-  }
-
-  #lowering(node: Node, inputs: readonly Name[] = node.inputs.map((input) => this.names.get(input) ?? '')): Lowering {
-    const shared = (key: string, build: () => Name) => {
-      let name = this.#shared.get(key);
-      if (!name) {
-        name = build();
-        this.#shared.set(key, name);
-      }
-      return name;
-    };
-    return { model: this.model, node, inputs, used: this.#used(node), shared };
-  }
-
-  #used(node: Node): boolean[] {
-    return node.outputs.map((output) => this.live.has(output));
-  }
-
-  #bind(node: Node, outputs: readonly Name[]): void {
-    this.#done.add(node);
-    node.outputs.forEach((output, index) => {
-      if (outputs[index]) this.names.set(output, outputs[index]);
-    });
-  }
-
-  /** A head together with its gradient, if the loss between them is computed row by row. */
-  #lowerWithGradient(head: Node): boolean {
-    const { graph, model, names } = this;
-    const gradient = graph.nodes.find(
-      ({ operation, inputs }) => operation === 'headLogProbabilityGradient' && inputs[5] === head.outputs[2],
-    );
-    if (!gradient?.outputs.some((output) => this.live.has(output))) return false;
-    const [logProbabilities, entropies] = head.outputs as [Tensor, Tensor];
-    const [toLogProbabilities, toEntropies] = gradient.inputs.slice(7) as [Tensor, Tensor];
-    const loss = new RowByRow(graph, [logProbabilities, entropies]);
-    if (!loss.reaches(toLogProbabilities) || !loss.reaches(toEntropies)) return false;
-    const count = logProbabilities.shape[0]!;
-    const { outputs, gradients } = headWithGradient(this.#lowering(head), gradient, this.#used(gradient), (start, end, found) => {
-      const known = new Map([
-        [logProbabilities, found.logProbabilities],
-        [entropies, found.entropies],
-      ]);
-      const outside = (tensor: Tensor): Name => {
-        if (tensor.node) this.#lowerUpTo(tensor.node);
-        const whole = names.get(tensor)!;
-        return tensor.shape.length === 0 ? whole : sliceRows(model, whole, start, end, count);
-      };
-      const rows = (target: Tensor) =>
-        loss.rows(target, known, outside, (node, inputs) => kernelOf(node)(this.#lowering(node, inputs))[0]!);
-      return { toLogProbabilities: rows(toLogProbabilities), toEntropies: rows(toEntropies) };
-    });
-    this.#bind(head, outputs);
-    this.#bind(gradient, gradients);
-    return true;
-  }
-
-  /** A node, and before it those whose results it reads. */
-  #lowerUpTo(node: Node): void {
-    if (this.#done.has(node)) return;
-    for (const input of node.inputs) if (input.node) this.#lowerUpTo(input.node);
-    this.lower(node);
-  }
-}
-
 function liveTensors(graph: Graph): Set<Tensor> {
-  const live = new Set<Tensor>([...graph.outputs.values(), ...graph.assignments.values(), ...graph.appends.map((append) => append.value)]);
+  const live = new Set(resultsOf(graph));
   for (const node of [...graph.nodes].reverse()) {
     if (node.outputs.some((output) => live.has(output))) for (const input of node.inputs) live.add(input);
   }

@@ -1,0 +1,130 @@
+import { type Graph, type Node, sameShape, type Tensor } from '../../tensor/index';
+import { headWithGradient } from './head';
+import { type Kernel, type Lowering, manyRows, sliceRows } from './kernel';
+import { kernels } from './kernels';
+import type { Name, OnnxModel } from './onnx';
+import { RowByRow } from './row-by-row';
+
+/** What leaves a graph. */
+export function resultsOf(graph: Graph): Tensor[] {
+  return [...graph.outputs.values(), ...graph.assignments.values(), ...graph.appends.map((append) => append.value)];
+}
+
+const kernelOf = (node: Node): Kernel => kernels[node.operation];
+
+/** Writes the nodes of a graph to a model, each once, some of them together where that saves work. */
+export class NodeLowering {
+  readonly #shared = new Map<string, Name>();
+  readonly #done = new Set<Node>();
+  /** The nodes that read a tensor; undefined for what leaves the graph. */
+  readonly #readers = new Map<Tensor, (Node | undefined)[]>();
+
+  /** @param names of what is known already; those of the nodes' outputs are added */
+  constructor(
+    readonly graph: Graph,
+    readonly model: OnnxModel,
+    readonly names: Map<Tensor, Name>,
+    readonly live: ReadonlySet<Tensor>,
+  ) {
+    const read = (tensor: Tensor, reader?: Node) => {
+      const readers = this.#readers.get(tensor);
+      if (readers) readers.push(reader);
+      else this.#readers.set(tensor, [reader]);
+    };
+    for (const node of graph.nodes) if (this.#used(node).includes(true)) for (const input of node.inputs) read(input, node);
+    for (const tensor of resultsOf(graph)) read(tensor);
+  }
+
+  lower(node: Node): void {
+    if (this.#done.has(node) || !this.#used(node).includes(true)) return;
+    if (node.operation === 'headLogProbability' && this.#lowerWithGradient(node)) return;
+    if (node.operation === 'matmul' && this.#sumOf(node)) return;
+    if (node.operation === 'add' && this.#lowerProductSum(node)) return;
+    this.#bind(node, kernelOf(node)(this.#lowering(node)));
+  }
+
+  #lowering(node: Node, inputs: readonly Name[] = node.inputs.map((input) => this.names.get(input) ?? '')): Lowering {
+    const shared = (key: string, build: () => Name) => {
+      let name = this.#shared.get(key);
+      if (!name) {
+        name = build();
+        this.#shared.set(key, name);
+      }
+      return name;
+    };
+    return { model: this.model, node, inputs, used: this.#used(node), shared };
+  }
+
+  #used(node: Node): boolean[] {
+    return node.outputs.map((output) => this.live.has(output));
+  }
+
+  #bind(node: Node, outputs: readonly Name[]): void {
+    this.#done.add(node);
+    node.outputs.forEach((output, index) => {
+      if (outputs[index]) this.names.set(output, outputs[index]);
+    });
+  }
+
+  /** The sum that a matrix product goes into and nowhere else, if the runtime can add to what it multiplies. */
+  #sumOf(product: Node): Node | undefined {
+    const [rows, columns] = product.outputs[0]!.shape as [number, number];
+    const readers = this.#readers.get(product.outputs[0]!) ?? [];
+    const sum = readers[0];
+    if (rows < manyRows || readers.length !== 1 || sum?.operation !== 'add') return undefined;
+    const other = sum.inputs.find((input) => input.node !== product);
+    if (!other || (!sameShape(other.shape, [rows, columns]) && !sameShape(other.shape, [columns]))) return undefined;
+    // of two products the first of the sum stands alone
+    return other === sum.inputs[1] && other.node?.operation === 'matmul' && this.#sumOf(other.node) ? undefined : sum;
+  }
+
+  /** a·b + c at once. */
+  #lowerProductSum(sum: Node): boolean {
+    const product = sum.inputs.find(({ node }) => node?.operation === 'matmul' && this.#sumOf(node) === sum);
+    if (!product) return false;
+    const { inputs, attributes } = product.node!;
+    const names = [...inputs, sum.inputs.find((input) => input !== product)!].map((input) => this.names.get(input)!);
+    const transposes = { transA: { int: Number(attributes.transposeA) }, transB: { int: Number(attributes.transposeB) } };
+    this.#done.add(product.node!);
+    this.#bind(sum, [this.model.node('Gemm', names, transposes)]);
+    return true;
+  }
+
+  /** A head together with its gradient, if the loss between them is computed row by row. */
+  #lowerWithGradient(head: Node): boolean {
+    const { graph, model, names } = this;
+    const gradient = graph.nodes.find(
+      ({ operation, inputs }) => operation === 'headLogProbabilityGradient' && inputs[5] === head.outputs[2],
+    );
+    if (!gradient?.outputs.some((output) => this.live.has(output))) return false;
+    const [logProbabilities, entropies] = head.outputs as [Tensor, Tensor];
+    const [toLogProbabilities, toEntropies] = gradient.inputs.slice(7) as [Tensor, Tensor];
+    const loss = new RowByRow(graph, [logProbabilities, entropies]);
+    if (!loss.reaches(toLogProbabilities) || !loss.reaches(toEntropies)) return false;
+    const count = logProbabilities.shape[0]!;
+    const { outputs, gradients } = headWithGradient(this.#lowering(head), gradient, this.#used(gradient), (start, end, found) => {
+      const known = new Map([
+        [logProbabilities, found.logProbabilities],
+        [entropies, found.entropies],
+      ]);
+      const outside = (tensor: Tensor): Name => {
+        if (tensor.node) this.#lowerUpTo(tensor.node);
+        const whole = names.get(tensor)!;
+        return tensor.shape.length === 0 ? whole : sliceRows(model, whole, start, end, count);
+      };
+      const rows = (target: Tensor) =>
+        loss.rows(target, known, outside, (node, inputs) => kernelOf(node)(this.#lowering(node, inputs))[0]!);
+      return { toLogProbabilities: rows(toLogProbabilities), toEntropies: rows(toEntropies) };
+    });
+    this.#bind(head, outputs);
+    this.#bind(gradient, gradients);
+    return true;
+  }
+
+  /** A node, and before it those whose results it reads. */
+  #lowerUpTo(node: Node): void {
+    if (this.#done.has(node)) return;
+    for (const input of node.inputs) if (input.node) this.#lowerUpTo(input.node);
+    this.lower(node);
+  }
+}
