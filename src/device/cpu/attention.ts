@@ -1,17 +1,17 @@
-import { type Kernel, type Lowering, masked, matmul, reshape } from './kernel';
+import { type Kernel, type Lowering, masked, matmul } from './kernel';
 import type { Name, OnnxModel } from './onnx';
 
 /** [B·T, heads·size] → [B, heads, T, size]. */
 function splitHeads(model: OnnxModel, name: Name, batch: number, length: number, heads: number, size: number): Name {
-  if (length === 1) return reshape(model, name, batch, heads, 1, size);
-  return model.node('Transpose', [reshape(model, name, batch, length, heads, size)], { perm: { ints: [0, 2, 1, 3] } });
+  if (length === 1) return model.reshape(name, batch, heads, 1, size);
+  return model.node('Transpose', [model.reshape(name, batch, length, heads, size)], { perm: { ints: [0, 2, 1, 3] } });
 }
 
 /** [B, heads, T, size] → [B·T, heads·size]. */
 function joinHeads(model: OnnxModel, name: Name, batch: number, length: number, heads: number, size: number): Name {
   const order =
-    length === 1 ? name : model.node('Transpose', [reshape(model, name, batch, heads, length, size)], { perm: { ints: [0, 2, 1, 3] } });
-  return reshape(model, order, batch * length, heads * size);
+    length === 1 ? name : model.node('Transpose', [model.reshape(name, batch, heads, length, size)], { perm: { ints: [0, 2, 1, 3] } });
+  return model.reshape(order, batch * length, heads * size);
 }
 
 interface AttentionSizes {
@@ -62,8 +62,8 @@ function attentionMask(
   if (!segments) return shared(`causal ${key}`, causal);
   return shared(`segments ${segments} ${key}`, () => {
     const part = (from: number) =>
-      model.node('Slice', [reshape(model, segments, batch, length), model.integers(from), model.integers(end), model.integers(1)]);
-    const equal = model.node('Equal', [reshape(model, part(start), batch, 1, 1, rows, 1), reshape(model, part(0), batch, 1, 1, 1, end)]);
+      model.node('Slice', [model.reshape(segments, batch, length), model.integers(from), model.integers(end), model.integers(1)]);
+    const equal = model.node('Equal', [model.reshape(part(start), batch, 1, 1, rows, 1), model.reshape(part(0), batch, 1, 1, 1, end)]);
     const other = model.node('Where', [equal, model.float(0), model.float(masked)]);
     return model.node('Add', [other, shared(`causal ${key}`, causal)]);
   });
@@ -82,14 +82,14 @@ function attentionBlocks(lowering: Lowering, queries: Name, keys: Name, values: 
   for (let start = 0; start < length; start += queryBlock) {
     const end = Math.min(length, start + queryBlock);
     const rows = end - start;
-    const block = reshape(model, sliceTime(model, q, start, end, length), batch, kvHeads, group * rows, headSize);
+    const block = model.reshape(sliceTime(model, q, start, end, length), batch, kvHeads, group * rows, headSize);
     const seen = sliceTime(model, k, 0, end, length);
     const scores = matmul(model, block, seen, { transposeB: true, alpha: 1 / Math.sqrt(headSize) });
     const visible = model.node('Add', [
-      reshape(model, scores, batch, kvHeads, group, rows, end),
+      model.reshape(scores, batch, kvHeads, group, rows, end),
       attentionMask(lowering, segments, sizes, start, end),
     ]);
-    const probabilities = reshape(model, model.node('Softmax', [visible], { axis: { int: -1 } }), batch, kvHeads, group * rows, end);
+    const probabilities = model.reshape(model.node('Softmax', [visible], { axis: { int: -1 } }), batch, kvHeads, group * rows, end);
     blocks.push({ start, end, queries: block, keys: seen, values: sliceTime(model, v, 0, end, length), probabilities });
   }
   return blocks;
@@ -103,7 +103,7 @@ export const attention: Kernel = (lowering) => {
   const { model, node, inputs } = lowering;
   const { batch, length, heads, headSize } = node.attributes as unknown as AttentionSizes;
   const parts = attentionBlocks(lowering, inputs[0]!, inputs[1]!, inputs[2]!, inputs[3]).map(({ start, end, probabilities, values }) =>
-    reshape(model, matmul(model, probabilities, values), batch, heads, end - start, headSize),
+    model.reshape(matmul(model, probabilities, values), batch, heads, end - start, headSize),
   );
   return [joinHeads(model, joinTime(model, parts), batch, length, heads, headSize), ''];
 };
@@ -122,7 +122,7 @@ export const attentionGradient: Kernel = (lowering) => {
   for (const block of attentionBlocks(lowering, queries, keys, values, segments)) {
     const { start, end, probabilities } = block;
     const rows = end - start;
-    const incoming = reshape(model, sliceTime(model, g, start, end, length), batch, kvHeads, group * rows, headSize);
+    const incoming = model.reshape(sliceTime(model, g, start, end, length), batch, kvHeads, group * rows, headSize);
     // a block reaches keys 0…end: its share is padded with zeros to be added to the others'
     const wholeLength = (name: Name) =>
       end === length ? name : model.node('Pad', [name, model.integers(0, 0, 0, 0, 0, 0, length - end, 0)]);
@@ -133,7 +133,7 @@ export const attentionGradient: Kernel = (lowering) => {
     const weighted = model.node('Mul', [probabilities, toProbabilities]);
     const rowSums = model.node('ReduceSum', [weighted, model.integers(3)], { keepdims: { int: 1 } });
     const toScores = model.node('Sub', [weighted, model.node('Mul', [probabilities, rowSums])]);
-    if (used[0]) toQueries.push(reshape(model, matmul(model, toScores, block.keys, { alpha }), batch, heads, rows, headSize));
+    if (used[0]) toQueries.push(model.reshape(matmul(model, toScores, block.keys, { alpha }), batch, heads, rows, headSize));
     if (used[1]) toKeys.push(wholeLength(matmul(model, toScores, block.queries, { transposeA: true, alpha })));
   }
   const total = (parts: readonly Name[]) => (parts.length === 1 ? parts[0]! : model.node('Sum', parts));
@@ -150,7 +150,7 @@ export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
   const [queries, keys, values, cachedKeys, cachedValues, lengths] = inputs as [Name, Name, Name, Name, Name, Name];
   const group = heads / kvHeads;
   const alpha = 1 / Math.sqrt(headSize);
-  const q = reshape(model, splitHeads(model, queries, batch, length, heads, headSize), batch, kvHeads, group * length, headSize);
+  const q = model.reshape(splitHeads(model, queries, batch, length, heads, headSize), batch, kvHeads, group * length, headSize);
   const k = splitHeads(model, keys, batch, length, kvHeads, headSize);
   const v = splitHeads(model, values, batch, length, kvHeads, headSize);
   // [B, 1, 1, 1, capacity + T]: which cache entries are filled; new tokens see each other causally
@@ -160,8 +160,8 @@ export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
       [1, capacity],
       Int32Array.from({ length: capacity }, (_, i) => i),
     );
-    const filled = model.node('Less', [slots, reshape(model, lengths, batch, 1)]);
-    const old = reshape(model, model.node('Where', [filled, model.float(0), model.float(masked)]), batch, 1, 1, 1, capacity);
+    const filled = model.node('Less', [slots, model.reshape(lengths, batch, 1)]);
+    const old = model.reshape(model.node('Where', [filled, model.float(0), model.float(masked)]), batch, 1, 1, 1, capacity);
     const causal = model.constant(
       'f32',
       [1, 1, 1, length, length],
@@ -183,9 +183,8 @@ export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
       axis: { int: -1 },
     },
   );
-  const visible = model.node('Add', [reshape(model, scores, batch, kvHeads, group, length, capacity + length), mask]);
-  const probabilities = reshape(
-    model,
+  const visible = model.node('Add', [model.reshape(scores, batch, kvHeads, group, length, capacity + length), mask]);
+  const probabilities = model.reshape(
     model.node('Softmax', [visible], { axis: { int: -1 } }),
     batch,
     kvHeads,

@@ -1,5 +1,5 @@
 import type { Node } from '../../tensor/index';
-import { joinRows, type Kernel, type Lowering, masked, matmul, project, reshape, shapeOf, sliceRows } from './kernel';
+import { joinRows, type Kernel, type Lowering, masked, matmul, project, shapeOf, sliceRows } from './kernel';
 import type { Name, OnnxModel } from './onnx';
 
 /** Rows of the head that are turned into logits at a time: keeps [rows, V] within a few megabytes. */
@@ -62,7 +62,7 @@ function headRows({ model, node, inputs, used }: Lowering, start: number, end: n
   const given = sliceRows(model, hidden, start, end, rows);
   const h = model.node('Div', [waitFor ? model.node('Where', [model.constant('bool', [], [0]), waitFor, given]) : given, temperature]);
   const all = project(model, h, weight, end - start, vocabulary);
-  const target = reshape(model, sliceRows(model, targets, start, end, rows), end - start, 1);
+  const target = model.reshape(sliceRows(model, targets, start, end, rows), end - start, 1);
   const chosen = model.node('GatherElements', [all, target], { axis: { int: 1 } });
   const limit = supportThreshold(model, all, node, vocabulary);
   const thresholds = limit && model.node('Min', [limit, chosen]);
@@ -88,7 +88,7 @@ function joinHeads({ model, used }: Lowering, parts: readonly { readonly rows: n
       model,
       parts.map(({ rows, head }) => {
         const column = of(head);
-        return column ? reshape(model, column, rows) : model.constant('f32', [rows], new Float32Array(rows).fill(masked));
+        return column ? model.reshape(column, rows) : model.constant('f32', [rows], new Float32Array(rows).fill(masked));
       }),
     );
   return [
@@ -170,7 +170,7 @@ export const headLogProbabilityGradient: Kernel = ({ model, node, inputs, used }
   const limited = (node.attributes.topK as number) > 0 || (node.attributes.topP as number) < 1;
   const gradient = new HeadGradient(model, node, used, weight, temperature);
   overRowChunks(rows, vocabulary, (start, end) => {
-    const column = (name: Name) => reshape(model, sliceRows(model, name, start, end, rows), end - start, 1);
+    const column = (name: Name) => model.reshape(sliceRows(model, name, start, end, rows), end - start, 1);
     const h = model.node('Div', [sliceRows(model, hidden, start, end, rows), temperature]);
     const all = project(model, h, weight, end - start, vocabulary);
     const logits = limited ? restrict(model, all, column(thresholds)) : all;
@@ -214,10 +214,10 @@ export function headWithGradient(
     const head = headRows(forward, start, end, gradient.done);
     parts.push({ rows: count, head });
     const { toLogProbabilities, toEntropies } = incoming(start, end, {
-      logProbabilities: reshape(model, head.logProbabilities, count),
-      entropies: head.entropies && reshape(model, head.entropies, count),
+      logProbabilities: model.reshape(head.logProbabilities, count),
+      entropies: head.entropies && model.reshape(head.entropies, count),
     });
-    gradient.add(head, reshape(model, toLogProbabilities, count, 1), reshape(model, toEntropies, count, 1));
+    gradient.add(head, model.reshape(toLogProbabilities, count, 1), model.reshape(toEntropies, count, 1));
   });
   return { outputs: joinHeads(forward, parts), gradients: gradient.outputs };
 }
@@ -249,12 +249,12 @@ function firstAbove(model: OnnxModel, values: Name, u: Name, size: number): { re
 function tokenAt(model: OnnxModel, probabilities: Name, u: Name, rows: number, vocabulary: number): Name {
   const blocks = middleDivisor(vocabulary);
   const size = vocabulary / blocks;
-  const values = reshape(model, probabilities, rows, blocks, size);
+  const values = model.reshape(probabilities, rows, blocks, size);
   const sums = model.node('ReduceSum', [values, model.integers(2)], { keepdims: { int: 0 } });
   const { index: block, cumulative } = firstAbove(model, sums, u, blocks);
   const at = (name: Name) => model.node('GatherElements', [name, block], { axis: { int: 1 } });
   const rest = model.node('Max', [model.node('Sub', [u, model.node('Sub', [at(cumulative), at(sums)])]), model.float(0)]);
-  const chosen = reshape(model, model.node('GatherND', [values, block], { batch_dims: { int: 1 } }), rows, size);
+  const chosen = model.reshape(model.node('GatherND', [values, block], { batch_dims: { int: 1 } }), rows, size);
   const { index } = firstAbove(model, chosen, rest, size);
   return model.node('Add', [model.node('Mul', [block, model.constant('i64', [], [size])]), index]);
 }
@@ -267,9 +267,9 @@ export const sampleHead: Kernel = ({ model, node, inputs, used }) => {
   const { probabilities, normalizers } = normalize(model, logits);
   const token = node.attributes.greedy
     ? model.node('ArgMax', [logits], { axis: { int: 1 }, keepdims: { int: 1 } })
-    : tokenAt(model, probabilities, reshape(model, uniform, rows, 1), rows, vocabulary);
-  const tokens = reshape(model, model.node('Cast', [token], { to: { int: 6 } }), rows);
+    : tokenAt(model, probabilities, model.reshape(uniform, rows, 1), rows, vocabulary);
+  const tokens = model.reshape(model.node('Cast', [token], { to: { int: 6 } }), rows);
   if (!used[1]) return [tokens, ''];
   const chosen = model.node('GatherElements', [logits, token], { axis: { int: 1 } });
-  return [tokens, reshape(model, model.node('Sub', [chosen, normalizers]), rows)];
+  return [tokens, model.reshape(model.node('Sub', [chosen, normalizers]), rows)];
 };

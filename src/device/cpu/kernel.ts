@@ -21,10 +21,6 @@ export type Kernel = (lowering: Lowering) => readonly Name[];
 
 export const shapeOf = (tensor: Tensor | undefined): readonly number[] => tensor!.shape;
 
-export function reshape(model: OnnxModel, name: Name, ...shape: number[]): Name {
-  return model.node('Reshape', [name, model.integers(...shape)]);
-}
-
 export function matmul(model: OnnxModel, a: Name, b: Name, { transposeA = false, transposeB = false, alpha = 1 } = {}): Name {
   if (!transposeA && !transposeB && alpha === 1) return model.node('MatMul', [a, b]);
   return model.node('FusedMatMul', [a, b], { transA: { int: Number(transposeA) }, transB: { int: Number(transposeB) }, alpha }, contrib);

@@ -1,7 +1,7 @@
 import type { OperationName } from '../../tensor/index';
 import { attention, attentionGradient, cachedAttention } from './attention';
 import { headLogProbability, headLogProbabilityGradient, sampleHead } from './head';
-import { contrib, joinRows, type Kernel, matmul, project, reshape } from './kernel';
+import { contrib, joinRows, type Kernel, matmul, project } from './kernel';
 import type { Name } from './onnx';
 
 const elementwise =
@@ -23,7 +23,7 @@ export const kernels = {
   sum: ({ model, inputs }) => [model.node('ReduceSum', inputs, { keepdims: { int: 0 } })],
   sumRows: ({ model, inputs }) => [model.node('ReduceSum', [inputs[0]!, model.integers(0)], { keepdims: { int: 0 } })],
   broadcast: ({ model, node, inputs }) => [model.node('Expand', [inputs[0]!, model.integers(...node.outputs[0]!.shape)])],
-  reshape: ({ model, node, inputs }) => [reshape(model, inputs[0]!, ...node.outputs[0]!.shape)],
+  reshape: ({ model, node, inputs }) => [model.reshape(inputs[0]!, ...node.outputs[0]!.shape)],
   matmul: ({ model, node, inputs }) => {
     const { transposeA, transposeB } = node.attributes as unknown as { transposeA: boolean; transposeB: boolean };
     const [rows, columns] = node.outputs[0]!.shape as [number, number];
@@ -36,7 +36,7 @@ export const kernels = {
     const zeros = model.node('Expand', [model.float(0), model.integers(...node.outputs[0]!.shape)]);
     // ScatterND would do, but adds from several threads without a lock: rows that repeat lose some of what is added
     const indices = model.node('Expand', [
-      model.node('Cast', [reshape(model, inputs[1]!, rows, 1)], { to: { int: 7 } }),
+      model.node('Cast', [model.reshape(inputs[1]!, rows, 1)], { to: { int: 7 } }),
       model.integers(rows, width),
     ]);
     return [model.node('ScatterElements', [zeros, indices, inputs[0]!], { axis: { int: 0 }, reduction: 'add' })];
@@ -66,7 +66,7 @@ export const kernels = {
     const size = node.attributes.headSize as number;
     const theta = node.attributes.theta as number;
     const frequencies = Float32Array.from({ length: size / 2 }, (_, i) => theta ** ((-2 * i) / size));
-    const position = model.node('Cast', [reshape(model, inputs[0]!, -1, 1)], { to: { int: 1 } });
+    const position = model.node('Cast', [model.reshape(inputs[0]!, -1, 1)], { to: { int: 1 } });
     const angle = model.node('Mul', [position, model.constant('f32', [1, size / 2], frequencies)]);
     return [model.node('Cos', [angle]), model.node('Sin', [angle])];
   },
@@ -77,10 +77,10 @@ export const kernels = {
     const turn = node.attributes.inverse ? shared(`-${sine}`, () => model.node('Neg', [sine])) : sine;
     const turned = model.node(
       'RotaryEmbedding',
-      [reshape(model, x, 1, rows, width), reshape(model, cosine, 1, rows, half), reshape(model, turn, 1, rows, half)],
+      [model.reshape(x, 1, rows, width), model.reshape(cosine, 1, rows, half), model.reshape(turn, 1, rows, half)],
       { num_heads: { int: node.attributes.heads as number } },
     );
-    return [reshape(model, turned, rows, width)];
+    return [model.reshape(turned, rows, width)];
   },
   attention,
   attentionGradient,
@@ -101,7 +101,7 @@ export const kernels = {
   headLogProbabilityGradient,
   sampleHead,
   clipByGlobalNorm: ({ model, inputs: [limit, ...gradients] }) => {
-    const squares = gradients.map((gradient) => reshape(model, model.node('ReduceSumSquare', [gradient], { keepdims: { int: 0 } }), 1));
+    const squares = gradients.map((gradient) => model.reshape(model.node('ReduceSumSquare', [gradient], { keepdims: { int: 0 } }), 1));
     const norm = model.node('Sqrt', [model.node('ReduceSum', [joinRows(model, squares)], { keepdims: { int: 0 } })]);
     const factor = model.node('Min', [model.float(1), model.node('Div', [limit!, model.node('Add', [norm, model.float(1e-6)])])]);
     return [norm, factor];

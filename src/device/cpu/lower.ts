@@ -54,13 +54,11 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
     lowering.lower(node);
   }
 
-  let count = 0;
   const results = new Map<Tensor, Name>();
   const result = (tensor: Tensor): Name => {
     let name = results.get(tensor);
     if (!name) {
-      name = `o${count++}`;
-      model.bind('Identity', [names.get(tensor)!], [name]);
+      name = model.distinct(names.get(tensor)!);
       model.output(name, tensor.type, tensor.shape);
       results.set(tensor, name);
       shapes[name] = tensor.shape;

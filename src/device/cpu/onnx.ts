@@ -26,11 +26,15 @@ const newestOpset = 23;
  * (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
  */
 export class OnnxModel {
-  readonly #nodes: Uint8Array[] = [];
+  readonly #nodes: { readonly bytes: Uint8Array; readonly inputs: readonly Name[]; readonly outputs: readonly Name[] }[] = [];
   readonly #initializers: Uint8Array[] = [];
   readonly #constants = new Map<string, Name>();
   readonly #inputs: Uint8Array[] = [];
   readonly #outputs: Uint8Array[] = [];
+  readonly #outputNames = new Set<Name>();
+  readonly #computed = new Set<Name>();
+  /** What each reshaped value was before. */
+  readonly #unshaped = new Map<Name, Name>();
   #count = 0;
 
   /** @param opset what the model asks of the runtime that loads it */
@@ -42,6 +46,7 @@ export class OnnxModel {
 
   output(name: Name, type: ElementType, shape: readonly Dimension[]): void {
     this.#outputs.push(valueInfo(name, type, shape));
+    this.#outputNames.add(name);
   }
 
   /** A fresh value name. */
@@ -68,6 +73,14 @@ export class OnnxModel {
     return names;
   }
 
+  /** The same numbers in another shape, in one step however often it was changed before. */
+  reshape(name: Name, ...shape: number[]): Name {
+    const source = this.#unshaped.get(name) ?? name;
+    const reshaped = this.node('Reshape', [source, this.integers(...shape)]);
+    this.#unshaped.set(reshaped, source);
+    return reshaped;
+  }
+
   /** Adds a node whose outputs have the given names. */
   bind(
     op: string,
@@ -82,7 +95,8 @@ export class OnnxModel {
     writer.uint32(tag(4, 2)).string(op);
     for (const [name, value] of Object.entries(attributes)) writer.uint32(tag(5, 2)).bytes(attribute(name, value));
     if (domain) writer.uint32(tag(7, 2)).string(domain);
-    this.#nodes.push(writer.finish());
+    this.#nodes.push({ bytes: writer.finish(), inputs, outputs });
+    for (const output of outputs) this.#computed.add(output);
   }
 
   /** A constant tensor; equal small constants are written once. */
@@ -129,9 +143,27 @@ export class OnnxModel {
     return this.constant('i64', [values.length], values);
   }
 
+  /** A name under which a value can be an output: its own, unless it is no node's or an output already. */
+  distinct(name: Name): Name {
+    if (this.#computed.has(name) && !this.#outputNames.has(name)) return name;
+    return this.node('Identity', [name]);
+  }
+
+  /** Nodes that an output depends on; the runtime would run the others too. */
+  #liveNodes(): Uint8Array[] {
+    const needed = new Set(this.#outputNames);
+    const live: Uint8Array[] = [];
+    for (const { bytes, inputs, outputs } of [...this.#nodes].reverse()) {
+      if (!outputs.some((output) => needed.has(output))) continue;
+      for (const input of inputs) needed.add(input);
+      live.push(bytes);
+    }
+    return live.reverse();
+  }
+
   finish(): Uint8Array {
     const graph = protobuf.Writer.create();
-    for (const node of this.#nodes) graph.uint32(tag(1, 2)).bytes(node);
+    for (const bytes of this.#liveNodes()) graph.uint32(tag(1, 2)).bytes(bytes);
     graph.uint32(tag(2, 2)).string('rlpa');
     for (const initializer of this.#initializers) graph.uint32(tag(5, 2)).bytes(initializer);
     for (const input of this.#inputs) graph.uint32(tag(11, 2)).bytes(input);
