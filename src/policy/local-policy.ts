@@ -661,8 +661,7 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   #zeroGradients(): void {
-    for (const [name, shape] of this.#trainable)
-      this.#device.write(this.#buffers.get(gradientBuffer(name))!, new Float32Array(sizeOf(shape)), { transfer: true });
+    this.#device.clear([...this.#trainable.keys()].map((name) => this.#buffers.get(gradientBuffer(name))!));
   }
 
   #tokenInputs(batch: Batch): Record<string, NumberArray> {

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Device, DeviceBuffer, NumberArray } from '../../src/device/index';
 import { reportPPOLoss } from '../../src/policy/index';
 import { type BatchShape, gradientBuffer, meanBuffer, ppoGraph, updateGraph, varianceBuffer } from '../../src/policy/programs';
-import { attention, Graph, matmul, sizeOf } from '../../src/tensor/index';
+import { attention, Graph, matmul } from '../../src/tensor/index';
 import { decoder, headWeight } from '../../src/transformer/index';
 import { devices } from '../device';
 import { describeWithShared } from '../shared';
@@ -91,7 +91,7 @@ for (const [kind, open] of Object.entries(devices)) {
         const { rows, length, ids, predictors, entries } = layOut(inputs, variant);
         const actions = entries.length;
         const shape: BatchShape = { rows, length, actions: predictors.length, segmented: true };
-        const ppo = await device.compile(ppoGraph({ ...form, checkpointing }, shape, 'k3', trainable));
+        const ppo = await device.compile(await ppoGraph({ ...form, checkpointing }, shape, 'k3', trainable));
         const update = await device.compile(updateGraph(trainable, () => 'decayed'));
         const buffers = upload(weights) as Map<string, DeviceBuffer>;
         for (const [key, size] of trainable) {
@@ -118,7 +118,7 @@ for (const [kind, open] of Object.entries(devices)) {
         };
         const targets = Int32Array.from(predictors, (position) => ids.tokens[position + 1]!);
         for (const [step, reference] of steps.entries()) {
-          for (const [key, size] of trainable) device.write(buffers.get(gradientBuffer(key))!, new Float32Array(sizeOf(size)));
+          device.clear([...trainable.keys()].map((key) => buffers.get(gradientBuffer(key))!));
           const found = await device.run(ppo, {
             inputs: {
               ...ids,

@@ -2,7 +2,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { cpuDevice } from '../../src/device/cpu/index';
 import type { Device } from '../../src/device/index';
 import { LocalPolicy, type PPOLossOptions, type PPOSequence } from '../../src/policy/index';
-import { parseModelConfig, Tokenizer, trainTokenizer } from '../../src/transformer/index';
+import { ppoGraph } from '../../src/policy/programs';
+import { loraConfig, loraShapes, parseModelConfig, Tokenizer, trainTokenizer } from '../../src/transformer/index';
 
 const files = trainTokenizer({ texts: ['a word'], vocabularySize: 300 });
 const tokenizer = Tokenizer.fromJSON(files.tokenizer, files.tokenizerConfig);
@@ -41,8 +42,13 @@ const loss: PPOLossOptions = {
   normalizer: rows * (length - 1),
 };
 
-/** A device that says when a program begins and ends to run. */
-function watched(told: { onRun?: () => void; runs: number }): Device {
+interface Told {
+  onRun?: () => void;
+  runs: number;
+}
+
+/** A device that says when a program begins to run. */
+function watched(told: Told): Device {
   const device = cpuDevice({ threads: 1 });
   const run = device.run.bind(device);
   device.run = (program, options) => {
@@ -54,7 +60,7 @@ function watched(told: { onRun?: () => void; runs: number }): Device {
 }
 
 describe('while a policy computes', () => {
-  const told: { onRun?: () => void; runs: number } = { runs: 0 };
+  const told: Told = { runs: 0 };
   const policy = new LocalPolicy(watched(told), { config, tokenizer }, { microBatchTokens: rows * length, layout: 'right' });
   const small = new LocalPolicy(watched(told), { config, tokenizer }, { microBatchTokens: 4 * length, layout: 'right' });
   afterAll(() => Promise.all([policy.dispose(), small.dispose()]));
@@ -74,6 +80,21 @@ describe('while a policy computes', () => {
     let ticks = 0;
     const timer = setInterval(() => ticks++, 1);
     await small.score(sequences);
+    clearInterval(timer);
+    expect(ticks).toBeGreaterThan(3);
+  });
+
+  it('timers fire while a step of many layers is differentiated', async () => {
+    const deep = { ...config, layers: 96 };
+    const lora = loraConfig({ rank: 4 });
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    await ppoGraph(
+      { config: deep, lora, checkpointing: true },
+      { rows, length, actions: 256, segmented: true },
+      'k3',
+      loraShapes(deep, lora),
+    );
     clearInterval(timer);
     expect(ticks).toBeGreaterThan(3);
   });

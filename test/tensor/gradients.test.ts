@@ -219,7 +219,7 @@ for (const [kind, open] of Object.entries(devices)) {
         const integers = (test.integers ?? []).map(({ shape }, i) => graph.input(`n${i}`, shape, 'i32'));
         const built = test.build(inputs, integers);
         const loss = lossOf(Array.isArray(built) ? built : [built], random.split('loss'));
-        const results = gradients(loss, inputs);
+        const results = await gradients(loss, inputs);
         graph.output('loss', loss);
         results.forEach((gradient, i) => {
           if (gradient) graph.output(`g${i}`, gradient);
