@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { headChunkRows } from '../../src/device/cpu/head';
 import type { Device, NumberArray } from '../../src/device/index';
 import { Random } from '../../src/random';
 import {
@@ -42,11 +43,13 @@ interface Case {
   on?: string;
 }
 
-/** A head so large that the CPU turns 128 of its rows into logits at a time. The rows that count are the first, the last, and those at the border. */
+/** A head of more rows than the CPU turns into logits at a time. Those that count are the first, the last, and those at the border. */
 function severalChunks(): Case {
-  const [rows, vocabulary, width] = [140, 18_000, 3];
-  const counted = [0, 127, 128, 139];
-  const chosen = [7, 17_999, 7, 9000];
+  const [vocabulary, width] = [9000, 3];
+  const border = headChunkRows(vocabulary);
+  const rows = border + 20;
+  const counted = [0, border - 1, border, rows - 1];
+  const chosen = [7, 8999, 7, 4500];
   return {
     name: 'headLogProbability over several chunks of rows',
     on: 'cpu',
