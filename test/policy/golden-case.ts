@@ -51,14 +51,6 @@ export function loadCase(name: string) {
   return { form: { config, lora } satisfies ModelForm, weights, inputs, trainable, expected, ...json(`${folder}/expected.json`) };
 }
 
-/**
- * Of parameters after three steps. Key biases have next to no gradient, and AdamW makes as much of its rounding as of a large one: qwen2-tied
- * is at 1.95e-5 as it is, and a little beyond the tolerance of all others where sums are taken in another order.
- */
-export function weightTolerance(name: string, isReordered = false): number {
-  return isReordered && name.endsWith('k_proj.bias') ? 3e-5 : 2e-5;
-}
-
 export function expectClose(found: NumberArray, expected: NumberArray, tolerance: number, what: string): void {
   expect(found.length, what).toBe(expected.length);
   let worst = 0;

@@ -4,7 +4,7 @@ import { LocalPolicy, type LocalPolicyOptions, type PPOSequence, reportPPOLoss }
 import { Tokenizer, trainTokenizer } from '../../src/transformer/index';
 import { devices } from '../device';
 import { describeWithShared } from '../shared';
-import { expectClose, goldenCases, loadCase, type Tensors, weightTolerance } from './golden-case';
+import { expectClose, goldenCases, loadCase, type Tensors } from './golden-case';
 
 /** The golden cases are token ids, fewer than there are bytes: a tokenizer of one token does. */
 const tokenizer = Tokenizer.fromJSON({
@@ -151,7 +151,7 @@ for (const [kind, open] of Object.entries(devices)) {
           if (n === 2) continue;
           for (const [key, { data }] of await policy.readWeights()) {
             const wanted = expected.get(`param.after${n}.${key}`);
-            if (wanted) expectClose(data, wanted.data, weightTolerance(key, options.microBatchTokens === 1), `${key} after step ${n}`);
+            if (wanted) expectClose(data, wanted.data, 2e-5, `${key} after step ${n}`);
           }
         }
       });

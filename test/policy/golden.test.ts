@@ -7,7 +7,7 @@ import { attention, Graph, matmul } from '../../src/tensor/index';
 import { decoder, headWeight } from '../../src/transformer/index';
 import { devices } from '../device';
 import { describeWithShared } from '../shared';
-import { expectClose, goldenCases, loadCase, type Tensors, weightTolerance } from './golden-case';
+import { expectClose, goldenCases, loadCase, type Tensors } from './golden-case';
 
 interface Arrangement {
   /** All sequences one after the other in one row, without padding. Otherwise they stand as in the files, padded on either side. */
@@ -201,7 +201,7 @@ for (const [kind, open] of Object.entries(devices)) {
               expectClose(
                 await device.read(buffers.get(key)!),
                 expected.get(`param.after${t}.${key}`)!.data,
-                weightTolerance(key, rowsPerAction > 1),
+                2e-5,
                 `${key} after step ${t}`,
               );
             }
