@@ -86,14 +86,14 @@ function product(size: number): Graph {
 }
 
 /** Loss, gradients and a step of gradient descent of x → silu(x·G)·(x·U)·D, trained to give x back. */
-function step(): Graph {
+async function step(): Promise<Graph> {
   const graph = new Graph();
   const x = graph.buffer('x', [rows, width]);
   const weights = (['gate', 'up', 'down'] as const).map((name) => graph.buffer(name, name === 'down' ? [inner, width] : [width, inner]));
   const [gate, up, down] = weights as [(typeof weights)[0], (typeof weights)[0], (typeof weights)[0]];
   const error = subtract(matmul(swiglu(matmul(x, gate), matmul(x, up)), down), x);
   const loss = scale(sum(multiply(error, error)), 1 / (rows * width));
-  const found = gradients(loss, weights);
+  const found = await gradients(loss, weights);
   for (const [i, name] of ['gate', 'up', 'down'].entries()) graph.assign(name, add(weights[i]!, scale(found[i]!, -0.1)));
   graph.output('loss', loss);
   return graph;
@@ -107,7 +107,7 @@ async function ours(): Promise<Record<string, number>> {
     const buffers = Object.fromEntries(['a', 'b', 'y'].map((name) => [name, device.create([size, size], 'f32', numbers(size * size, 1))]));
     report[`matmul ${size}`] = await best(() => device.run(program, { buffers }));
   }
-  const program = await device.compile(step());
+  const program = await device.compile(await step());
   const weight = (shape: [number, number]) => device.create(shape, 'f32', numbers(width * inner, 0.05));
   const buffers = {
     x: device.create([rows, width], 'f32', numbers(rows * width, 1)),

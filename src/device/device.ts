@@ -36,6 +36,8 @@ export interface Device {
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer;
   /** Replaces the content. With `transfer` the array is handed over, not copied: whoever gave it finds it empty. */
   write(buffer: DeviceBuffer, data: NumberArray, options?: { readonly transfer?: boolean }): void;
+  /** Fills buffers with zeros. */
+  clear(buffers: Iterable<DeviceBuffer>): void;
   read(buffer: DeviceBuffer): Promise<NumberArray>;
   /** Copies between buffers of one shape without a detour. */
   copy(from: DeviceBuffer, to: DeviceBuffer): void;

@@ -1,8 +1,8 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
-import { type Device, type DeviceBuffer, type DeviceKind, deviceKinds, type NumberArray } from '../device/index';
+import { type Device, type DeviceBuffer, type DeviceKind, deviceKinds, type NumberArray, type Program } from '../device/index';
 import { RlpaError, throwIfAborted } from '../errors';
 import { Random } from '../random';
-import { type Shape, type SupportLimits, sizeOf } from '../tensor/index';
+import { type Graph, type Shape, type SupportLimits, sizeOf } from '../tensor/index';
 import {
   ChatTemplate,
   encodeChat,
@@ -368,7 +368,7 @@ export class LocalPolicy implements TrainablePolicy {
     if (reference && !this.lora && !this.#reference) await this.setReference();
     const form: ModelForm = reference ? { ...this.#form, lora: undefined } : this.#form;
     await this.#overBatches(sequences, signal, async (batch) => {
-      const program = await this.#programs.get(`score ${batchKey(batch)} ${form.lora !== undefined}`, () =>
+      const program = await this.#program(signal, `score ${batchKey(batch)} ${form.lora !== undefined}`, () =>
         scoreGraph(form, shapeOf(batch)),
       );
       const weights = reference ? this.#referenceWeights() : this.#weights();
@@ -392,7 +392,7 @@ export class LocalPolicy implements TrainablePolicy {
       ]),
     );
     await this.#overBatches(sequences, signal, async (batch) => {
-      const program = await this.#programs.get(`ppo ${batchKey(batch)} ${loss.klLoss}`, () =>
+      const program = await this.#program(signal, `ppo ${batchKey(batch)} ${loss.klLoss}`, () =>
         ppoGraph(this.#form, shapeOf(batch), loss.klLoss, this.#trainable),
       );
       const column = (read: (sequence: PPOSequence) => Float32Array) => gatherActions(batch, sequences, read);
@@ -438,7 +438,7 @@ export class LocalPolicy implements TrainablePolicy {
     let loss = 0;
     let tokens = 0;
     await this.#overBatches(sequences, signal, async (batch) => {
-      const program = await this.#programs.get(`sft ${batchKey(batch)}`, () =>
+      const program = await this.#program(signal, `sft ${batchKey(batch)}`, () =>
         crossEntropyGraph(this.#form, shapeOf(batch), this.#trainable),
       );
       const found = await this.#device.run(program, {
@@ -661,8 +661,7 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   #zeroGradients(): void {
-    for (const [name, shape] of this.#trainable)
-      this.#device.write(this.#buffers.get(gradientBuffer(name))!, new Float32Array(sizeOf(shape)), { transfer: true });
+    this.#device.clear([...this.#trainable.keys()].map((name) => this.#buffers.get(gradientBuffer(name))!));
   }
 
   #tokenInputs(batch: Batch): Record<string, NumberArray> {
@@ -684,8 +683,18 @@ export class LocalPolicy implements TrainablePolicy {
       }
     }
     for (const batch of planBatches(sequences, this.#layout, this.#microBatchTokens)) {
-      await this.#exclusive(signal, () => run(batch));
+      await this.#exclusive(signal, async () => {
+        await run(batch);
+        throwIfAborted(signal);
+      });
     }
+  }
+
+  /** Making a program can take as long as running it: a call that was aborted meanwhile does not begin to run. */
+  async #program(signal: AbortSignal | undefined, key: string, build: () => Graph | Promise<Graph>): Promise<Program> {
+    const program = await this.#programs.get(key, build);
+    throwIfAborted(signal);
+    return program;
   }
 
   /** One call at a time: sampling and training share buffers. A call whose signal fires while it waits never starts. */

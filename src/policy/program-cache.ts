@@ -1,5 +1,6 @@
 import type { Device, Program } from '../device/index';
 import type { Graph } from '../tensor/index';
+import { Turn } from '../turn';
 
 /** Compiled programs by key, the least recently used dropped when there are too many: each holds memory on the device. */
 export class ProgramCache {
@@ -10,10 +11,14 @@ export class ProgramCache {
     readonly limit = 96,
   ) {}
 
-  async get(key: string, build: () => Graph): Promise<Program> {
+  async get(key: string, build: () => Graph | Promise<Graph>): Promise<Program> {
     let program = this.#programs.get(key);
     if (program) this.#programs.delete(key);
-    else program = await this.device.compile(build());
+    else {
+      // what was done before it, the building and what a device makes of it take milliseconds each for a large model
+      await new Turn().next();
+      program = await this.device.compile(await build());
+    }
     this.#programs.set(key, program);
     if (this.#programs.size > this.limit) {
       const [oldest, dropped] = this.#programs.entries().next().value!;

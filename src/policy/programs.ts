@@ -78,7 +78,12 @@ export function scoreGraph(form: ModelForm, shape: BatchShape): Graph {
 }
 
 /** Adds the gradient of the PPO loss to the gradient buffers. */
-export function ppoGraph(form: ModelForm, shape: BatchShape, klLoss: 'k2' | 'k3', trainable: ReadonlyMap<string, Shape>): Graph {
+export async function ppoGraph(
+  form: ModelForm,
+  shape: BatchShape,
+  klLoss: 'k2' | 'k3',
+  trainable: ReadonlyMap<string, Shape>,
+): Promise<Graph> {
   const graph = new Graph();
   const scored = scoredActions(graph, form, shape);
   const column = (name: string) => graph.input(name, [shape.actions]);
@@ -99,7 +104,7 @@ export function ppoGraph(form: ModelForm, shape: BatchShape, klLoss: 'k2' | 'k3'
     entropyCoefficient: scalar('entropyCoefficient'),
     klLossCoefficient: scalar('klLossCoefficient'),
   };
-  accumulate(
+  await accumulate(
     graph,
     graph.within('loss', () => ppoLoss(terms, scalars, klLoss)),
     trainable,
@@ -110,20 +115,20 @@ export function ppoGraph(form: ModelForm, shape: BatchShape, klLoss: 'k2' | 'k3'
 }
 
 /** Adds the gradient of the masked cross-entropy to the gradient buffers. */
-export function crossEntropyGraph(form: ModelForm, shape: BatchShape, trainable: ReadonlyMap<string, Shape>): Graph {
+export async function crossEntropyGraph(form: ModelForm, shape: BatchShape, trainable: ReadonlyMap<string, Shape>): Promise<Graph> {
   const graph = new Graph();
   const { logProbabilities } = scoredActions(graph, form, shape);
-  accumulate(graph, crossEntropyLoss(logProbabilities, graph.input('weights', [shape.actions])), trainable, form);
+  await accumulate(graph, crossEntropyLoss(logProbabilities, graph.input('weights', [shape.actions])), trainable, form);
   graph.output('logProbs', logProbabilities);
   return graph;
 }
 
 const layerOf = ({ scope }: Node) => /^layers\.\d+/.exec(scope)?.[0];
 
-function accumulate(graph: Graph, loss: Tensor, trainable: ReadonlyMap<string, Shape>, { checkpointing }: ModelForm): void {
+async function accumulate(graph: Graph, loss: Tensor, trainable: ReadonlyMap<string, Shape>, { checkpointing }: ModelForm): Promise<void> {
   graph.output('loss', loss);
   const names = [...trainable.keys()];
-  const found = gradients(
+  const found = await gradients(
     loss,
     names.map((name) => graph.buffer(name, trainable.get(name)!)),
     checkpointing ? layerOf : undefined,

@@ -82,7 +82,12 @@ export interface TrainablePolicy extends Policy {
   readonly temperature: number;
   /** Scores with the current weights, or with the reference's. */
   score(sequences: readonly TrainingSequence[], options?: { reference?: boolean; signal?: AbortSignal }): Promise<ScoredSequence[]>;
-  /** Adds the gradient of the PPO loss over these sequences to the accumulated gradient. Splits into micro-batches as it sees fit. */
+  /**
+   * Adds the gradient of the PPO loss over these sequences to the accumulated gradient. Splits into micro-batches as it sees fit. When
+   * `signal` fires it ends after the one under way, and leaves what was added: {@link clearGradients} drops it.
+   *
+   * @throws `aborted`
+   */
   accumulatePPO(sequences: readonly PPOSequence[], loss: PPOLossOptions, signal?: AbortSignal): Promise<PPOLossReport>;
   /** Adds the gradient of the masked cross-entropy to the accumulated gradient. The value head gets none. */
   accumulateCrossEntropy(sequences: readonly TrainingSequence[], normalizer: number, signal?: AbortSignal): Promise<CrossEntropyReport>;

@@ -1,4 +1,5 @@
 import { RlpaError } from '../errors';
+import { Turn } from '../turn';
 import type { Graph, Node, Tensor } from './graph';
 import { add } from './ops/add';
 import { after } from './ops/after';
@@ -10,17 +11,18 @@ export type GradientRule = (node: Node, outputGradients: readonly (Tensor | unde
 
 /**
  * Reverse-mode differentiation: adds to the graph the nodes that compute the gradient of a scalar with respect to `targets`.
- * Only the nodes on a path from a target to the loss get a backward counterpart, so frozen weights cost nothing.
+ * Only the nodes on a path from a target to the loss get a backward counterpart, so frozen weights cost nothing. Returns to the event loop
+ * again and again while it works.
  *
  * @param segmentOf gradient checkpointing (Chen et al. 2016): the results of the nodes of a segment are not kept, but computed again from
  * its inputs when the backward pass gets there. Undefined for nodes whose results are kept.
  * @returns one tensor for each target, of its shape; undefined where the loss does not depend on it.
  */
-export function gradients(
+export async function gradients(
   loss: Tensor,
   targets: readonly Tensor[],
   segmentOf: (node: Node) => string | undefined = () => undefined,
-): (Tensor | undefined)[] {
+): Promise<(Tensor | undefined)[]> {
   const graph: Graph = loss.graph;
   expectShape('gradients', 'the loss', loss.shape, []);
   const needed = new Set<Tensor>(targets);
@@ -30,7 +32,10 @@ export function gradients(
   }
   const flowing = new Map<Tensor, Tensor>([[loss, graph.scalar(1)]]);
   const again = new Map<Node, Node>();
+  const segments = segmentsOf(forward, segmentOf);
+  const turn = new Turn();
   for (const node of forward.reverse()) {
+    if (turn.isOver) await turn.next();
     if (!node.outputs.some((output) => flowing.has(output)) || !node.inputs.some((input) => needed.has(input))) continue;
     const rule = gradientRules[node.operation];
     if (!rule)
@@ -38,11 +43,8 @@ export function gradients(
         operation: node.operation,
       });
     const outputGradients = node.outputs.map((output) => flowing.get(output));
-    const segment = segmentOf(node);
-    if (segment !== undefined && !again.has(node)) {
-      const nodes = forward.filter((other) => segmentOf(other) === segment).reverse();
-      computeAgain(graph, nodes, outputGradients.find((gradient) => gradient !== undefined)!, again);
-    }
+    const segment = segments.get(node);
+    if (segment && !again.has(node)) computeAgain(graph, segment, outputGradients.find((gradient) => gradient !== undefined)!, again);
     const inputGradients = graph.within(`${node.scope}.gradient`, () => rule(again.get(node) ?? node, outputGradients));
     node.inputs.forEach((input, index) => {
       const gradient = inputGradients[index];
@@ -53,6 +55,21 @@ export function gradients(
     });
   }
   return targets.map((target) => flowing.get(target));
+}
+
+/** Of each node in a segment, all nodes of that segment in their order. */
+function segmentsOf(nodes: readonly Node[], segmentOf: (node: Node) => string | undefined): Map<Node, readonly Node[]> {
+  const byName = new Map<string, Node[]>();
+  const segments = new Map<Node, readonly Node[]>();
+  for (const node of nodes) {
+    const name = segmentOf(node);
+    if (name === undefined) continue;
+    const segment = byName.get(name) ?? [];
+    byName.set(name, segment);
+    segment.push(node);
+    segments.set(node, segment);
+  }
+  return segments;
 }
 
 /** Copies the nodes of a segment, to run when `trigger` is known: until then none of their results take memory. */

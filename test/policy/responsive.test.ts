@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { cpuDevice } from '../../src/device/cpu/index';
 import type { Device } from '../../src/device/index';
-import { LocalPolicy, type PPOLossOptions, type PPOSequence } from '../../src/policy/index';
-import { parseModelConfig, Tokenizer, trainTokenizer } from '../../src/transformer/index';
+import { LocalPolicy, type PolicyTrainingState, type PPOLossOptions, type PPOSequence } from '../../src/policy/index';
+import { ppoGraph } from '../../src/policy/programs';
+import { loraConfig, loraShapes, parseModelConfig, Tokenizer, trainTokenizer } from '../../src/transformer/index';
 
 const files = trainTokenizer({ texts: ['a word'], vocabularySize: 300 });
 const tokenizer = Tokenizer.fromJSON(files.tokenizer, files.tokenizerConfig);
@@ -41,9 +42,20 @@ const loss: PPOLossOptions = {
   normalizer: rows * (length - 1),
 };
 
-/** A device that says when a program begins and ends to run. */
-function watched(told: { onRun?: () => void; runs: number }): Device {
+interface Told {
+  onCompile?: () => void;
+  onRun?: () => void;
+  runs: number;
+}
+
+/** A device that says when a program is compiled and begins to run. */
+function watched(told: Told): Device {
   const device = cpuDevice({ threads: 1 });
+  const compile = device.compile.bind(device);
+  device.compile = (graph) => {
+    told.onCompile?.();
+    return compile(graph);
+  };
   const run = device.run.bind(device);
   device.run = (program, options) => {
     told.runs++;
@@ -53,8 +65,14 @@ function watched(told: { onRun?: () => void; runs: number }): Device {
   return device;
 }
 
+/** One weight of each tensor, and the sum of all. */
+const weightsOf = ({ tensors }: PolicyTrainingState) =>
+  [...tensors]
+    .filter(([name]) => !/^(mean|variance) /.test(name))
+    .map(([name, { data }]) => [name, data[0], data.reduce((a, b) => a + b, 0)]);
+
 describe('while a policy computes', () => {
-  const told: { onRun?: () => void; runs: number } = { runs: 0 };
+  const told: Told = { runs: 0 };
   const policy = new LocalPolicy(watched(told), { config, tokenizer }, { microBatchTokens: rows * length, layout: 'right' });
   const small = new LocalPolicy(watched(told), { config, tokenizer }, { microBatchTokens: 4 * length, layout: 'right' });
   afterAll(() => Promise.all([policy.dispose(), small.dispose()]));
@@ -78,16 +96,47 @@ describe('while a policy computes', () => {
     expect(ticks).toBeGreaterThan(3);
   });
 
-  it('an abort takes effect after the step under way, and the policy goes on with the next call', async () => {
+  it('timers fire while a step of many layers is differentiated', async () => {
+    const deep = { ...config, layers: 96 };
+    const lora = loraConfig({ rank: 4 });
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    await ppoGraph(
+      { config: deep, lora, checkpointing: true },
+      { rows, length, actions: 256, segmented: true },
+      'k3',
+      loraShapes(deep, lora),
+    );
+    clearInterval(timer);
+    expect(ticks).toBeGreaterThan(3);
+  });
+
+  it.each([
+    // of four micro-batches the first is under way
+    ['in the middle of a call', 4 * length, 'onRun', 1],
+    ['in the only step of a call', rows * length, 'onRun', 1],
+    ['while the step is compiled', rows * length, 'onCompile', 0],
+  ] as const)('an abort %s rejects after at most that step, and leaves nothing behind', async (_, microBatchTokens, moment, runs) => {
+    const open = (told: Told) => new LocalPolicy(watched(told), { config, tokenizer }, { microBatchTokens, layout: 'right', seed: 3 });
     const abort = new AbortController();
-    told.runs = 0;
-    told.onRun = () => abort.abort();
-    await expect(small.accumulatePPO(sequences, loss, abort.signal)).rejects.toMatchObject({ code: 'aborted' });
-    told.onRun = undefined;
-    // of four micro-batches the first was under way
-    expect(told.runs).toBe(1);
-    await small.clearGradients();
-    expect((await small.accumulatePPO(sequences, loss)).loss).toBeTypeOf('number');
+    const seen: Told = { runs: 0, [moment]: () => abort.abort() };
+    const [aborted, undisturbed] = [open(seen), open({ runs: 0 })];
+    const before = await aborted.exportState();
+    await expect(aborted.accumulatePPO(sequences, loss, abort.signal)).rejects.toMatchObject({ code: 'aborted' });
+    expect(seen.runs).toBe(runs);
+    expect(weightsOf(await aborted.exportState())).toEqual(weightsOf(before));
+
+    await aborted.clearGradients();
+    const after = await Promise.all(
+      [aborted, undisturbed].map(async (policy) => {
+        await policy.accumulatePPO(sequences, loss);
+        await policy.update({ learningRate: 0.01, betas: [0.9, 0.95], epsilon: 1e-5, weightDecay: 0, maxGradientNorm: 1 });
+        return weightsOf(await policy.exportState());
+      }),
+    );
+    expect(after[0]).toEqual(after[1]);
+    expect(after[0]).not.toEqual(weightsOf(before));
+    await Promise.all([aborted.dispose(), undisturbed.dispose()]);
   });
 
   it('an abort ends sampling within a token', async () => {

@@ -58,7 +58,7 @@ for (const [kind, open] of Object.entries(devices)) {
       const linear = sum(
         add(multiply(head.logProbabilities, graph.input('a', [rows])), multiply(head.entropies, graph.input('e', [rows]))),
       );
-      const [toHidden, toWeight] = gradients(lossOf(linear), [h, w]);
+      const [toHidden, toWeight] = await gradients(lossOf(linear), [h, w]);
       graph.output('logProbs', head.logProbabilities);
       graph.output('entropies', head.entropies);
       graph.output('toHidden', toHidden!);

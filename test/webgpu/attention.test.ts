@@ -57,14 +57,13 @@ describe.skipIf(!devices.webgpu)('attention on webgpu', async () => {
       const marks = segmentOf && graph.input('segments', [batch * length], 'i32');
       const y = attention(...tensors, shape, marks);
       graph.output('y', y);
-      gradients(sum(multiply(y, graph.input('weights', queryShape))), [...tensors]).forEach((gradient, i) => {
-        graph.output(`gradient of ${'qkv'[i]}`, gradient!);
-      });
+      const found = await gradients(sum(multiply(y, graph.input('weights', queryShape))), [...tensors]);
+      for (const [i, gradient] of found.entries()) graph.output(`gradient of ${'qkv'[i]}`, gradient!);
       const inputs: Record<string, NumberArray> = {};
       for (const [name, tensor] of graph.inputs) inputs[name] = normal(sizeOf(tensor.shape));
       if (segmentOf) inputs.segments = Int32Array.from({ length: batch * length }, (_, t) => segmentOf(t));
-      const [found, expected] = await onBoth(graph, inputs);
-      for (const name of Object.keys(expected)) expect(difference(found[name]!, expected[name]!), name).toBeLessThan(1e-5);
+      const [ours, expected] = await onBoth(graph, inputs);
+      for (const name of Object.keys(expected)) expect(difference(ours[name]!, expected[name]!), name).toBeLessThan(1e-5);
     });
 
     it.each([1, 9, 20])('has the results of the cpu over a cache, %i new tokens a row', async (fresh) => {

@@ -27,26 +27,26 @@ const launchesOf = (graph: Graph, storageBuffers = 8): readonly Launch[] =>
   lowerGraph(graph, { storageBuffers, bindingBytes: 2 ** 30, sharedBytes: 16_384, tileOf }).launches;
 
 /** What one more layer costs. */
-function perLayer(build: (config: ModelConfig) => Graph): number {
-  return launchesOf(build(model(3))).length - launchesOf(build(model(2))).length;
+async function perLayer(build: (config: ModelConfig) => Graph | Promise<Graph>): Promise<number> {
+  return launchesOf(await build(model(3))).length - launchesOf(await build(model(2))).length;
 }
 
 const batch = { rows: 4, length: 64, actions: 32, segmented: true };
 const trainable = (config: ModelConfig) => new Map([...parameterShapes(config), ...valueHeadShapes(config.hiddenSize)]);
 
 describe('a graph on WebGPU', () => {
-  it('takes at most 16 dispatches a layer forward', () => {
-    expect(perLayer((config) => scoreGraph({ config }, batch))).toBeLessThanOrEqual(16);
+  it('takes at most 16 dispatches a layer forward', async () => {
+    expect(await perLayer((config) => scoreGraph({ config }, batch))).toBeLessThanOrEqual(16);
   });
 
-  it('takes at most 16 dispatches a layer for a token of every dialogue', () => {
+  it('takes at most 16 dispatches a layer for a token of every dialogue', async () => {
     const shape = { rows: 8, length: 1, capacity: 128, fresh: false, greedy: false };
-    expect(perLayer((config) => extendGraph({ config }, shape))).toBeLessThanOrEqual(16);
+    expect(await perLayer((config) => extendGraph({ config }, shape))).toBeLessThanOrEqual(16);
   });
 
-  it('takes at most 34 dispatches a layer forward and backward, gradients of all weights gathered', () => {
-    expect(perLayer((config) => ppoGraph({ config }, batch, 'k3', trainable(config)))).toBeLessThanOrEqual(34);
-    expect(perLayer((config) => crossEntropyGraph({ config }, batch, trainable(config)))).toBeLessThanOrEqual(34);
+  it('takes at most 34 dispatches a layer forward and backward, gradients of all weights gathered', async () => {
+    expect(await perLayer((config) => ppoGraph({ config }, batch, 'k3', trainable(config)))).toBeLessThanOrEqual(34);
+    expect(await perLayer((config) => crossEntropyGraph({ config }, batch, trainable(config)))).toBeLessThanOrEqual(34);
   });
 
   it('takes two dispatches a tensor for clipping and AdamW', () => {
@@ -55,11 +55,11 @@ describe('a graph on WebGPU', () => {
     expect(launchesOf(updateGraph(tensors, () => 'decayed')).length).toBe(2 * tensors.size + 1);
   });
 
-  it('never binds a buffer that it writes a second time in one dispatch, nor more buffers than every GPU has', () => {
+  it('never binds a buffer that it writes a second time in one dispatch, nor more buffers than every GPU has', async () => {
     const config = model(2);
     const graphs = [
       scoreGraph({ config }, batch),
-      ppoGraph({ config, checkpointing: true }, batch, 'k3', trainable(config)),
+      await ppoGraph({ config, checkpointing: true }, batch, 'k3', trainable(config)),
       updateGraph(trainable(config), () => 'decayed'),
       extendGraph({ config }, { rows: 8, length: 16, capacity: 128, fresh: false, greedy: false, chosen: 4 }),
     ];

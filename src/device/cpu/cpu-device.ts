@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { RlpaError } from '../../errors';
@@ -63,6 +64,10 @@ class CpuDevice implements Device {
     this.#tell({ kind: 'write', buffer: buffer.id, data }, transfer ? [data.buffer as ArrayBuffer] : []);
   }
 
+  clear(buffers: Iterable<DeviceBuffer>): void {
+    this.#tell({ kind: 'clear', buffers: [...buffers].map(({ id }) => id) });
+  }
+
   async read(buffer: DeviceBuffer): Promise<NumberArray> {
     return (await this.#ask({ kind: 'read', buffer: buffer.id })) as NumberArray;
   }
@@ -77,13 +82,17 @@ class CpuDevice implements Device {
 
   async compile(graph: Graph): Promise<Program> {
     const program = { id: this.#count++, graph };
-    await this.#ask({ kind: 'compile', program: program.id, lowered: await lowerGraph(graph) });
+    // building the graph, translating it and sending it are turns of their own
+    await setImmediate();
+    const lowered = await lowerGraph(graph);
+    await setImmediate();
+    await this.#ask({ kind: 'compile', program: program.id, lowered, buffers: [...graph.buffers.keys()] });
     return program;
   }
 
   async run(program: Program, { inputs = {}, buffers = {} }: RunOptions): Promise<Record<string, NumberArray>> {
     const bound = boundBuffers(program, { inputs, buffers });
-    const ids = Object.fromEntries([...bound].map(([name, { id }]) => [name, id]));
+    const ids = Int32Array.from(bound.values(), ({ id }) => id);
     return (await this.#ask({ kind: 'run', program: program.id, inputs, buffers: ids })) as Record<string, NumberArray>;
   }
 
@@ -96,40 +105,36 @@ class CpuDevice implements Device {
     this.#ending = true;
     this.#worker.ref();
     // it ends by itself, between two requests: a thread that is stopped within a call of onnxruntime takes the process along
-    this.#worker.postMessage({ kind: 'end', id: this.#count++ } satisfies Request);
+    this.#worker.postMessage({ kind: 'end' } satisfies Request);
     await this.#ended;
   }
 
-  #ask(request: WithoutId<Request>, transfer: ArrayBuffer[] = []): Promise<unknown> {
+  #ask(request: WithoutId<Request>): Promise<unknown> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#count++;
     return new Promise((resolve, reject) => {
       // the thread keeps the process alive only while somebody waits for it
       if (this.#waiting.size === 0) this.#worker.ref();
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...request, id }, transfer);
+      this.#worker.postMessage({ ...request, id } satisfies Request);
     });
   }
 
-  #tell(request: WithoutId<Request>, transfer?: ArrayBuffer[]): void {
-    this.#ask(request, transfer).catch((error: RlpaError) => {
-      this.#failure ??= error;
-    });
+  #tell(request: WithoutId<Request>, transfer: ArrayBuffer[] = []): void {
+    if (!this.#failure) this.#worker.postMessage(request satisfies Request, transfer);
   }
 
   #settle(reply: Reply): void {
+    const failure = 'error' in reply ? failureOf(reply) : undefined;
+    if (reply.id === undefined) {
+      this.#failure ??= failure;
+      return;
+    }
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
     if (this.#waiting.size === 0 && !this.#ending) this.#worker.unref();
-    if ('error' in reply) {
-      waiting?.reject(
-        reply.missingPackage
-          ? new RlpaError('missing-dependency', 'The CPU device needs the package onnxruntime-node: npm install onnxruntime-node', {
-              package: 'onnxruntime-node',
-            })
-          : new RlpaError('device-failed', `onnxruntime: ${reply.error}`),
-      );
-    } else waiting?.resolve(reply.result);
+    if ('error' in reply) waiting?.reject(failure);
+    else waiting?.resolve(reply.result);
   }
 
   #fail(error: RlpaError): void {
@@ -137,4 +142,12 @@ class CpuDevice implements Device {
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
+}
+
+function failureOf({ error, missingPackage }: Extract<Reply, { error: string }>): RlpaError {
+  return missingPackage
+    ? new RlpaError('missing-dependency', 'The CPU device needs the package onnxruntime-node: npm install onnxruntime-node', {
+        package: 'onnxruntime-node',
+      })
+    : new RlpaError('device-failed', `onnxruntime: ${error}`);
 }

@@ -27,9 +27,14 @@ function restrict(model: OnnxModel, logits: Name, threshold: Name | undefined): 
   return threshold ? model.node('Where', [model.node('GreaterOrEqual', [logits, threshold]), logits, model.float(masked)]) : logits;
 }
 
+/** Rows of the head that are turned into logits at a time. */
+export function headChunkRows(vocabulary: number): number {
+  return Math.max(fewestHeadRows, Math.floor(headChunkBytes / (4 * vocabulary)));
+}
+
 /** Calls `build` for row ranges of at most the chunk size. */
 function overRowChunks(rows: number, vocabulary: number, build: (start: number, end: number) => void): void {
-  const chunk = Math.max(fewestHeadRows, Math.floor(headChunkBytes / (4 * vocabulary)));
+  const chunk = headChunkRows(vocabulary);
   for (let start = 0; start < rows; start += chunk) build(start, Math.min(rows, start + chunk));
 }
 

@@ -29,6 +29,8 @@ export class OnnxModel {
   readonly #nodes: { readonly bytes: Uint8Array; readonly inputs: readonly Name[]; readonly outputs: readonly Name[] }[] = [];
   readonly #initializers: Uint8Array[] = [];
   readonly #constants = new Map<string, Name>();
+  /** TypeProtos that were written: a training step has a thousand inputs of twenty shapes. */
+  readonly #types = new Map<string, Uint8Array>();
   readonly #inputs: Uint8Array[] = [];
   readonly #outputs: Uint8Array[] = [];
   readonly #outputNames = new Set<Name>();
@@ -41,11 +43,11 @@ export class OnnxModel {
   constructor(readonly opset = newestOpset) {}
 
   input(name: Name, type: ElementType, shape: readonly Dimension[]): void {
-    this.#inputs.push(valueInfo(name, type, shape));
+    this.#inputs.push(this.#valueInfo(name, type, shape));
   }
 
   output(name: Name, type: ElementType, shape: readonly Dimension[]): void {
-    this.#outputs.push(valueInfo(name, type, shape));
+    this.#outputs.push(this.#valueInfo(name, type, shape));
     this.#outputNames.add(name);
   }
 
@@ -161,6 +163,16 @@ export class OnnxModel {
     return live.reverse();
   }
 
+  #valueInfo(name: Name, type: ElementType, shape: readonly Dimension[]): Uint8Array {
+    const key = `${type}[${shape}]`;
+    let bytes = this.#types.get(key);
+    if (!bytes) {
+      bytes = typeProto(type, shape);
+      this.#types.set(key, bytes);
+    }
+    return protobuf.Writer.create().uint32(tag(1, 2)).string(name).uint32(tag(2, 2)).bytes(bytes).finish();
+  }
+
   finish(): Uint8Array {
     const graph = protobuf.Writer.create();
     for (const bytes of this.#liveNodes()) graph.uint32(tag(1, 2)).bytes(bytes);
@@ -197,7 +209,7 @@ function attribute(name: string, value: Attribute): Uint8Array {
   return writer.finish();
 }
 
-function valueInfo(name: Name, type: ElementType, shape: readonly Dimension[]): Uint8Array {
+function typeProto(type: ElementType, shape: readonly Dimension[]): Uint8Array {
   const dimensions = protobuf.Writer.create();
   for (const size of shape) {
     const dimension = protobuf.Writer.create();
@@ -206,8 +218,7 @@ function valueInfo(name: Name, type: ElementType, shape: readonly Dimension[]): 
     dimensions.uint32(tag(1, 2)).bytes(dimension.finish());
   }
   const tensor = protobuf.Writer.create().uint32(tag(1, 0)).int32(elementTypes[type]).uint32(tag(2, 2)).bytes(dimensions.finish()).finish();
-  const typeProto = protobuf.Writer.create().uint32(tag(1, 2)).bytes(tensor).finish();
-  return protobuf.Writer.create().uint32(tag(1, 2)).string(name).uint32(tag(2, 2)).bytes(typeProto).finish();
+  return protobuf.Writer.create().uint32(tag(1, 2)).bytes(tensor).finish();
 }
 
 function rawBytes(type: ElementType, values: ArrayLike<number>): Uint8Array {

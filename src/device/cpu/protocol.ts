@@ -2,28 +2,30 @@ import type { ElementType } from '../../tensor/index';
 import type { NumberArray } from '../device';
 import type { LoweredGraph } from './lower';
 
-/** What the CPU device asks of its worker thread. Requests are served in order. */
-export type Request = { readonly id: number } & (
+/** What the CPU device asks of its worker thread. Requests are served in order; one without an id has no reply, unless it fails. */
+export type Request = { readonly id?: number } & (
   | { readonly kind: 'create'; readonly buffer: number; readonly type: ElementType; readonly size: number; readonly data?: NumberArray }
   | { readonly kind: 'write'; readonly buffer: number; readonly data: NumberArray }
+  | { readonly kind: 'clear'; readonly buffers: readonly number[] }
   | { readonly kind: 'read'; readonly buffer: number }
   | { readonly kind: 'copy'; readonly from: number; readonly to: number }
   | { readonly kind: 'release'; readonly buffers: readonly number[] }
-  | { readonly kind: 'compile'; readonly program: number; readonly lowered: LoweredGraph }
+  | { readonly kind: 'compile'; readonly program: number; readonly lowered: LoweredGraph; readonly buffers: readonly string[] }
   | {
       readonly kind: 'run';
       readonly program: number;
       readonly inputs: Readonly<Record<string, NumberArray>>;
-      readonly buffers: Readonly<Record<string, number>>;
+      /** In the order in which they were named to `compile`: a thousand names would take longer to send than all the rest. */
+      readonly buffers: Int32Array;
     }
   | { readonly kind: 'discard'; readonly program: number }
-  /** Ends the thread; it has no reply. */
+  /** Ends the thread. */
   | { readonly kind: 'end' }
 );
 
 export type Reply =
   | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly error: string; readonly missingPackage?: boolean };
+  | { readonly id?: number; readonly error: string; readonly missingPackage?: boolean };
 
 export interface WorkerOptions {
   readonly threads: number;

@@ -10,7 +10,7 @@ import type { Reply, Request, WorkerOptions } from './protocol';
  */
 const { threads } = workerData as WorkerOptions;
 const buffers = new Map<number, NumberArray>();
-const programs = new Map<number, { session: InferenceSession; lowered: LoweredGraph }>();
+const programs = new Map<number, { session: InferenceSession; lowered: LoweredGraph; bufferNames: readonly string[] }>();
 let runtime: typeof import('onnxruntime-node') | undefined;
 
 async function loadRuntime(): Promise<typeof import('onnxruntime-node')> {
@@ -32,6 +32,12 @@ async function serve(request: Request): Promise<unknown> {
     case 'write':
       buffer(request.buffer);
       buffers.set(request.buffer, request.data);
+      return undefined;
+    case 'clear':
+      for (const id of request.buffers) {
+        const old = buffer(id);
+        buffers.set(id, old instanceof Float32Array ? new Float32Array(old.length) : new Int32Array(old.length));
+      }
       return undefined;
     case 'read':
       return buffer(request.buffer).slice();
@@ -56,7 +62,7 @@ async function serve(request: Request): Promise<unknown> {
         // numbers below 1e-38, as softmax gives them for what is masked, cost a hundred times what others do
         extra: { session: { intra_op: { allow_spinning: '0' }, set_denormal_as_zero: '1' } },
       });
-      programs.set(request.program, { session, lowered: request.lowered });
+      programs.set(request.program, { session, lowered: request.lowered, bufferNames: request.buffers });
       return undefined;
     }
     case 'run':
@@ -74,18 +80,19 @@ async function run(request: Extract<Request, { kind: 'run' }>): Promise<Record<s
   const { Tensor } = await loadRuntime();
   const program = programs.get(request.program);
   if (!program) throw new Error(`Program ${request.program} was discarded.`);
-  const { session, lowered } = program;
+  const { session, lowered, bufferNames } = program;
+  const bound = new Map(bufferNames.map((name, i) => [name, request.buffers[i]!]));
   const feeds: Record<string, Tensor> = {};
   const feed = (onnxName: string, data: NumberArray, shape: readonly number[]) => {
     feeds[onnxName] = data instanceof Float32Array ? new Tensor('float32', data, shape) : new Tensor('int32', data, shape);
   };
   for (const [name, onnxName] of Object.entries(lowered.inputs)) feed(onnxName, request.inputs[name]!, lowered.shapes[name]!);
-  for (const [name, onnxName] of Object.entries(lowered.buffers)) feed(onnxName, buffer(request.buffers[name]!), lowered.shapes[name]!);
+  for (const [name, onnxName] of Object.entries(lowered.buffers)) feed(onnxName, buffer(bound.get(name)!), lowered.shapes[name]!);
   const results = await session.run(feeds);
   const data = (onnxName: string) => results[onnxName]!.data as NumberArray;
   for (const { buffer: name, value, offsets, counts } of lowered.appends) {
     appendRows(
-      buffer(request.buffers[name]!),
+      buffer(bound.get(name)!),
       lowered.shapes[name]!,
       data(value),
       lowered.shapes[value]!,
@@ -93,7 +100,7 @@ async function run(request: Extract<Request, { kind: 'run' }>): Promise<Record<s
       request.inputs[counts]!,
     );
   }
-  for (const [name, onnxName] of Object.entries(lowered.assignments)) buffers.set(request.buffers[name]!, data(onnxName));
+  for (const [name, onnxName] of Object.entries(lowered.assignments)) buffers.set(bound.get(name)!, data(onnxName));
   return Object.fromEntries(Object.entries(lowered.outputs).map(([name, onnxName]) => [name, data(onnxName)]));
 }
 
@@ -124,7 +131,9 @@ parentPort!.on('message', (request: Request) => {
   queue = queue.then(async () => {
     let reply: Reply;
     try {
-      reply = { id: request.id, result: await serve(request) };
+      const result = await serve(request);
+      if (request.id === undefined) return;
+      reply = { id: request.id, result };
     } catch (error) {
       const missingPackage = (error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND';
       reply = { id: request.id, error: error instanceof Error ? error.message : String(error), missingPackage };

@@ -123,17 +123,19 @@ export class WebGpuDevice implements GpuDevice {
     const memory = this.#memory.take(4 * sizeOf(shape), `a buffer of shape [${shape}]`);
     this.#buffers.set(buffer.id, memory);
     if (data) this.#device.queue.writeBuffer(memory, 0, data as Float32Array<ArrayBuffer>);
-    else {
-      const encoder = this.#device.createCommandEncoder();
-      encoder.clearBuffer(memory);
-      this.#submit(encoder);
-    }
+    else this.clear([buffer]);
     return buffer;
   }
 
   write(buffer: DeviceBuffer, data: NumberArray): void {
     checkBufferData(buffer.shape, data);
     this.#device.queue.writeBuffer(this.#bufferOf(buffer), 0, data as Float32Array<ArrayBuffer>);
+  }
+
+  clear(buffers: Iterable<DeviceBuffer>): void {
+    const encoder = this.#device.createCommandEncoder();
+    for (const buffer of buffers) encoder.clearBuffer(this.#bufferOf(buffer));
+    this.#submit(encoder);
   }
 
   async read(buffer: DeviceBuffer): Promise<NumberArray> {

@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs';
+import { expect } from 'vitest';
+import type { NumberArray } from '../../src/device/index';
+import type { ModelForm } from '../../src/policy/programs';
+import type { Shape } from '../../src/tensor/index';
+import {
+  decodeSafetensors,
+  type LoraConfig,
+  loraShapes,
+  parameterShapes,
+  parseModelConfig,
+  toFloat32Array,
+  toInt32Array,
+  valueHeadShapes,
+} from '../../src/transformer/index';
+import { sharedPath } from '../shared';
+
+/** The reference's cases (golden/README.md says what each exercises). */
+export const goldenCases = ['qwen2-tied', 'llama-untied', 'qwen2-lora'];
+
+export type Tensors = Map<string, { shape: Shape; data: NumberArray }>;
+
+function load(path: string): Tensors {
+  const tensors: Tensors = new Map();
+  for (const [name, tensor] of decodeSafetensors(readFileSync(sharedPath(path)), path)) {
+    tensors.set(name, { shape: tensor.shape, data: tensor.dtype.startsWith('F') ? toFloat32Array(tensor) : toInt32Array(tensor) });
+  }
+  return tensors;
+}
+
+const json = (path: string) => JSON.parse(readFileSync(sharedPath(path), 'utf8'));
+const withoutPrefix = (name: string) => name.replace('base_model.model.', '');
+
+export function loadCase(name: string) {
+  const folder = `golden/${name}`;
+  const config = parseModelConfig(json(`${folder}/config.json`));
+  const weights = load(`${folder}/model.safetensors`);
+  let lora: LoraConfig | undefined;
+  if (name.endsWith('lora')) {
+    const adapter = json(`${folder}/adapter_config.json`);
+    lora = { rank: adapter.r, alpha: adapter.lora_alpha, targets: adapter.target_modules };
+    for (const [key, tensor] of load(`${folder}/adapter_model.safetensors`)) weights.set(withoutPrefix(key), tensor);
+  }
+  const inputs = load(`${folder}/inputs.safetensors`);
+  for (const part of ['weight', 'bias']) weights.set(`value_head.${part}`, inputs.get(`value_head.${part}`)!);
+  const trainable = new Map<string, Shape>([
+    ...(lora ? loraShapes(config, lora) : parameterShapes(config)),
+    ...valueHeadShapes(config.hiddenSize),
+  ]);
+  const expected = new Map([...load(`${folder}/expected.safetensors`)].map(([key, tensor]) => [withoutPrefix(key), tensor]));
+  return { form: { config, lora } satisfies ModelForm, weights, inputs, trainable, expected, ...json(`${folder}/expected.json`) };
+}
+
+export function expectClose(found: NumberArray, expected: NumberArray, tolerance: number, what: string): void {
+  expect(found.length, what).toBe(expected.length);
+  let worst = 0;
+  for (let i = 0; i < found.length; i++) worst = Math.max(worst, Math.abs(found[i]! - expected[i]!));
+  expect(worst, `${what}: largest difference`).toBeLessThanOrEqual(tolerance);
+}

@@ -1,0 +1,245 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Device, RunOptions } from '../../src/device/index';
+import { LocalPolicy, type LocalPolicyOptions, type PPOSequence, reportPPOLoss } from '../../src/policy/index';
+import { Tokenizer, trainTokenizer } from '../../src/transformer/index';
+import { devices } from '../device';
+import { describeWithShared } from '../shared';
+import { expectClose, goldenCases, loadCase, type Tensors } from './golden-case';
+
+/** The golden cases are token ids, fewer than there are bytes: a tokenizer of one token does. */
+const tokenizer = Tokenizer.fromJSON({
+  ...trainTokenizer({ texts: [], vocabularySize: 300 }).tokenizer,
+  model: { type: 'BPE', vocab: { a: 0 }, merges: [] },
+  added_tokens: [],
+});
+
+/**
+ * Lengths of the prompts that are sampled from one after the other: up in twos, back down in ones, where the cache holds more than the
+ * prompt, and the rest. Together they end before every token that a golden sequence has after its first.
+ */
+const promptLengths = [8, 10, 12, 14, 16, 18, 20, 22, 24, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 6, 4, 2];
+/** What of each is not in the cache yet, or is its last token. */
+const fedTokens = [8, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 1, 1];
+
+/** A sequence of the golden batch, without its padding. */
+interface GoldenSequence extends PPOSequence {
+  /** Where its first token stands in the files. */
+  readonly row: number;
+  readonly start: number;
+}
+
+function sequencesOf(inputs: Tensors): GoldenSequence[] {
+  const [rows, length] = inputs.get('input_ids')!.shape as [number, number];
+  return Array.from({ length: rows }, (_, row) => {
+    const mask = inputs.get('attention_mask')!.data.subarray(row * length, (row + 1) * length);
+    const [start, end] = [mask.indexOf(1), mask.lastIndexOf(1) + 1];
+    // an entry of the files speaks of the token after it
+    const column = (name: string) =>
+      Float32Array.from({ length: end - start }, (_, t) => (t === 0 ? 0 : inputs.get(name)!.data[row * (length - 1) + start + t - 1]!));
+    return {
+      row,
+      start,
+      tokens: Int32Array.from(inputs.get('input_ids')!.data.subarray(row * length + start, row * length + end)),
+      actionMask: Uint8Array.from(column('action_mask')),
+      oldLogProbs: column('old_logp'),
+      referenceLogProbs: column('ref_logp'),
+      oldValues: column('old_values'),
+      advantages: column('advantages'),
+      returns: column('returns'),
+    };
+  });
+}
+
+/** A way to train, and the share of padding that comes with it. */
+type Way = [string, LocalPolicyOptions, number];
+
+/** log softmax(logits / temperature) of one token. */
+function logProbability(logits: ArrayLike<number>, token: number, temperature: number): number {
+  const scaled = Array.from(logits, (logit) => logit / temperature);
+  const most = Math.max(...scaled);
+  return scaled[token]! - most - Math.log(scaled.reduce((total, logit) => total + Math.exp(logit - most), 0));
+}
+
+/** A device that notes how many tokens each run of a sampling program feeds to each row of the cache. */
+function watched(device: Device, fed: number[][]): Device {
+  return new Proxy(device, {
+    get: (target, name) => {
+      if (name === 'run')
+        return (program: Parameters<Device['run']>[0], options: RunOptions) => {
+          if (options.inputs?.counts) fed.push(Array.from(options.inputs.counts));
+          return target.run(program, options);
+        };
+      const member = Reflect.get(target, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+}
+
+for (const [kind, open] of Object.entries(devices)) {
+  describeWithShared(`a policy on the golden cases on ${kind}`, 'golden/README.md', () => {
+    const policies: LocalPolicy[] = [];
+    afterAll(() => Promise.all(policies.map((policy) => policy.dispose())));
+
+    describe.each(goldenCases)('%s', (name) => {
+      const { form, weights, inputs, expected, hyperparameters: h, steps, greedy } = loadCase(name);
+      const { config, lora } = form;
+      const sequences = sequencesOf(inputs);
+      const actions = sequences.reduce((total, { actionMask }) => total + actionMask.reduce((a, b) => a + b, 0), 0);
+      const loss = {
+        clip: h.clip,
+        valueClip: h.value_clip,
+        valueCoefficient: h.value_coef,
+        entropyCoefficient: h.entropy_coef,
+        klLossCoefficient: h.kl_loss_coef,
+        klLoss: 'k3' as const,
+        normalizer: actions,
+      };
+
+      async function goldenPolicy(options: LocalPolicyOptions = {}, fed: number[][] = []): Promise<LocalPolicy> {
+        const given = new Map([...weights].map(([key, { shape, data }]) => [key, { shape, data: data as Float32Array }]));
+        const device = watched(await open(), fed);
+        // no token ends a golden text
+        const model = { config, tokenizer, weights: given, eosTokenIds: [config.vocabularySize] };
+        const policy = new LocalPolicy(device, model, { lora, temperature: h.temperature, ...options });
+        policies.push(policy);
+        return policy;
+      }
+
+      const update = (policy: LocalPolicy) =>
+        policy.update({
+          learningRate: h.learning_rate,
+          betas: h.betas,
+          epsilon: h.eps,
+          weightDecay: h.weight_decay,
+          decayAll: true,
+          maxGradientNorm: h.max_grad_norm,
+        });
+
+      /** The n-th optimiser step, whose losses and gradient norm are the reference's. → share of padding */
+      async function takeStep(policy: LocalPolicy, n: number): Promise<number> {
+        const report = await policy.accumulatePPO(sequences, loss);
+        const { gradientNorm } = await update(policy);
+        const reference = steps[n - 1];
+        const pairs: [string, number, number][] = [
+          ['policy loss', report.policyLoss, reference.policy_loss],
+          ['value loss', report.valueLoss, reference.value_loss],
+          ['entropy', report.entropy, reference.entropy],
+          ['KL k1', report.klK1, reference.kl_k1],
+          ['KL k3', report.klK3, reference.kl_k3],
+          ['clip fraction', report.clipFraction, reference.clip_fraction],
+          ['approximate KL', report.approximateKl, reference.approx_kl],
+          ['loss', report.loss, reference.loss],
+          ['gradient norm', gradientNorm, reference.grad_norm],
+        ];
+        for (const [what, found, wanted] of pairs) expect(Math.abs(found - wanted), `${what} of step ${n}`).toBeLessThan(2e-5);
+        return report.padding;
+      }
+
+      const packedAndCheckpointed: Way = ['packed rows, layers computed again', { layout: 'packed', gradientCheckpointing: true }, 0.34];
+      const ways: Way[] = [
+        ['a sequence a row', { layout: 'right' }, 0.67],
+        ['a micro-batch for each sequence', { layout: 'left', microBatchTokens: 1 }, 0.67],
+        ['sequences packed into rows', { layout: 'packed' }, 0.34],
+        packedAndCheckpointed,
+      ];
+
+      // a software adapter takes seconds for each
+      it.each(kind === 'cpu' ? ways : [packedAndCheckpointed])('takes the reference’s three steps with %s', async (_, options, padding) => {
+        const policy = await goldenPolicy(options);
+        for (let n = 1; n <= 3; n++) {
+          expect(await takeStep(policy, n)).toBeCloseTo(padding, 2);
+          if (n === 2) continue;
+          for (const [key, { data }] of await policy.readWeights()) {
+            const wanted = expected.get(`param.after${n}.${key}`);
+            if (wanted) expectClose(data, wanted.data, 2e-5, `${key} after step ${n}`);
+          }
+        }
+      });
+
+      /** Samples a token after each of the prompts, a few tokens at a time beside what the cache holds. */
+      async function rollout(policy: LocalPolicy, seed: number) {
+        const found: { sequence: GoldenSequence; length: number; token: number; logProb: number; value: number }[] = [];
+        for (const length of promptLengths) {
+          const long = sequences.filter(({ tokens }) => tokens.length >= length);
+          const requests = long.map(({ row, tokens }) => ({
+            owner: `${row}`,
+            prompt: tokens.subarray(0, length),
+            seed: seed + row + 4 * length,
+          }));
+          for (const [i, { completion, logProbs, values }] of (await policy.sample(requests, { maxNewTokens: 1 })).entries())
+            found.push({ sequence: long[i]!, length, token: completion[0]!, logProb: logProbs[0]!, value: values[0]! });
+        }
+        return found;
+      }
+
+      it('samples by the reference’s probabilities and values from prefixes in the cache, before and after each of three steps', async () => {
+        const fed: number[][] = [];
+        const policy = await goldenPolicy({}, fed);
+        for (let n = 0; n <= 3; n++) {
+          if (n > 0) await takeStep(policy, n);
+          fed.length = 0;
+          const found = await rollout(policy, 1000 * n);
+          // after a step nothing of the cache is used any more
+          expect(fed.map((counts) => Math.max(...counts))).toEqual(fedTokens);
+
+          // what is computed without a cache has the reference's losses, which takeStep saw
+          const scored = await policy.score(
+            found.map(({ sequence, length, token }) => ({
+              tokens: Int32Array.of(...sequence.tokens.subarray(0, length), token),
+              actionMask: Uint8Array.from({ length: length + 1 }, (_, t) => Number(t === length)),
+            })),
+          );
+          const at = (key: 'logProbs' | 'values') => scored.map((each, i) => each[key][found[i]!.length]!);
+          const [logProbs, values] = [found.map(({ logProb }) => logProb), found.map(({ value }) => value)];
+          expectClose(Float32Array.from(logProbs), Float32Array.from(at('logProbs')), 2e-5, `log-probabilities after step ${n}`);
+          expectClose(Float32Array.from(values), Float32Array.from(at('values')), 2e-5, `values after step ${n}`);
+
+          const beforeActions = found.filter(({ sequence, length }) => sequence.actionMask[length]);
+          expect(beforeActions.length).toBe(actions);
+          if (n === 0) {
+            const [, padded] = inputs.get('input_ids')!.shape as [number, number];
+            const logits = expected.get('logits')!.data;
+            const vocabulary = config.vocabularySize;
+            const wanted = found.map(({ sequence: { row, start }, length, token }) => {
+              const last = row * padded + start + length - 1;
+              return logProbability(logits.subarray(last * vocabulary, (last + 1) * vocabulary), token, h.temperature);
+            });
+            expectClose(Float32Array.from(logProbs), Float32Array.from(wanted), 1e-5, 'log-probabilities');
+            expectClose(
+              Float32Array.from(beforeActions, ({ value }) => value),
+              Float32Array.from(
+                beforeActions,
+                ({ sequence: { row, start }, length }) => expected.get('values')!.data[row * (padded - 1) + start + length - 1]!,
+              ),
+              1e-5,
+              'values',
+            );
+          }
+          if (n === 3) continue;
+          const { valueLoss } = reportPPOLoss(
+            beforeActions.map(({ sequence, length, value, logProb }) => ({
+              logProb,
+              entropy: 0,
+              value,
+              oldLogProb: logProb,
+              referenceLogProb: logProb,
+              oldValue: sequence.oldValues[length]!,
+              advantage: 0,
+              return: sequence.returns[length]!,
+            })),
+            loss,
+          );
+          expect(Math.abs(valueLoss - steps[n].value_loss), `value loss of the values sampled after step ${n}`).toBeLessThan(1e-5);
+        }
+      });
+
+      it('writes the reference’s greedy continuation', async () => {
+        const { prompt, continuation } = greedy;
+        const policy = await goldenPolicy();
+        const request = { owner: 'a', prompt: Int32Array.from(prompt), seed: 0 };
+        const [sample] = await policy.sample([request], { greedy: true, maxNewTokens: continuation.length });
+        expect([...sample!.completion]).toEqual(continuation);
+      });
+    });
+  });
+}
