@@ -1,5 +1,5 @@
-import { setImmediate } from 'node:timers/promises';
 import type { Graph, Tensor } from '../../tensor/index';
+import { Turn } from '../../turn';
 import { NodeLowering, resultsOf } from './node-lowering';
 import { type Name, OnnxModel } from './onnx';
 
@@ -15,9 +15,6 @@ export interface LoweredGraph {
   readonly shapes: Readonly<Record<string, readonly number[]>>;
 }
 
-/** Milliseconds after which others get their turn: a training step of a large model takes a quarter of a second to translate. */
-const longestTurn = 5;
-
 /**
  * Translates a graph to one ONNX model. Nodes that no output, assignment or append depends on are left out. Returns to the event loop again
  * and again while it works.
@@ -28,9 +25,11 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
   const names = new Map<Tensor, Name>();
   const shapes: Record<string, readonly number[]> = {};
 
-  const declare = (tensors: ReadonlyMap<string, Tensor>, prefix: string): Record<string, Name> => {
+  const turn = new Turn();
+  const declare = async (tensors: ReadonlyMap<string, Tensor>, prefix: string): Promise<Record<string, Name>> => {
     const declared: Record<string, Name> = {};
     for (const [name, tensor] of tensors) {
+      if (turn.isOver) await turn.next();
       shapes[name] = tensor.shape;
       if (!live.has(tensor)) continue;
       const onnxName = `${prefix}${tensor.id}`;
@@ -40,17 +39,13 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
     }
     return declared;
   };
-  const inputs = declare(graph.inputs, 'i');
-  const buffers = declare(graph.buffers, 'b');
+  const inputs = await declare(graph.inputs, 'i');
+  const buffers = await declare(graph.buffers, 'b');
   for (const [tensor, data] of graph.constants) if (live.has(tensor)) names.set(tensor, model.constant(tensor.type, tensor.shape, data));
 
   const lowering = new NodeLowering(graph, model, names, live);
-  let began = performance.now();
   for (const node of graph.nodes) {
-    if (performance.now() - began > longestTurn) {
-      await setImmediate();
-      began = performance.now();
-    }
+    if (turn.isOver) await turn.next();
     lowering.lower(node);
   }
 
@@ -75,6 +70,7 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
     offsets: inputName(offsets),
     counts: inputName(counts),
   }));
+  await turn.next();
   return { model: model.finish(), inputs, buffers, outputs, assignments, appends, shapes };
 }
 
