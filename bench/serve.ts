@@ -3,7 +3,9 @@
  * the official `openai` client in a process of its own, whole and streamed, through `serveAgent` with a user and a stored turn each.
  * All take turns, round after round, and the best round of each counts; the median is beside it.
  *
- *     npx tsx bench/serve.ts [--rounds 5] [--requests 8] [--prompt 384] [--tokens 64] [--threads 2] [--json]
+ *     npx tsx bench/serve.ts [--rounds 5] [--requests 8] [--prompt 384] [--tokens 64] [--threads 2] [--policy DIR] [--json]
+ *
+ * Without a policy it is one of the demo's size with random weights. bench/make-model.ts writes a folder of another size.
  */
 import { fork } from 'node:child_process';
 import { availableParallelism, cpus, loadavg } from 'node:os';
@@ -29,6 +31,7 @@ const { values: options } = parseArgs({
     prompt: text('384'),
     tokens: text('64'),
     threads: text(String(availableParallelism())),
+    policy: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -38,19 +41,22 @@ const perClient = Number(options.requests);
 const [promptTokens, tokens, threads] = [Number(options.prompt), Number(options.tokens), Number(options.threads)];
 
 await buildWorker();
-const size = sizes.find(({ name }) => name === 'demo')!;
 const syllables = ['ka', 'lo', 'mi', 'ne', 'ru', 'sa', 'ti', 'vo', 'ze', 'pa'];
 const words = syllables.flatMap((a) => syllables.flatMap((b) => syllables.map((c) => a + b + c)));
-const { tokenizer: trained, tokenizerConfig } = trainTokenizer({
-  texts: [words.join(' '), 'Note and reply.'],
-  vocabularySize: size.vocabularySize,
-});
-const tokenizer = Tokenizer.fromJSON(trained, tokenizerConfig);
-const policy = new LocalPolicy(
-  cpuDevice({ threads }),
-  { config: { ...configOf(size), vocabularySize: tokenizer.size, maxPositions: 8192 }, tokenizer },
-  { seed: 1, maxNewTokens: tokens },
-);
+
+function randomPolicy(): LocalPolicy {
+  const size = sizes.find(({ name }) => name === 'demo')!;
+  const { tokenizer: trained, tokenizerConfig } = trainTokenizer({
+    texts: [words.join(' '), 'Note and reply.'],
+    vocabularySize: size.vocabularySize,
+  });
+  const tokenizer = Tokenizer.fromJSON(trained, tokenizerConfig);
+  const config = { ...configOf(size), vocabularySize: tokenizer.size, maxPositions: 8192 };
+  return new LocalPolicy(cpuDevice({ threads }), { config, tokenizer }, { seed: 1, maxNewTokens: tokens });
+}
+const policy = options.policy
+  ? await LocalPolicy.load(options.policy, { device: cpuDevice({ threads }), maxNewTokens: tokens })
+  : randomPolicy();
 const instruction = 'Note and reply.';
 
 const encodedLength = (content: string) => policy.encodePrompt([{ role: 'user', content }]).length;
@@ -186,7 +192,8 @@ const rows = Object.keys(kinds).map((kind) => ({
   clientCpu: Math.min(...found[kind]!.map(({ clientCpu }) => clientCpu)),
 }));
 const tokensPerStep = averageBatch.reduce((sum, each) => sum + each, 0) / averageBatch.length;
-if (options.json) console.log(JSON.stringify({ machine: cpus()[0]?.model, threads, promptTokens, rounds, tokensPerStep, rows }));
+if (options.json)
+  console.log(JSON.stringify({ machine: cpus()[0]?.model, policy: options.policy, threads, promptTokens, rounds, tokensPerStep, rows }));
 else {
   const number = (value: number) => Math.round(value).toLocaleString('en');
   const columns = ['', 'tokens/s, best', 'share', 'median', 'share', 'CPU s a round', "clients' CPU s"];

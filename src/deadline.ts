@@ -13,11 +13,26 @@ export async function withDeadline<T>(
 ): Promise<T> {
   throwIfAborted(signal);
   const controller = new AbortController();
+  return waitFor(what, timeoutMs, signal, work(controller.signal), (error) => controller.abort(error));
+}
+
+/**
+ * Waits for work that is under way, until the deadline or until `signal` fires, of which `onStop` tells.
+ *
+ * @throws `timeout` naming `what`, `aborted`, and whatever the work throws.
+ */
+export async function waitFor<T>(
+  what: string,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+  work: Promise<T>,
+  onStop: (error: RlpaError) => void = () => {},
+): Promise<T> {
   let stop: (error: RlpaError) => void = () => {};
   const stopped = new Promise<never>((_, reject) => {
     stop = (error) => {
       reject(error);
-      controller.abort(error);
+      onStop(error);
     };
   });
   stopped.catch(() => {}); // `work` may reject first, and nobody else listens then
@@ -26,9 +41,10 @@ export async function withDeadline<T>(
     Math.min(timeoutMs, 0x7fffffff),
   );
   const onAbort = () => stop(abortedError(signal!));
-  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    return await Promise.race([work(controller.signal), stopped]);
+    return await Promise.race([work, stopped]);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);

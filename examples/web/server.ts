@@ -14,10 +14,12 @@ import { streamSSE } from 'hono/streaming';
 import { memoryStore, PersonalizedAgent, RlpaError } from 'rlpa/agent';
 import { z } from 'zod';
 import { openSpeaker, schema } from '../speaker';
+import { untilInterrupted } from '../until-interrupted';
 
 const { model, prompt, dispose } = await openSpeaker();
 const agent = new PersonalizedAgent({ schema, model, prompt, store: memoryStore() });
 const app = new Hono();
+const ending = new AbortController();
 
 for (const [path, file, type] of [
   ['/', 'page.html', 'text/html'],
@@ -36,7 +38,8 @@ app.post('/messages', bodyLimit({ maxSize: 16_384 }), async (c) => {
   const body = z.object({ message: z.string().trim().min(1).max(4_000) }).safeParse(await c.req.json().catch(() => undefined));
   if (!body.success) return c.json({ error: 'Expected JSON with a "message".' }, 400);
   const userId = userOf(c);
-  const { signal } = c.req.raw; // fires when the page is closed or the answer is stopped
+  // the page was closed, the answer was stopped, or the server ends
+  const signal = AbortSignal.any([c.req.raw.signal, ending.signal]);
   return streamSSE(c, async (events) => {
     const send = (event: string, data: unknown) => events.writeSSE({ event, data: JSON.stringify(data) });
     try {
@@ -83,5 +86,4 @@ function userOf(c: Context): string {
 const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: Number(process.env.PORT ?? 8787) }, ({ port }) =>
   console.log(`Open http://127.0.0.1:${port}`),
 );
-process.once('SIGTERM', () => server.close(() => void dispose()));
-process.once('SIGINT', () => server.close(() => void dispose()));
+untilInterrupted(server, ending, dispose);

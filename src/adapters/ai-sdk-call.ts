@@ -1,4 +1,11 @@
-import { fencedPrompt, type PersonalizedAgentOptions, type ProfileStore, type TurnRequest, type TurnResult } from '../agent/index';
+import {
+  fencedPrompt,
+  type InferenceResult,
+  type PersonalizedAgentOptions,
+  type ProfileStore,
+  type TurnRequest,
+  type TurnResult,
+} from '../agent/index';
 import {
   type AiSdkCallOptions,
   type AiSdkContent,
@@ -11,13 +18,14 @@ import {
   aiSdkUsage,
 } from '../chat/index';
 import { RlpaError } from '../errors';
-import type { SlotMap } from '../profile/index';
+import type { ProfileSchema, SlotMap } from '../profile/index';
 import { latestUserText, withOwnAnswers, withoutFrames, withSystemText } from './ai-sdk-prompt';
 import { OutsideTurn } from './outside-turn';
+import { FramedReply, PlainReply, type ReplyReader } from './reply-reader';
 
 /** What of an agent and of a turn is said to the middleware; the rest the AI SDK says with each call. */
 export interface PersonalizedOptions<S extends SlotMap = SlotMap>
-  extends Omit<PersonalizedAgentOptions<S>, 'model' | 'form' | 'mode' | 'prices' | 'signal'>,
+  extends Omit<PersonalizedAgentOptions<S>, 'model' | 'form' | 'prices'>,
     Omit<TurnRequest, 'message' | 'signal'> {
   /** Where the profiles are kept. A `PersonalizedAgent` over the same store reads, edits, exports and erases them. */
   readonly store: ProfileStore;
@@ -30,7 +38,9 @@ export interface PersonalizedOptions<S extends SlotMap = SlotMap>
    * message: a trained policy needs the prompt that it was trained on.
    */
   readonly prompt?: PersonalizedAgentOptions<S>['prompt'];
-  /** How long an answer may take and still be learned from, in milliseconds; default five minutes. */
+  /** Told of what was inferred after a reply, with `mode: 'after-reply'`. */
+  readonly onInferred?: (result: InferenceResult<S>) => void;
+  /** How long an answer may take and still be learned from, in milliseconds; default five minutes. What runs after it has as long again. */
   readonly timeoutMs?: number;
 }
 
@@ -64,17 +74,20 @@ export class PersonalizedCall<S extends SlotMap> {
    * answer to a message without text: these read the profile and leave it as it is.
    */
   readonly learns: boolean;
+  /** Reads the answer. */
+  readonly reply: ReplyReader;
   readonly #turn: OutsideTurn<S>;
 
-  private constructor(params: AiSdkCallOptions, learns: boolean, turn: OutsideTurn<S>) {
+  private constructor(params: AiSdkCallOptions, learns: boolean, reply: ReplyReader, turn: OutsideTurn<S>) {
     this.params = params;
     this.learns = learns;
+    this.reply = reply;
     this.#turn = turn;
   }
 
   /** Reads the profile. @throws `store-failed`, `invalid-option`, `timeout`, `aborted` */
   static async begin<S extends SlotMap>(
-    { userId, sessionId, consent, timeoutMs = 300_000, ...options }: PersonalizedOptions<S>,
+    { userId, sessionId, consent, timeoutMs = 300_000, onInferred, ...options }: PersonalizedOptions<S>,
     model: AiSdkLanguageModel,
     params: AiSdkCallOptions,
   ): Promise<PersonalizedCall<S>> {
@@ -83,15 +96,17 @@ export class PersonalizedCall<S extends SlotMap> {
     const learns = text !== undefined && responseFormat?.type !== 'json';
     const prompt = options.prompt ?? fencedPrompt({ instruction: options.instruction ?? defaultInstruction });
     const request = { userId, sessionId, consent, timeoutMs, signal, message: text ?? '(no text)' };
-    const turn = await OutsideTurn.begin({ agent: { ...options, prompt }, repairing: () => aiSdkChat(model) }, request);
+    const turn = await OutsideTurn.begin({ agent: { ...options, prompt }, asking: () => aiSdkChat(model), onInferred }, request);
     if (!learns) turn.drop();
     const plain = withoutFrames(params.prompt);
+    const isAlone = options.mode === 'after-reply';
     const personal = !learns
       ? withSystemText(plain, prompt({ ...turn.context, form: 'reply' })[0]!.content)
       : options.prompt
         ? turn.messages.map(aiSdkMessage)
-        : withSystemText(withOwnAnswers(plain, turn.context.turns), turn.messages[0]!.content);
-    return new PersonalizedCall({ ...params, prompt: personal }, learns, turn);
+        : withSystemText(isAlone ? plain : withOwnAnswers(plain, turn.context.turns), turn.messages[0]!.content);
+    const reply = isAlone ? new PlainReply() : new FramedReply(options.schema as unknown as ProfileSchema);
+    return new PersonalizedCall({ ...params, prompt: personal }, learns, reply, turn);
   }
 
   /** Learns from the answer. What prevents that never costs the reply: it is told as a problem. @throws `aborted` */

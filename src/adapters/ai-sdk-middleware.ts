@@ -1,3 +1,4 @@
+import { afterReplyOf, type WaitOptions } from '../agent/index';
 import {
   type AiSdkCallOptions,
   type AiSdkContent,
@@ -7,10 +8,9 @@ import {
   aiSdkText,
 } from '../chat/index';
 import { RlpaError } from '../errors';
-import type { ProfileSchema, SlotMap } from '../profile/index';
+import type { SlotMap } from '../profile/index';
 import { callsTool, isFailure, PersonalizedCall, type PersonalizedOptions } from './ai-sdk-call';
 import { personalStream } from './ai-sdk-stream';
-import { ReplyReader } from './reply-reader';
 
 interface WrappedCall {
   readonly model: AiSdkLanguageModel;
@@ -22,12 +22,21 @@ export interface AiSdkMiddleware {
   readonly specificationVersion: 'v3';
   wrapGenerate<R extends AiSdkGeneration>(call: WrappedCall & { readonly doGenerate: () => PromiseLike<R> }): Promise<R>;
   wrapStream<R extends AiSdkStream>(call: WrappedCall & { readonly doStream: () => PromiseLike<R> }): Promise<R>;
+  /**
+   * Waits until what runs after the user's replies has ended (`mode: 'after-reply'`), well or with a `problem`: where a program may be stopped
+   * after the response was sent. A reply counts as given when its last part has come.
+   *
+   * @throws `timeout`, `aborted`; what is waited for goes on.
+   */
+  settled(options?: WaitOptions): Promise<void>;
 }
 
 /**
  * The agent as a middleware of the Vercel AI SDK: the wrapped model reads the user's profile in its system message, and every answer,
  * streamed or not, updates the profile from what the user said, by the same one call of the model. The application gets the reply alone;
  * `providerMetadata.rlpa` of the result tells the profile after the turn, its changes, what was rejected and what went wrong.
+ *
+ * With `mode: 'after-reply'` the model is asked for the reply alone, and for the profile by a second call that nobody waits for.
  *
  * Answers in steps, with tools in between, are learned from when they are complete. Calls that ask for JSON read the profile and do not
  * change it. What goes wrong with the profile once the model was asked never costs the reply.
@@ -38,7 +47,7 @@ export interface AiSdkMiddleware {
  * const { textStream } = streamText({ model, messages });
  */
 export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>): AiSdkMiddleware {
-  const { schema, userId } = options;
+  const { store, userId } = options;
   if (typeof userId !== 'string' || userId.trim() === '') {
     throw new RlpaError('invalid-option', `personalized: userId is text that is not empty, found ${JSON.stringify(userId)}.`, {
       option: 'userId',
@@ -53,8 +62,7 @@ export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>)
         const generation = (await model.doGenerate(call.params)) as R & { readonly providerMetadata?: object };
         if (!call.learns) return generation;
         const text = aiSdkText(generation.content);
-        const reader = new ReplyReader(schema as ProfileSchema);
-        const shown = reader.push(text) + reader.rest();
+        const shown = call.reply.push(text) + call.reply.rest();
         if (generation.content.some(callsTool) || isFailure(generation)) {
           return { ...generation, content: withReply(generation.content, shown) };
         }
@@ -73,12 +81,14 @@ export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>)
       const call = await PersonalizedCall.begin(options, model, params);
       try {
         const answer = (await model.doStream(call.params)) as R;
-        return call.learns ? { ...answer, stream: personalStream(answer.stream, call, schema) } : answer;
+        return call.learns ? { ...answer, stream: personalStream(answer.stream, call) } : answer;
       } catch (error) {
         call.drop();
         throw error;
       }
     },
+
+    settled: (limits = {}) => afterReplyOf(store).settled(userId, limits),
   };
 }
 

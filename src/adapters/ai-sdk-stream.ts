@@ -1,7 +1,7 @@
 import type { AiSdkStreamPart } from '../chat/index';
-import type { ProfileSchema, SlotMap } from '../profile/index';
+import type { SlotMap } from '../profile/index';
 import { callsTool, isFailure, type Learned, type PersonalizedCall } from './ai-sdk-call';
-import { ReplyReader } from './reply-reader';
+import type { ReplyReader } from './reply-reader';
 
 interface TextPart extends AiSdkStreamPart {
   readonly providerMetadata?: object;
@@ -14,10 +14,9 @@ interface TextPart extends AiSdkStreamPart {
 export function personalStream<S extends SlotMap>(
   stream: ReadableStream<AiSdkStreamPart>,
   call: PersonalizedCall<S>,
-  schema: ProfileSchema<S>,
 ): ReadableStream<AiSdkStreamPart> {
   const parts = stream.getReader();
-  const answer = new PersonalAnswer(call, schema);
+  const answer = new PersonalAnswer(call);
   return new ReadableStream({
     async pull(controller) {
       for (;;) {
@@ -55,9 +54,9 @@ class PersonalAnswer<S extends SlotMap> {
   /** The answer goes on after this call, or has failed: nothing is learned. */
   #unfinished = false;
 
-  constructor(call: PersonalizedCall<S>, schema: ProfileSchema<S>) {
+  constructor(call: PersonalizedCall<S>) {
     this.#call = call;
-    this.#reply = new ReplyReader(schema as ProfileSchema);
+    this.#reply = call.reply;
   }
 
   get #id(): string {

@@ -1,4 +1,5 @@
 import {
+  type InferenceResult,
   PersonalizedAgent,
   type PersonalizedAgentOptions,
   type PromptBuilder,
@@ -11,9 +12,11 @@ import { RlpaError } from '../errors';
 import type { SlotMap } from '../profile/index';
 
 export interface OutsideTurnOptions<S extends SlotMap> {
-  readonly agent: Omit<PersonalizedAgentOptions<S>, 'model' | 'form' | 'mode' | 'signal'> & { readonly prompt: PromptBuilder };
-  /** Who is asked to repair a malformed answer. */
-  readonly repairing: () => ChatModel;
+  readonly agent: Omit<PersonalizedAgentOptions<S>, 'model' | 'form'> & { readonly prompt: PromptBuilder };
+  /** Who is asked to repair a malformed answer, and to infer the profile after a reply. */
+  readonly asking: () => ChatModel;
+  /** Told of what was inferred after the reply. */
+  readonly onInferred?: (result: InferenceResult<S>) => void;
 }
 
 /**
@@ -44,30 +47,30 @@ export class OutsideTurn<S extends SlotMap> {
   }
 
   /** Reads the profile. @throws `store-failed`, `invalid-option`, `timeout`, `aborted` */
-  static begin<S extends SlotMap>({ agent, repairing }: OutsideTurnOptions<S>, request: TurnRequest): Promise<OutsideTurn<S>> {
+  static begin<S extends SlotMap>({ agent, asking, onInferred }: OutsideTurnOptions<S>, request: TurnRequest): Promise<OutsideTurn<S>> {
     return new Promise((resolve, reject) => {
-      const answered = new Promise<ChatResult>((answer, refuse) => {
-        let context: PromptContext;
-        const prompt = (given: PromptContext) => {
-          context = given;
-          return agent.prompt(given);
-        };
-        let calls = 0;
-        const model = outsideModel((call) => {
-          if (calls++ > 0) return repairing().generate(call);
-          resolve(new OutsideTurn(call.messages, context, answer, refuse, learned));
-          return answered;
-        });
-        const { wholeTurnsOnly = false } = agent.prompt;
-        const learned = new PersonalizedAgent({
-          ...agent,
-          model,
-          form: 'text',
-          prompt: Object.assign(prompt, { wholeTurnsOnly }),
-        }).respond(request);
-        learned.catch(reject); // what fails after the turn has begun is reported by `finish`
+      let answer: (result: ChatResult) => void = () => {};
+      let refuse: (reason: RlpaError) => void = () => {};
+      const answered = new Promise<ChatResult>((...settle) => {
+        [answer, refuse] = settle;
       });
       answered.catch(() => {});
+      let context: PromptContext;
+      const prompt = (given: PromptContext) => {
+        context = given;
+        return agent.prompt(given);
+      };
+      let calls = 0;
+      const model = outsideModel((call) => {
+        if (calls++ > 0) return asking().generate(call);
+        resolve(new OutsideTurn(call.messages, context, answer, refuse, learned));
+        return answered;
+      });
+      const { wholeTurnsOnly = false } = agent.prompt;
+      const learner = new PersonalizedAgent({ ...agent, model, form: 'text', prompt: Object.assign(prompt, { wholeTurnsOnly }) });
+      if (onInferred) learner.on('inferred', onInferred);
+      const learned = learner.respond(request);
+      learned.catch(reject); // what fails after the turn has begun is reported by `finish`
     });
   }
 

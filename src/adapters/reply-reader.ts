@@ -1,7 +1,17 @@
 import { type ProfileSchema, TurnStream } from '../profile/index';
 
-/** Reads an answer in the text form while it is written: what of it the user may see. */
-export class ReplyReader {
+/** Reads an answer while it is written: what of it the user may see. */
+export interface ReplyReader {
+  /** The whole answer so far. */
+  readonly text: string;
+  /** What of the reply is certain now and was not before. */
+  push(text: string): string;
+  /** What else is the reply if nothing more comes. */
+  rest(): string;
+}
+
+/** An answer in the text form, profile and reply. Of one that does not keep it, what can be shown is the reply. */
+export class FramedReply implements ReplyReader {
   readonly #turn: TurnStream;
   #shown = '';
 
@@ -9,24 +19,35 @@ export class ReplyReader {
     this.#turn = new TurnStream(schema);
   }
 
-  /** The whole answer so far. */
   get text(): string {
     return this.#turn.text;
   }
 
-  /** What of the reply is certain now and was not before. */
   push(text: string): string {
     const certain = this.#turn.push(text);
     this.#shown += certain;
     return certain;
   }
 
-  /** What else is the reply if nothing more comes; of an answer that does not keep its form, what can be shown of it. */
   rest(): string {
     const { reply = '' } = this.#turn.end();
     if (!reply.startsWith(this.#shown)) return '';
     const rest = reply.slice(this.#shown.length);
     this.#shown = reply;
     return rest;
+  }
+}
+
+/** An answer that is the reply. */
+export class PlainReply implements ReplyReader {
+  text = '';
+
+  push(text: string): string {
+    this.text += text;
+    return text;
+  }
+
+  rest(): string {
+    return '';
   }
 }

@@ -1,3 +1,7 @@
+import type { ProfileStore } from './profile-store';
+import { wait } from './requests';
+import type { WaitOptions } from './turn';
+
 /** Work that goes on after replies: of one user in order, of different users at once. It must not throw. */
 export class AfterReply {
   readonly #last = new Map<string, Promise<void>>();
@@ -9,8 +13,18 @@ export class AfterReply {
     this.#last.set(userId, done);
   }
 
-  /** Resolves when what was added until now is done: of one user, or of all. */
-  async settled(userId?: string): Promise<void> {
-    await Promise.all(userId === undefined ? this.#last.values() : [this.#last.get(userId)]);
+  /** Resolves when what was added until now is done: of one user, or of all. @throws `timeout`, `aborted` */
+  async settled(userId: string | undefined, options: WaitOptions): Promise<void> {
+    const last = userId === undefined ? [...this.#last.values()] : [this.#last.get(userId)];
+    await wait('Settling', options, () => Promise.all(last));
   }
+}
+
+const ofStore = new WeakMap<ProfileStore, AfterReply>();
+
+/** What runs after the replies of all agents over a store: a user's later message counts, whichever of them it was said to. */
+export function afterReplyOf(store: ProfileStore): AfterReply {
+  const known = ofStore.get(store) ?? new AfterReply();
+  ofStore.set(store, known);
+  return known;
 }

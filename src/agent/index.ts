@@ -1,3 +1,4 @@
+export { afterReplyOf } from './after-reply';
 export type { PersonalizedAgentOptions } from './agent-options';
 export type { AgentProblem } from './answer';
 export { unframed, unframedAnswer } from './fence';

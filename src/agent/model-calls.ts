@@ -1,6 +1,6 @@
 import type { ChatPart, ChatRequest, ChatResult } from '../chat/index';
-import { withDeadline } from '../deadline';
-import { RlpaError } from '../errors';
+import { waitFor, withDeadline } from '../deadline';
+import { RlpaError, throwIfAborted } from '../errors';
 import type { SlotMap } from '../profile/index';
 import type { AgentSettings } from './agent-options';
 import type { AgentProblem, Answer } from './answer';
@@ -48,10 +48,15 @@ export async function* streamModel<S extends SlotMap>(
   const callSignal = signal ? AbortSignal.any([signal, call.signal]) : call.signal;
   const parts = model.stream({ ...request, timeoutMs: timeLeft(endsAt), signal: callSignal })[Symbol.asyncIterator]();
   let isFinished = false;
+  let isOver = false;
   try {
     for (;;) {
-      const { done, value } = await withDeadline<IteratorResult<ChatPart>>('The turn', timeLeft(endsAt), signal, () => parts.next());
-      if (done) break;
+      throwIfAborted(signal);
+      const { done, value } = await waitFor('The turn', timeLeft(endsAt), signal, parts.next());
+      if (done) {
+        isOver = true;
+        break;
+      }
       if (value.type === 'finish') {
         meter.add(value.usage);
         isFinished = true;
@@ -59,9 +64,11 @@ export async function* streamModel<S extends SlotMap>(
       yield value;
     }
   } finally {
-    call.abort();
-    // What waits to be read further does not see the signal: a model would keep its turn of `withLimits` for good.
-    Promise.resolve(parts.return?.()).catch(() => {});
+    if (!isOver) {
+      call.abort();
+      // What waits to be read further does not see the signal: a model would keep its turn of `withLimits` for good.
+      Promise.resolve(parts.return?.()).catch(() => {});
+    }
   }
   if (!isFinished) throw new RlpaError('model-failed', `Model "${model.name}" ended its stream without a finish part.`);
 }

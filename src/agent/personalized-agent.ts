@@ -3,7 +3,7 @@ import type { ChatResult } from '../chat/index';
 import { withDeadline } from '../deadline';
 import { RlpaError } from '../errors';
 import type { Profile, ProfileChange, SlotMap } from '../profile/index';
-import { AfterReply } from './after-reply';
+import { type AfterReply, afterReplyOf } from './after-reply';
 import { type AgentSettings, type PersonalizedAgentOptions, settle } from './agent-options';
 import { AnswerReader } from './answer';
 import { allowedBy, type Consent } from './consent';
@@ -37,13 +37,14 @@ import { definitionOf, emptyRecord, markRefused, profileOf, rememberProfile, typ
 export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter<AgentEvents<S>> {
   readonly #settings: AgentSettings<S>;
   readonly #ledger: UserLedger;
-  readonly #afterReply = new AfterReply();
+  readonly #afterReply: AfterReply;
 
   constructor(options: PersonalizedAgentOptions<S>) {
     super();
     const settings = settle(options);
     const { schema, migrations, store, generateId } = settings;
     this.#settings = settings;
+    this.#afterReply = afterReplyOf(store);
     this.#ledger = new UserLedger(store, {
       read: (record) => migrateRecord(schema, migrations, record, () => this.#time()),
       newId: generateId,
@@ -103,12 +104,12 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
 
   /**
    * Waits until what runs after the replies that were given has ended (`mode: 'after-reply'`), well or with a `problem`: of one user, or of
-   * all.
+   * all, by this agent and others over the same store.
    *
    * @throws `timeout`, `aborted`; what is waited for goes on.
    */
   settled(userId?: string, options: WaitOptions = {}): Promise<void> {
-    return wait('Settling', options, () => this.#afterReply.settled(userId));
+    return this.#afterReply.settled(userId, options);
   }
 
   /** What is known about the user; the empty profile for a user never met. */

@@ -25,5 +25,6 @@ export {
 } from './chat-model';
 export { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
 export { type OpenAIChatModel, type OpenAIChatOptions, type OpenAIChatStats, openAIChat } from './openai';
+export { endpointOf, openAIError } from './openai-errors';
 export { StopStrings } from './stop-strings';
 export { type TransformersChatModel, type TransformersChatOptions, transformersChat } from './transformers';

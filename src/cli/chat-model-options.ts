@@ -60,18 +60,33 @@ export function chatModelFromFlags(
   },
   { env }: Terminal,
 ): OpenAIChatModel | undefined {
-  const { model, baseUrl, flag, concurrency, requestTimeout } = named;
-  const limits = { concurrency, timeoutMs: requestTimeout && 1000 * requestTimeout };
+  const { flag, concurrency, requestTimeout } = named;
   const baseUrlFlag = flag.replace('model', 'base-url');
-  if (model === undefined) {
-    if (baseUrl !== undefined) throw new UsageError(`${baseUrlFlag} needs ${flag} NAME: the model to ask for at that address.`);
+  if (named.model === undefined) {
+    if (named.baseUrl !== undefined) throw new UsageError(`${baseUrlFlag} needs ${flag} NAME: the model to ask for at that address.`);
     return undefined;
   }
-  if (baseUrl !== undefined) return openAIChat({ model, baseURL: baseUrl, apiKey: env.RLPA_API_KEY, ...limits });
-  if (!env.OPENAI_API_KEY && !env.OPENAI_BASE_URL) {
+  const { model, baseURL, apiKey } = chatModelAddress({ model: named.model, baseUrl: named.baseUrl }, env);
+  if (baseURL === undefined && !apiKey) {
     throw new UsageError(`${flag} ${model} needs OPENAI_API_KEY in the environment, or ${baseUrlFlag} URL of an OpenAI-compatible server.`);
   }
-  return openAIChat({ model, baseURL: env.OPENAI_BASE_URL, apiKey: env.OPENAI_API_KEY, ...limits });
+  return openAIChat({ model, baseURL, apiKey, concurrency, timeoutMs: requestTimeout && 1000 * requestTimeout });
+}
+
+export interface ChatModelAddress {
+  readonly model: string;
+  /** OpenAI's own where there is none. */
+  readonly baseURL?: string;
+  readonly apiKey?: string;
+}
+
+/** Where a chat model is, and the key that belongs there. */
+export function chatModelAddress(
+  { model, baseUrl }: { readonly model: string; readonly baseUrl?: string },
+  env: Terminal['env'],
+): ChatModelAddress {
+  if (baseUrl !== undefined) return { model, baseURL: baseUrl, apiKey: env.RLPA_API_KEY };
+  return { model, baseURL: env.OPENAI_BASE_URL || undefined, apiKey: env.OPENAI_API_KEY };
 }
 
 /** For the help of every command that takes a chat model. */

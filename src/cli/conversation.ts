@@ -1,8 +1,10 @@
 import { createInterface } from 'node:readline';
-import type { PersonalizedAgent, RecordedChange, StoredItem } from '../agent/index';
+import type { RecordedChange } from '../agent/index';
 import { RlpaError, throwIfAborted } from '../errors';
 import { changeText } from '../profile/index';
+import { messageWithAdvice } from './advice';
 import type { CommandContext } from './context';
+import type { KnownValue, Partner } from './partner';
 import { painter } from './terminal';
 
 export interface ConversationTurn {
@@ -29,8 +31,7 @@ const commands = {
 
 /** A conversation in a terminal or over a pipe, a message a line. */
 export class Conversation {
-  readonly #agent: PersonalizedAgent;
-  readonly #userId: string;
+  readonly #partner: Partner;
   readonly #context: CommandContext;
   readonly #isShown: boolean;
   readonly #isInteractive: boolean;
@@ -40,9 +41,8 @@ export class Conversation {
   #answering: AbortController | undefined;
 
   /** @param isShown print the conversation as it goes on */
-  constructor(agent: PersonalizedAgent, userId: string, context: CommandContext, isShown: boolean) {
-    this.#agent = agent;
-    this.#userId = userId;
+  constructor(partner: Partner, context: CommandContext, isShown: boolean) {
+    this.#partner = partner;
     this.#context = context;
     this.#isShown = isShown;
     this.#isInteractive = context.terminal.stdin.isTTY === true && isShown;
@@ -81,29 +81,34 @@ export class Conversation {
   }
 
   async #greet(): Promise<void> {
-    const known = await this.#known();
+    const known = await this.#partner.known();
     if (known.length > 0)
       this.#write(this.#paint('dim', `Known from before: ${known.map(({ slot, text }) => `${slot}: ${text}`).join(' · ')}\n`));
   }
 
   async #obey(command: string): Promise<void> {
     if (command === '/profile') {
-      const known = await this.#known();
+      const known = await this.#partner.known();
       if (known.length === 0) this.#write('Nothing is known yet.\n');
       for (const item of known) this.#write(`${item.slot}: ${item.text}${this.#paint('dim', sourceText(item))}\n`);
-    } else if (command === '/history') {
-      const items = await this.#agent.history(this.#userId);
-      if (items.length === 0) this.#write('Nothing was ever known.\n');
-      for (const { slot, text, validFrom, validTo } of items) {
-        this.#write(`${slot}: ${text}${this.#paint('dim', `  ${timeText(validFrom)} – ${validTo ? timeText(validTo) : 'now'}`)}\n`);
-      }
-    } else if (command === '/forget') {
-      const wasKnown = await this.#agent.erase(this.#userId);
-      this.#write(wasKnown ? 'All of it is erased.\n' : 'There was nothing to forget.\n');
+    } else if (command === '/history' || command === '/forget') {
+      await this.#remember(command);
     } else {
       if (command !== '/help') this.#write(`There is no ${command.split(/\s/)[0]}. What there is:\n`);
       for (const [name, meaning] of Object.entries(commands)) this.#write(`${name.padEnd(10)}${meaning}\n`);
     }
+  }
+
+  async #remember(command: '/history' | '/forget'): Promise<void> {
+    const { memory } = this.#partner;
+    if (!memory) this.#write('Out of reach from here: the server keeps what it knows.\n');
+    else if (command === '/history') {
+      const items = await memory.history();
+      if (items.length === 0) this.#write('Nothing was ever known.\n');
+      for (const { slot, text, validFrom, validTo } of items) {
+        this.#write(`${slot}: ${text}${this.#paint('dim', `  ${timeText(validFrom)} – ${validTo ? timeText(validTo) : 'now'}`)}\n`);
+      }
+    } else this.#write((await memory.erase()) ? 'All of it is erased.\n' : 'There was nothing to forget.\n');
   }
 
   async #say(message: string): Promise<void> {
@@ -123,7 +128,7 @@ export class Conversation {
       else {
         this.#write('\n');
         if (signal.aborted || !this.#isInteractive || !RlpaError.isInstance(error)) throw error;
-        this.#write(`${indent}${this.#paint('red', error.message)}\n`);
+        this.#write(`${indent}${this.#paint('red', messageWithAdvice(error))}\n`);
       }
     } finally {
       this.#answering = undefined;
@@ -135,23 +140,15 @@ export class Conversation {
     message: string,
     signal: AbortSignal,
   ): Promise<{ readonly turn: ConversationTurn; readonly changes: readonly RecordedChange[] }> {
-    for await (const part of this.#agent.stream({ userId: this.#userId, message, signal })) {
+    for await (const part of this.#partner.stream(message, signal)) {
       if (part.type === 'reply') this.#write(part.text);
       if (part.type === 'finish') {
         const { reply, changes, profile, problem } = part;
-        const turn = { message, reply, changes: changes.map(changeText), profile: profile.toJSON(), problem: problem?.message };
+        const turn = { message, reply, changes: changes.map(changeText), profile, problem: problem?.message };
         return { turn, changes };
       }
     }
-    throw new RlpaError('model-failed', 'The agent ended its turn without a result.');
-  }
-
-  /** What the profile holds now, in the schema's order. */
-  async #known(): Promise<readonly StoredItem[]> {
-    const items = (await this.#agent.history(this.#userId)).filter(
-      ({ validTo, refused }) => validTo === undefined && refused === undefined,
-    );
-    return this.#agent.schema.slotNames.flatMap((name) => items.filter(({ slot }) => slot === name));
+    throw new RlpaError('model-failed', 'The turn ended without a result.');
   }
 
   #write(text: string): void {
@@ -160,7 +157,7 @@ export class Conversation {
 }
 
 /** Why a value is believed: the user's own words, or how sure the model's conclusion is. */
-function sourceText({ source, confidence, evidence }: Partial<Pick<StoredItem, 'source' | 'confidence' | 'evidence'>>): string {
+function sourceText({ source, confidence, evidence }: Pick<KnownValue, 'source' | 'confidence' | 'evidence'>): string {
   const words = evidence ? `you said “${evidence.text}”` : '';
   if (source === 'inferred') return `  (a guess, ${Math.round(100 * (confidence ?? 0))} %${words && `: ${words}`})`;
   return words && `  (${words})`;

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { RlpaError } from '../errors';
+import { messageWithAdvice } from './advice';
 import { chatCommand } from './chat-command';
 import type { CommandContext } from './context';
 import { demoCommand } from './demo';
@@ -74,6 +75,6 @@ function describeError(error: unknown): Record<string, unknown> {
 
 /** An expected failure is its message; anything else is a bug, and shows where it came from. */
 function errorText(error: unknown): string {
-  if (RlpaError.isInstance(error)) return error.message;
+  if (RlpaError.isInstance(error)) return messageWithAdvice(error);
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

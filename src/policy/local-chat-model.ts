@@ -10,7 +10,7 @@ import type { LocalPolicy } from './local-policy';
  */
 export function localChatModel(
   policy: LocalPolicy,
-  { seed, pieceMs = 16 }: { readonly seed?: number; readonly pieceMs?: number } = {},
+  { seed, pieceMs = 33 }: { readonly seed?: number; readonly pieceMs?: number } = {},
 ): ChatModel {
   const seeds = new Random(seed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
   let calls = 0;
@@ -81,7 +81,7 @@ export function localChatModel(
       }
       yield { type: 'finish', text, usage: { inputTokens, outputTokens }, finishReason: stops.found ? 'stop' : finishReason };
     } finally {
-      stop();
+      if (!isDone) stop();
     }
   }
 

@@ -347,7 +347,7 @@ export class LocalPolicy implements TrainablePolicy {
    * This policy as a language model for agents: the same weights, sampled at the request's temperature. Calls are batched while they run.
    *
    * @param options.seed seeds the calls that come without a seed, each by its number; by default they differ from run to run
-   * @param options.pieceMs least milliseconds between two pieces of a streamed text; by default 16, a frame of a screen. 0 shows each token
+   * @param options.pieceMs least milliseconds between two pieces of a streamed text; by default 33, thirty a second. 0 shows each token
    */
   asChatModel(options: { readonly seed?: number; readonly pieceMs?: number } = {}): ChatModel {
     return localChatModel(this, options);

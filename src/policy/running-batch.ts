@@ -43,10 +43,13 @@ export interface RunningBatchHost {
 const maxRows = 32;
 
 /**
- * Milliseconds that a request may wait for others to begin with while some are being sampled: prompts that are fed together take hardly
- * longer than one, and hold the others up once. A model whose steps take longer than this lets everybody in at the next.
+ * Milliseconds of silence after which newcomers begin, while others are being sampled: prompts that are fed together take hardly longer than one,
+ * and hold the others up once. Clients whose answers ended together come back one after another, and are waited for.
  */
 const gatherMs = 5;
+
+/** Most milliseconds that a newcomer is kept waiting for others so. */
+const maxGatherMs = 40;
 
 class Running extends Continuation {
   /** Of the distribution that it is sampled from. */
@@ -72,7 +75,7 @@ interface Waiting {
 }
 
 /**
- * Continuous batching: a request that arrives while others are being sampled joins them within a few milliseconds, and one that is finished or
+ * Continuous batching: a request that arrives while others are being sampled joins them within milliseconds, and one that is finished or
  * aborted leaves at once. Each step first feeds a chunk of the newcomers' prompts, computing their rows only, then samples a token for
  * every request whose prompt is read.
  *
@@ -87,6 +90,8 @@ export class RunningBatch {
   #count = 0;
   #tokens = 0;
   #steps = 0;
+  /** What the latest token of all took. */
+  #stepMs = 0;
   #isBusy = false;
 
   constructor(host: RunningBatchHost) {
@@ -144,15 +149,22 @@ export class RunningBatch {
     await this.#admit();
     const newcomers = this.#running.filter(({ pending }) => pending.length > 1);
     await this.#extend(newcomers);
+    const startedAt = performance.now();
     await this.#extend(this.#running.filter(({ pending, finishReason }) => pending.length === 1 && finishReason === undefined));
+    this.#stepMs = performance.now() - startedAt;
     this.#leave(({ finishReason }) => finishReason !== undefined);
   }
 
-  /** Whether others may come to begin with those that wait: some go on meanwhile, there is room, and the first has hardly waited. */
+  /**
+   * Whether others may come to begin with those that wait: some go on meanwhile, there is room, and somebody has only just come. A model whose
+   * steps take longer than that has gathered newcomers while it took one.
+   */
   #gathers(): boolean {
     const [first] = this.#waiting;
     const room = maxRows - this.#running.length;
-    return first !== undefined && this.#running.length > 0 && this.#waiting.length < room && performance.now() - first.since < gatherMs;
+    if (first === undefined || this.#running.length === 0 || this.#waiting.length >= room || this.#stepMs > gatherMs) return false;
+    const now = performance.now();
+    return now - this.#waiting.at(-1)!.since < gatherMs && now - first.since < maxGatherMs;
   }
 
   async #admit(): Promise<void> {

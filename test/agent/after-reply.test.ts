@@ -113,6 +113,23 @@ describe('what runs after replies', () => {
     ]);
   });
 
+  it('keeps that order where each message has an agent of its own over one store, and can be waited for by any of them', async () => {
+    const store = memoryStore();
+    const first = gate();
+    const answer = (value: string, opened?: Promise<unknown>) => async (request: ChatRequest) => {
+      if (!asksForProfile(request)) return 'Hi';
+      await opened;
+      return changes({ op: 'set', slot: 'occupation', value });
+    };
+    await agentOf(answer('nurse', first.opened), { store }).agent.respond({ userId: 'u1', message: 'I am a nurse.' });
+    await agentOf(answer('teacher'), { store }).agent.respond({ userId: 'u1', message: 'I am a teacher now.' });
+    await idle();
+    first.open();
+    const { agent } = agentOf(() => '', { store });
+    await agent.settled('u1');
+    expect((await agent.profile('u1')).values.occupation).toBe('teacher');
+  });
+
   it.each([
     { maxHistory: 20, before: ['One', 'You said: One'] },
     { maxHistory: 1, before: [] }, // the first turn is not kept any more when the second is stored

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CommandContext } from '../../src/cli/context';
 import { ProfileSchema } from '../../src/profile/index';
+import { serveAgent } from '../../src/server/index';
 import { scriptedChatModel } from '../../src/testing/index';
 import { commandLine } from './command-line';
 
@@ -90,5 +91,92 @@ describe('rlpa chat', () => {
     const { exitCode, stdout } = await commandLine(['chat', '--policy', '.'], { stdin: 'Hello\n/quit\n', openPolicy, typing: true });
     expect(exitCode).toBe(0);
     expect(stdout).toContain('The script has 0 answers');
+  });
+});
+
+describe('rlpa chat with a server of rlpa serve', () => {
+  const token = 'correct-horse';
+  const served = (script: string[]) =>
+    serveAgent({ schema: ProfileSchema.standard, model: scriptedChatModel(script), modelName: 'policy', token });
+  const chat = (url: string, stdin: string, { model = 'policy', key = token, more = [] as string[] } = {}) =>
+    commandLine(['chat', '--model', model, '--base-url', url, ...more], { stdin, env: { RLPA_API_KEY: key } });
+
+  it("shows what the server's profile gained after each answer, and why", async () => {
+    const server = await served(answers);
+    const { exitCode, stdout } = await chat(server.url, 'Night shift again.\nI put on some jazz after it.\n/profile\n/history\n/forget\n');
+    await server.close();
+    expect(exitCode).toBe(0);
+    expect(stdout.split('\n')).toEqual([
+      'you   › Night shift again.',
+      'agent › How was the ward?',
+      '        occupation: set to nurse  (a guess, 40 %)',
+      'you   › I put on some jazz after it.',
+      'agent › Which records?',
+      '        interests: added jazz  (you said “jazz”)',
+      'interests: jazz  (you said “jazz”)',
+      'occupation: nurse  (a guess, 40 %)',
+      'Out of reach from here: the server keeps what it knows.',
+      'Out of reach from here: the server keeps what it knows.',
+      '',
+    ]);
+  });
+
+  it('is the user that --user names, whom the server knows the next time', async () => {
+    const server = await served([...answers, answers[1]!]);
+    await chat(server.url, 'Night shift again.\n', { more: ['--user', 'ann'] });
+    await chat(server.url, 'I put on some jazz.\n', { more: ['--user', 'ben', '--json'] });
+    const { stdout } = await chat(server.url, 'I put on some jazz.\n', { more: ['--user', 'ann', '--json'] });
+    await server.close();
+    expect(JSON.parse(stdout)).toMatchObject({
+      turns: [{ reply: 'Which records?', changes: ['interests: added jazz'] }],
+      profile: { occupation: 'nurse', interests: ['jazz'] },
+    });
+  });
+
+  it('says what is wrong with a token, a name, an address and a store', async () => {
+    const server = await served([]);
+    const port = new URL(server.url).port;
+    const outcome = async (...args: Parameters<typeof chat>) => {
+      const { exitCode, stderr } = await chat(...args);
+      return `${exitCode} ${stderr.trim()}`;
+    };
+    const wrongToken = await outcome(server.url, 'Hello\n', { key: 'wrong-horse' });
+    const wrongName = await outcome(server.url, 'Hello\n', { model: 'another' });
+    const wrongPath = await outcome(`http://127.0.0.1:${port}`, 'Hello\n');
+    const store = await outcome(server.url, 'Hello\n', { more: ['--store', 'file:profiles'] });
+    await server.close();
+    const nobody = await outcome(server.url, 'Hello\n');
+    expect(wrongToken).toMatch(/^1 error: Model "policy" at http:\/\/127\.0\.0\.1:\d+: .* 401 .* RLPA_API_KEY/);
+    expect(wrongToken).not.toContain('wrong-horse');
+    expect(wrongName).toMatch(/^1 error: Model "another" .*; this server has "policy"\.$/);
+    expect(wrongPath).toMatch(/^1 error: .* 404 .* Most end in \/v1\.$/);
+    expect(store).toMatch(/^2 error: --store .* this server keeps them itself\.$/);
+    expect(nobody).toMatch(/^1 error: .* cannot be reached: connect ECONNREFUSED/);
+  });
+
+  it('stops an answer that is interrupted, and leaves the server nothing of it', async () => {
+    const interrupt = new AbortController();
+    const model = scriptedChatModel([]);
+    const server = await serveAgent({
+      schema: ProfileSchema.standard,
+      modelName: 'policy',
+      model: {
+        ...model,
+        async *stream({ signal }) {
+          yield { type: 'text', text: '<profile>\n- Occupation: nurse\n</profile>\n\n<response>\nHow ' };
+          interrupt.abort();
+          await new Promise((_, reject) => signal!.addEventListener('abort', () => reject(signal!.reason)));
+        },
+      },
+    });
+    const { exitCode, stdout, stderr } = await commandLine(['chat', '--model', 'policy', '--base-url', server.url], {
+      stdin: 'Night shift again.\n',
+      signal: interrupt.signal,
+    });
+    expect(exitCode).toBe(130);
+    expect(stderr).not.toContain('    at ');
+    expect(stdout).not.toContain('occupation');
+    await expect.poll(() => server.counters.running).toBe(0);
+    await server.close();
   });
 });

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -119,5 +120,25 @@ describe('examples/hono.ts', () => {
     await server!.close();
     const failed = await fetch(url, post('Hello'));
     expect([failed.status, await failed.json()]).toEqual([502, { error: 'model-unreachable' }]);
+  });
+});
+
+describe.each([
+  { example: 'examples/hono.ts', path: '/users/ada/messages', told: '{"error":"aborted"}' },
+  { example: 'examples/web/server.ts', path: '/messages', told: 'event: error\ndata: "aborted"' },
+])('$example at Ctrl-C', ({ example, path, told }) => {
+  it('tells whoever waits for an answer, lets go who is connected, and ends without a word of complaint', async () => {
+    server = await startOpenAIServer({ fault: () => 'slow' });
+    serving = await serveExample(example, { OPENAI_BASE_URL: server.url, RLPA_MODEL: 'test-model' });
+    // a browser opens connections before it has anything to ask
+    const idle = connect(Number(new URL(serving.url).port), '127.0.0.1');
+    const letGo = new Promise((resolve) => idle.once('close', resolve));
+    await new Promise((resolve) => idle.once('connect', resolve));
+    const answer = fetch(`${serving.url}${path}`, post('Hello')).then((response) => response.text());
+    await expect.poll(() => server!.requests.length).toBe(1);
+    expect(await serving.stop('SIGINT')).toBe(0);
+    expect(await answer).toContain(told);
+    await letGo;
+    expect(serving.errors()).toBe('');
   });
 });

@@ -29,7 +29,8 @@ export interface ServingExample {
   readonly url: string;
   /** What it wrote to stderr so far. */
   errors(): string;
-  stop(): Promise<number | null>;
+  /** → its exit code. SIGINT is what Ctrl-C sends. */
+  stop(signal?: 'SIGINT' | 'SIGTERM'): Promise<number | null>;
 }
 
 /** Starts an example that serves, on a free port, and waits until it says where. */
@@ -47,8 +48,8 @@ export async function serveExample(file: string, answering: Answering): Promise<
   return {
     url,
     errors: () => output.stderr,
-    stop() {
-      child.kill('SIGTERM');
+    stop(signal = 'SIGTERM') {
+      child.kill(signal);
       return closed;
     },
   };

@@ -135,11 +135,12 @@ describe('the running batch', () => {
     await policy.dispose();
   });
 
-  it('begins with those together that arrive within a moment, and does not keep anybody waiting for longer', async () => {
+  /** How many were in the batch at each token of the first, by a clock that goes on as told; newcomers arrive with the tokens that are named. */
+  async function runningAt(clockAt: (token: number) => number, arrivals: readonly number[]) {
     const policy = microPolicy({ seed: 1, maxNewTokens: 30 });
     const newcomers: Promise<unknown>[] = [];
     const running: number[] = [];
-    const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(clockAt(0));
     try {
       const first = policy.sampleAlongside({
         prompt: prompt(policy),
@@ -147,10 +148,9 @@ describe('the running batch', () => {
         greedy: true,
         onToken: () => {
           running.push(policy.sampling.running);
-          const tokens = running.length;
-          if (tokens === 3 || tokens === 6)
-            newcomers.push(policy.sampleAlongside({ prompt: prompt(policy), seed: tokens, maxNewTokens: 2 }));
-          if (tokens === 9) clock.mockReturnValue(5);
+          const token = running.length;
+          if (arrivals.includes(token)) newcomers.push(policy.sampleAlongside({ prompt: prompt(policy), seed: token, maxNewTokens: 2 }));
+          clock.mockReturnValue(clockAt(token));
         },
       });
       await first;
@@ -158,10 +158,29 @@ describe('the running batch', () => {
     } finally {
       clock.mockRestore();
     }
-    expect(running.slice(0, 9)).toEqual(Array(9).fill(1));
-    expect(running[9]).toBe(3);
-    expect(newcomers).toHaveLength(2);
     await policy.dispose();
+    return running;
+  }
+
+  it('begins with those together that arrive within a moment of one another', async () => {
+    // a millisecond a token: 5 ms after the second newcomer nobody else has come, and both begin
+    const running = await runningAt((token) => token, [3, 6]);
+    expect(running.slice(0, 10)).toEqual(Array(10).fill(1));
+    expect(running.slice(10).some((rows) => rows === 3)).toBe(true);
+    expect(running).not.toContain(2);
+  });
+
+  it('keeps nobody waiting for longer than 40 ms, however many still come', async () => {
+    const running = await runningAt((token) => 4 * token, [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    const begun = running.findIndex((rows) => rows > 1);
+    // the first arrives at 8 ms by the clock and is let in at the next step after 48 ms
+    expect(running.slice(0, 12)).toEqual(Array(12).fill(1));
+    expect(begun).toBe(12);
+  });
+
+  it('keeps nobody waiting where a token takes longer than that moment', async () => {
+    const running = await runningAt((token) => 6 * token, [3]);
+    expect(running.slice(0, 4)).toEqual([1, 1, 1, 2]);
   });
 
   it('refuses a prompt that the model cannot read, and goes on with the others', async () => {
