@@ -10,6 +10,8 @@ import type { Reply, Request, WorkerOptions } from './protocol';
  */
 const { threads } = workerData as WorkerOptions;
 const buffers = new Map<number, NumberArray>();
+/** Buffers as the runtime takes them: a step reads hundreds of weights, most of them the same as in the step before. */
+const tensors = new Map<number, Tensor>();
 const programs = new Map<number, { session: InferenceSession; lowered: LoweredGraph; bufferNames: readonly string[] }>();
 let runtime: typeof import('onnxruntime-node') | undefined;
 
@@ -24,29 +26,37 @@ function buffer(id: number): NumberArray {
   return data;
 }
 
+function setBuffer(id: number, data: NumberArray): void {
+  buffers.set(id, data);
+  tensors.delete(id);
+}
+
 async function serve(request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'create':
-      buffers.set(request.buffer, request.data ?? (request.type === 'f32' ? new Float32Array(request.size) : new Int32Array(request.size)));
+      setBuffer(request.buffer, request.data ?? (request.type === 'f32' ? new Float32Array(request.size) : new Int32Array(request.size)));
       return undefined;
     case 'write':
       buffer(request.buffer);
-      buffers.set(request.buffer, request.data);
+      setBuffer(request.buffer, request.data);
       return undefined;
     case 'clear':
       for (const id of request.buffers) {
         const old = buffer(id);
-        buffers.set(id, old instanceof Float32Array ? new Float32Array(old.length) : new Int32Array(old.length));
+        setBuffer(id, old instanceof Float32Array ? new Float32Array(old.length) : new Int32Array(old.length));
       }
       return undefined;
     case 'read':
       return buffer(request.buffer).slice();
     case 'copy':
       buffer(request.to);
-      buffers.set(request.to, buffer(request.from).slice());
+      setBuffer(request.to, buffer(request.from).slice());
       return undefined;
     case 'release':
-      for (const id of request.buffers) buffers.delete(id);
+      for (const id of request.buffers) {
+        buffers.delete(id);
+        tensors.delete(id);
+      }
       return undefined;
     case 'compile': {
       const { InferenceSession } = await loadRuntime();
@@ -83,11 +93,19 @@ async function run(request: Extract<Request, { kind: 'run' }>): Promise<Record<s
   const { session, lowered, bufferNames } = program;
   const bound = new Map(bufferNames.map((name, i) => [name, request.buffers[i]!]));
   const feeds: Record<string, Tensor> = {};
-  const feed = (onnxName: string, data: NumberArray, shape: readonly number[]) => {
-    feeds[onnxName] = data instanceof Float32Array ? new Tensor('float32', data, shape) : new Tensor('int32', data, shape);
-  };
-  for (const [name, onnxName] of Object.entries(lowered.inputs)) feed(onnxName, request.inputs[name]!, lowered.shapes[name]!);
-  for (const [name, onnxName] of Object.entries(lowered.buffers)) feed(onnxName, buffer(bound.get(name)!), lowered.shapes[name]!);
+  const tensor = (data: NumberArray, shape: readonly number[]): Tensor =>
+    data instanceof Float32Array ? new Tensor('float32', data, shape) : new Tensor('int32', data, shape);
+  for (const [name, onnxName] of Object.entries(lowered.inputs)) feeds[onnxName] = tensor(request.inputs[name]!, lowered.shapes[name]!);
+  for (const [name, onnxName] of Object.entries(lowered.buffers)) {
+    const id = bound.get(name)!;
+    const shape = lowered.shapes[name]!;
+    let known = tensors.get(id);
+    if (!known || String(known.dims) !== String(shape)) {
+      known = tensor(buffer(id), shape);
+      tensors.set(id, known);
+    }
+    feeds[onnxName] = known;
+  }
   const results = await session.run(feeds);
   const data = (onnxName: string) => results[onnxName]!.data as NumberArray;
   for (const { buffer: name, value, offsets, counts } of lowered.appends) {
@@ -100,7 +118,7 @@ async function run(request: Extract<Request, { kind: 'run' }>): Promise<Record<s
       request.inputs[counts]!,
     );
   }
-  for (const [name, onnxName] of Object.entries(lowered.assignments)) buffers.set(bound.get(name)!, data(onnxName));
+  for (const [name, onnxName] of Object.entries(lowered.assignments)) setBuffer(bound.get(name)!, data(onnxName));
   return Object.fromEntries(Object.entries(lowered.outputs).map(([name, onnxName]) => [name, data(onnxName)]));
 }
 
