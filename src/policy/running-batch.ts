@@ -46,7 +46,7 @@ const maxRows = 32;
  * Milliseconds of silence after which newcomers begin, while others are being sampled: prompts that are fed together take hardly longer than one,
  * and hold the others up once. Clients whose answers ended together come back one after another, and are waited for.
  */
-const gatherMs = 5;
+const gatherMs = 8;
 
 /** Most milliseconds that a newcomer is kept waiting for others so. */
 const maxGatherMs = 40;
