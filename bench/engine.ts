@@ -82,7 +82,7 @@ for (let round = 0; round <= rounds; round++) {
     delay.disable();
     let theirs: Measurement | undefined;
     if (peer && size.work === 'sampling') await peer.measure({ work: 'prefill', size });
-    if (peer) theirs = await peer.measure({ work: size.work === 'update' ? 'update' : 'decode', size });
+    if (peer) theirs = await peer.measure(size.work === 'update' ? { work: 'update', size, pieces: 1 } : { work: 'decode', size });
     if (round > 0) found[i]!.push({ ...ours, tokens, blocked: delay.max / 1e6, peak: peakGigabytes(), peer: theirs });
   }
   say(round === 0 ? 'warm' : `round ${round} of ${rounds}`);

@@ -130,10 +130,17 @@ class Work:
                 hidden = self.model(self.next, size["prompt"] + step, self.cache)
                 self.next = self.sample(hidden[:, 0])
 
-    def update(self):
+    def update(self, pieces):
+        self.optimizer.zero_grad()
+        for tokens in self.tokens.chunk(pieces):
+            (self.loss(tokens) * (len(tokens) / len(self.tokens))).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+
+    def loss(self, tokens):
         actions = self.size["actions"]
-        hidden = self.model(self.tokens)[:, -actions - 1 : -1]
-        targets = self.tokens[:, -actions:]
+        hidden = self.model(tokens)[:, -actions - 1 : -1]
+        targets = tokens[:, -actions:]
         log_probs = F.linear(hidden, self.model.embedding).log_softmax(-1)
         chosen = log_probs.gather(-1, targets[..., None])[..., 0]
         entropy = -(log_probs.exp() * log_probs).sum(-1)
@@ -144,11 +151,7 @@ class Work:
         clipped = torch.minimum(torch.maximum(value, -torch.ones_like(value)), torch.ones_like(value))
         value_loss = 0.5 * torch.maximum((value - returns).pow(2), (clipped - returns).pow(2))
         distance = (old - chosen).clamp(-20, 20)
-        loss = (policy + 0.5 * value_loss - 0.01 * entropy + 0.01 * (distance.exp() - 1 - distance)).mean()
-        self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        return (policy + 0.5 * value_loss - 0.01 * entropy + 0.01 * (distance.exp() - 1 - distance)).mean()
 
 
 def gemm(n, repeats):
@@ -180,6 +183,8 @@ for line in sys.stdin:
         size = request["size"]
         work = work_of(size)
         run = getattr(work, request["work"])
+        if request["work"] == "update":
+            run = lambda: work.update(request["pieces"])
     started, cpu = time.perf_counter(), time.process_time()
     run()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -11,7 +11,9 @@ export interface Measurement {
 
 export type PeerRequest =
   | { readonly work: 'gemm'; readonly n: number; readonly repeats: number }
-  | { readonly work: 'prefill' | 'decode' | 'update'; readonly size: BenchSize };
+  | { readonly work: 'prefill' | 'decode'; readonly size: BenchSize }
+  /** In so many micro-batches. */
+  | { readonly work: 'update'; readonly size: BenchSize; readonly pieces: number };
 
 /** PyTorch in a process of its own, which works only while it is asked. */
 export interface Peer {

@@ -24,7 +24,7 @@ const { tokenizer, tokenizerConfig } = trainTokenizer({ texts: ['hello world'], 
 
 function policyOf(size: BenchSize): LocalPolicy {
   const model = { config: configOf(size), tokenizer: Tokenizer.fromJSON(tokenizer, tokenizerConfig) };
-  return new LocalPolicy(cpuDevice({ threads }), model, { maxNewTokens: size.sampled, microBatchTokens: size.rows * size.length });
+  return new LocalPolicy(cpuDevice({ threads }), model, { maxNewTokens: size.sampled });
 }
 
 interface Works extends SamplingMeasurement {
@@ -39,7 +39,10 @@ async function measurePeer(peer: Peer, size: BenchSize): Promise<Omit<Works, 'de
   return {
     prefill: await peer.measure({ work: 'prefill', size }),
     decode: await peer.measure({ work: 'decode', size }),
-    update: await peer.measure({ work: 'update', size }),
+    update: best([
+      await peer.measure({ work: 'update', size, pieces: 1 }),
+      await peer.measure({ work: 'update', size, pieces: Math.ceil((size.rows * size.length) / 2048) }),
+    ]),
   };
 }
 

@@ -65,7 +65,8 @@ export interface LocalPolicyOptions {
   readonly limits?: SupportLimits;
   /** Most tokens of an action. Default 256. */
   readonly maxNewTokens?: number;
-  /** Most tokens, padding included, of a forward and backward pass. Changes memory and speed, not results. Default 4096. */
+  /** Most tokens, padding included, of a forward and backward pass. Changes memory and speed, not results: what a pass of many
+   * thousands computes no longer stays near the processor. Default 2048. */
   readonly microBatchTokens?: number;
   /** How sequences share the rows of a training batch. Changes speed, not results. Default `packed`. */
   readonly layout?: BatchLayout;
@@ -209,7 +210,7 @@ export class LocalPolicy implements TrainablePolicy {
 
   /** @param device owned by the policy from now on: {@link dispose} ends it. */
   constructor(device: Device, model: LocalModel, options: LocalPolicyOptions = {}) {
-    const { seed = 0, temperature = 1, maxNewTokens = 256, microBatchTokens = 4096, layout = 'packed', name = 'local' } = options;
+    const { seed = 0, temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, layout = 'packed', name = 'local' } = options;
     checkOptions(options);
     this.config = model.config;
     this.tokenizer = model.tokenizer;
@@ -720,7 +721,7 @@ function tokenWeights(batch: Batch, normalizer: number): Float32Array {
   return new Float32Array(batch.predictors.length).fill(1 / normalizer, 0, batch.count);
 }
 
-function checkOptions({ temperature = 1, maxNewTokens = 256, microBatchTokens = 4096, limits }: LocalPolicyOptions): void {
+function checkOptions({ temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, limits }: LocalPolicyOptions): void {
   const { topK = 1, topP = 1 } = limits ?? {};
   if (!Number.isInteger(topK) || topK < 1 || !(topP > 0 && topP <= 1)) {
     const found = JSON.stringify({ topK, topP });
