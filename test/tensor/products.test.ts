@@ -29,8 +29,8 @@ function expectClose(found: ArrayLike<number>, expected: Float64Array) {
   expect(expected.reduce((worst, value, i) => Math.max(worst, Math.abs(value - found[i]!)), 0)).toBeLessThan(1e-4);
 }
 
-/** Row counts on both sides of whatever a device chooses another way of multiplying by. */
-const rowCounts = [1, 2, 7, 16, 127, 128, 131];
+/** Row counts on both sides of what the CPU chooses another way of multiplying by; a GPU's software adapter takes seconds for each. */
+const rowCounts: Record<string, readonly number[]> = { cpu: [1, 2, 7, 16, 127, 128, 131], webgpu: [7] };
 const transposes: readonly Transposes[] = [{}, { transposeA: true }, { transposeB: true }, { transposeA: true, transposeB: true }];
 const [inner, columns] = [24, 136];
 
@@ -39,7 +39,7 @@ for (const [kind, open] of Object.entries(devices)) {
     const device = await open();
     afterAll(() => device.dispose());
 
-    it.each(rowCounts)('of %i rows are what they are by definition, alone and added to something', async (rows) => {
+    it.each(rowCounts[kind]!)('of %i rows are what they are by definition, alone and added to something', async (rows) => {
       for (const transpose of transposes) {
         const [a, b] = [normals(rows * inner), normals(inner * columns)];
         const [whole, bias] = [normals(rows * columns), normals(columns)];

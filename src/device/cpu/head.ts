@@ -87,7 +87,7 @@ function headRows({ model, node, inputs, used }: Lowering, start: number, end: n
 }
 
 /** The outputs of the operation, row ranges joined. */
-function joinHeads({ model, used }: Lowering, parts: readonly { readonly rows: number; readonly head: HeadRows }[]): Name[] {
+function joinOutputs({ model, used }: Lowering, parts: readonly { readonly rows: number; readonly head: HeadRows }[]): Name[] {
   const joined = (of: (head: HeadRows) => Name | undefined) =>
     joinRows(
       model,
@@ -108,7 +108,7 @@ export const headLogProbability: Kernel = (lowering) => {
   const [rows, vocabulary] = [shapeOf(lowering.node.inputs[0])[0]!, shapeOf(lowering.node.inputs[1])[0]!];
   const parts: { rows: number; head: HeadRows }[] = [];
   overRowChunks(rows, vocabulary, (start, end) => parts.push({ rows: end - start, head: headRows(lowering, start, end) }));
-  return joinHeads(lowering, parts);
+  return joinOutputs(lowering, parts);
 };
 
 /** Gathers dL/d hidden and dL/d weight over row ranges. */
@@ -224,7 +224,7 @@ export function headWithGradient(
     });
     gradient.add(head, model.reshape(toLogProbabilities, count, 1), model.reshape(toEntropies, count, 1));
   });
-  return { outputs: joinHeads(forward, parts), gradients: gradient.outputs };
+  return { outputs: joinOutputs(forward, parts), gradients: gradient.outputs };
 }
 
 /** The divisor of a number that is closest to its square root, from below. */
