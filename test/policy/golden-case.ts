@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import type { NumberArray } from '../../src/device/index';
+import type { PPOLossReport } from '../../src/policy/index';
 import type { ModelForm } from '../../src/policy/programs';
 import type { Shape } from '../../src/tensor/index';
 import {
@@ -56,4 +57,18 @@ export function expectClose(found: NumberArray, expected: NumberArray, tolerance
   let worst = 0;
   for (let i = 0; i < found.length; i++) worst = Math.max(worst, Math.abs(found[i]! - expected[i]!));
   expect(worst, `${what}: largest difference`).toBeLessThanOrEqual(tolerance);
+}
+
+/** A step's losses and diagnostics, each beside the reference's of the same step. */
+export function besideReference(report: PPOLossReport, reference: Record<string, number>): [string, number, number][] {
+  return [
+    ['policy loss', report.policyLoss, reference.policy_loss!],
+    ['value loss', report.valueLoss, reference.value_loss!],
+    ['entropy', report.entropy, reference.entropy!],
+    ['KL k1', report.klK1, reference.kl_k1!],
+    ['KL k3', report.klK3, reference.kl_k3!],
+    ['clip fraction', report.clipFraction, reference.clip_fraction!],
+    ['approximate KL', report.approximateKl, reference.approx_kl!],
+    ['loss', report.loss, reference.loss!],
+  ];
 }

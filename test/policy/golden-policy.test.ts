@@ -4,7 +4,7 @@ import { LocalPolicy, type LocalPolicyOptions, type PPOSequence, reportPPOLoss }
 import { Tokenizer, trainTokenizer } from '../../src/transformer/index';
 import { devices } from '../device';
 import { describeWithShared } from '../shared';
-import { expectClose, goldenCases, loadCase, type Tensors } from './golden-case';
+import { besideReference, expectClose, goldenCases, loadCase, type Tensors } from './golden-case';
 
 /** The golden cases are token ids, fewer than there are bytes: a tokenizer of one token does. */
 const tokenizer = Tokenizer.fromJSON({
@@ -121,14 +121,7 @@ for (const [kind, open] of Object.entries(devices)) {
         const { gradientNorm } = await update(policy);
         const reference = steps[n - 1];
         const pairs: [string, number, number][] = [
-          ['policy loss', report.policyLoss, reference.policy_loss],
-          ['value loss', report.valueLoss, reference.value_loss],
-          ['entropy', report.entropy, reference.entropy],
-          ['KL k1', report.klK1, reference.kl_k1],
-          ['KL k3', report.klK3, reference.kl_k3],
-          ['clip fraction', report.clipFraction, reference.clip_fraction],
-          ['approximate KL', report.approximateKl, reference.approx_kl],
-          ['loss', report.loss, reference.loss],
+          ...besideReference(report, reference),
           ['gradient norm', gradientNorm, reference.grad_norm],
         ];
         for (const [what, found, wanted] of pairs) expect(Math.abs(found - wanted), `${what} of step ${n}`).toBeLessThan(2e-5);

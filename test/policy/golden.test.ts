@@ -7,7 +7,7 @@ import { attention, Graph, matmul } from '../../src/tensor/index';
 import { decoder, headWeight } from '../../src/transformer/index';
 import { devices } from '../device';
 import { describeWithShared } from '../shared';
-import { expectClose, goldenCases, loadCase, type Tensors } from './golden-case';
+import { besideReference, expectClose, goldenCases, loadCase, type Tensors } from './golden-case';
 
 interface Arrangement {
   /** All sequences one after the other in one row, without padding. Otherwise they stand as in the files, padded on either side. */
@@ -156,14 +156,7 @@ for (const [kind, open] of Object.entries(devices)) {
             { ...scalars, klLoss: 'k3', normalizer: actions },
           );
           const pairs: [string, number, number][] = [
-            ['policy loss', report.policyLoss, reference.policy_loss],
-            ['value loss', report.valueLoss, reference.value_loss],
-            ['entropy', report.entropy, reference.entropy],
-            ['KL k1', report.klK1, reference.kl_k1],
-            ['KL k3', report.klK3, reference.kl_k3],
-            ['clip fraction', report.clipFraction, reference.clip_fraction],
-            ['approximate KL', report.approximateKl, reference.approx_kl],
-            ['loss', report.loss, reference.loss],
+            ...besideReference(report, reference),
             ['loss on the device', found.loss![0]!, reference.loss],
           ];
           for (const [what, value, wanted] of pairs) expect(Math.abs(value - wanted), `${what} of step ${step + 1}`).toBeLessThan(1e-5);
