@@ -16,7 +16,7 @@ const shared: Options = {
   clean: false,
   removeNodeProtocol: false,
   // Peers that are loaded when they are asked for, and what package.json's `imports` resolve where the package is used.
-  external: ['onnxruntime-node', 'webgpu', '@huggingface/transformers', /^#/],
+  external: ['onnxruntime-node', 'koffi', 'webgpu', '@huggingface/transformers', /^#/],
 };
 
 /** `tsup --no-dts` leaves the types out, which take most of the time and which running needs not. */

@@ -7,7 +7,7 @@ export default async function buildWorker(): Promise<void> {
     entry: { 'cpu-worker': 'src/device/cpu/worker.ts' },
     format: ['esm'],
     target: 'node20',
-    external: ['onnxruntime-node'],
+    external: ['koffi'],
     silent: true,
     clean: false,
   });

@@ -1,6 +1,6 @@
 import { RlpaError } from '../errors';
 import { type Shape, sizeOf } from '../tensor/index';
-import type { DeviceBuffer, NumberArray, Program, RunOptions } from './device';
+import type { BuffersByName, DeviceBuffer, NumberArray, Program, RunOptions, SeriesOptions } from './device';
 
 /** @throws `device-failed` if the data has not as many values as the shape */
 export function checkBufferData(shape: Shape, data: NumberArray | undefined): void {
@@ -8,36 +8,57 @@ export function checkBufferData(shape: Shape, data: NumberArray | undefined): vo
   throw new RlpaError('device-failed', `A buffer of shape [${shape}] needs ${sizeOf(shape)} values, found ${data.length}.`);
 }
 
+/** @throws `device-failed` naming the input that is missing or of another size */
+function checkInputs(
+  { graph }: Program,
+  inputs: Readonly<Record<string, NumberArray>>,
+  carried: Readonly<Record<string, string>> = {},
+): void {
+  for (const [name, { shape }] of graph.inputs) {
+    const found = inputs[name]?.length;
+    if (found === sizeOf(shape) || (found === undefined && name in carried)) continue;
+    const message = `Input ${name} of shape [${shape}] needs ${sizeOf(shape)} values, found ${found ?? 'none'}.`;
+    throw new RlpaError('device-failed', message, { name });
+  }
+}
+
+/** @throws `device-failed` naming the buffer that is missing or of another size */
+function boundBuffers({ graph }: Program, buffers: NonNullable<RunOptions['buffers']>): Map<string, DeviceBuffer> {
+  const given =
+    typeof buffers.get === 'function' ? (buffers as BuffersByName) : new Map(Object.entries(buffers as Record<string, DeviceBuffer>));
+  const bound = new Map<string, DeviceBuffer>();
+  for (const [name, { shape }] of graph.buffers) {
+    const buffer = given.get(name);
+    if (!buffer || sizeOf(buffer.shape) !== sizeOf(shape)) {
+      const message = `Buffer ${name} of shape [${shape}] was given ${buffer ? `[${buffer.shape}]` : 'nothing'}.`;
+      throw new RlpaError('device-failed', message, { name });
+    }
+    bound.set(name, buffer);
+  }
+  return bound;
+}
+
 /**
  * What a program needs for a run, by the names in its graph.
  *
  * @throws `device-failed` naming the input or buffer that is missing or of another size
  */
-export function boundBuffers({ graph }: Program, { inputs = {}, buffers = {} }: RunOptions): Map<string, DeviceBuffer> {
-  for (const [name, tensor] of graph.inputs) {
-    const found = inputs[name]?.length;
-    if (found !== sizeOf(tensor.shape)) {
-      throw new RlpaError(
-        'device-failed',
-        `Input ${name} of shape [${tensor.shape}] needs ${sizeOf(tensor.shape)} values, found ${found ?? 'none'}.`,
-        { name },
-      );
-    }
+export function checkedRun(program: Program, { inputs = {}, buffers = {} }: RunOptions): Map<string, DeviceBuffer> {
+  checkInputs(program, inputs);
+  return boundBuffers(program, buffers);
+}
+
+/**
+ * The same for a series of runs.
+ *
+ * @throws `device-failed` naming the input or buffer that is missing or of another size
+ */
+export function checkedSeries(program: Program, { inputs, carry = {}, buffers = {} }: SeriesOptions): Map<string, DeviceBuffer> {
+  for (const [index, each] of inputs.entries()) checkInputs(program, each, index === 0 ? {} : carry);
+  for (const [input, output] of Object.entries(carry)) {
+    const [to, from] = [program.graph.inputs.get(input), program.graph.outputs.get(output)];
+    if (to && from && to.type === from.type && sizeOf(to.shape) === sizeOf(from.shape)) continue;
+    throw new RlpaError('device-failed', `Output ${output} can't be input ${input} of the next run.`, { input, output });
   }
-  const given = buffers instanceof Map ? buffers : new Map(Object.entries(buffers as Record<string, DeviceBuffer>));
-  const bound = new Map<string, DeviceBuffer>();
-  for (const [name, tensor] of graph.buffers) {
-    const buffer = given.get(name);
-    if (!buffer || sizeOf(buffer.shape) !== sizeOf(tensor.shape)) {
-      throw new RlpaError(
-        'device-failed',
-        `Buffer ${name} of shape [${tensor.shape}] was given ${buffer ? `[${buffer.shape}]` : 'nothing'}.`,
-        {
-          name,
-        },
-      );
-    }
-    bound.set(name, buffer);
-  }
-  return bound;
+  return boundBuffers(program, buffers);
 }

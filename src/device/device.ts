@@ -15,11 +15,22 @@ export interface Program {
   readonly graph: Graph;
 }
 
+export interface BuffersByName {
+  get(name: string): DeviceBuffer | undefined;
+}
+
 export interface RunOptions {
   /** Data for each input of the graph. */
   readonly inputs?: Readonly<Record<string, NumberArray>>;
-  /** The buffer that stands for each buffer name of the graph. */
-  readonly buffers?: ReadonlyMap<string, DeviceBuffer> | Readonly<Record<string, DeviceBuffer>>;
+  /** The buffer that stands for each buffer name of the graph: a map, or whatever else knows them by name. */
+  readonly buffers?: BuffersByName | Readonly<Record<string, DeviceBuffer>>;
+}
+
+export interface SeriesOptions extends Pick<RunOptions, 'buffers'> {
+  /** Data for each input of the graph, for one run after the other. */
+  readonly inputs: readonly Readonly<Record<string, NumberArray>>[];
+  /** By the name of an input, that of the output which it is from the second run on: what the run before gave. */
+  readonly carry?: Readonly<Record<string, string>>;
 }
 
 /** Devices that are opened by their name. */
@@ -45,6 +56,14 @@ export interface Device {
   compile(graph: Graph): Promise<Program>;
   /** Runs the program: buffers are updated by its assignments and appends; its outputs are returned. */
   run(program: Program, options: RunOptions): Promise<Record<string, NumberArray>>;
+  /**
+   * Runs the program several times, as {@link run} does, without coming back in between; → the outputs of each run.
+   *
+   * @example
+   * // samples three tokens
+   * await device.runSeries(program, { inputs: [{ tokens, positions: at(5) }, { positions: at(6) }, { positions: at(7) }], carry: { tokens: 'tokens' }, buffers });
+   */
+  runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]>;
   /** Frees a program. */
   discard(program: Program): void;
   /** Ends the device; calls under way fail. */

@@ -1,1 +1,11 @@
-export { type Device, type DeviceBuffer, type DeviceKind, deviceKinds, type NumberArray, type Program, type RunOptions } from './device';
+export {
+  type BuffersByName,
+  type Device,
+  type DeviceBuffer,
+  type DeviceKind,
+  deviceKinds,
+  type NumberArray,
+  type Program,
+  type RunOptions,
+  type SeriesOptions,
+} from './device';

@@ -55,6 +55,12 @@ export class Continuation {
     this.pending = Array.from(request.prompt.subarray(cached));
   }
 
+  /** How many tokens there is room for. */
+  room({ maxNewTokens, maxPositions }: Omit<SampleEnd, 'stopTokens'>): number {
+    const { length } = this.completion;
+    return Math.min(maxNewTokens - length, maxPositions - this.request.prompt.length - length);
+  }
+
   take(token: number, logProb: number, value: number, { stopTokens, maxNewTokens, maxPositions }: SampleEnd): void {
     this.completion.push(token);
     this.#logProbs.push(logProb);
@@ -103,78 +109,97 @@ export interface ExtendSettings {
   readonly length: number;
   /** Compute the rows that are fed and not the whole cache: the same numbers but for rounding, from one program more. */
   readonly compact: boolean;
+  /** Most tokens to sample; see {@link Pace}. */
+  readonly steps: number;
 }
 
-/** What was sampled after a continuation's last token. */
-export interface Extension<C extends Continuation> {
+/** What a continuation is fed. */
+export interface Feed<C extends Continuation> {
   readonly continuation: C;
-  readonly token: number;
-  readonly logProb: number;
-  readonly value: number;
+  /** How many of its pending tokens. */
+  readonly count: number;
+  readonly end: SampleEnd;
 }
 
-/** One run of the model: feeds each continuation the given number of its pending tokens, and samples for those that have none left. */
+/**
+ * Runs the model: feeds each continuation the given number of its pending tokens, and samples for those that have none left; then, where every
+ * one is fed a single token, goes on with what was sampled until `steps` tokens are or all have ended.
+ *
+ * @param onToken told of each token once its continuation has taken it
+ * @returns how often the model ran, and how many tokens were taken
+ */
 export async function extend<C extends Continuation>(
   { device, programs, cache, weights }: Extender,
-  feeds: readonly { readonly continuation: C; readonly count: number }[],
-  { form, temperature, greedy, length, compact }: ExtendSettings,
-): Promise<Extension<C>[]> {
+  feeds: readonly Feed<C>[],
+  { form, temperature, greedy, length, compact, steps }: ExtendSettings,
+  onToken: (continuation: C, token: number) => void,
+): Promise<{ readonly runs: number; readonly tokens: number }> {
   const { capacity } = cache;
   const rows = cache.rows.length;
-  const computed = compact ? Math.min(rowBucket(feeds.length), rows) : rows;
+  const bucket = rowBucket(feeds.length);
+  // one token costs little in rows that nobody asks for: to bring the others together costs more, unless they are few
+  const computed = compact && (length > 1 ? bucket < rows : 2 * bucket <= rows) ? bucket : rows;
   const chosen = computed < rows ? computed : undefined;
   // so a dialogue begins, and every dialogue under way goes on after an update: worth a program that leaves the empty cache alone
   const fresh = length > 1 && feeds.every(({ continuation: { row } }) => cache.rows[row]!.tokens.length === 0);
-  const inputs = {
-    tokens: new Int32Array(computed * length),
-    positions: new Int32Array(computed * length),
-    lengths: new Int32Array(computed),
-    counts: new Int32Array(rows),
-    uniform: new Float32Array(computed),
-  };
-  const last = Int32Array.from({ length: computed }, (_, place) => place * length);
-  const subset = { chosen: new Int32Array(computed), places: new Int32Array(rows), offsets: new Int32Array(rows) };
-  const sampling: { readonly continuation: C; readonly place: number }[] = [];
-  const taken: { readonly held: { tokens: number[] }; readonly fed: readonly number[] }[] = [];
-  for (const [index, { continuation, count }] of feeds.entries()) {
-    const { row, pending, random } = continuation;
-    const place = chosen === undefined ? row : index;
-    const held = cache.rows[row]!;
-    const fed = pending.splice(0, count);
-    const position = held.tokens.length;
-    subset.chosen[place] = row;
-    subset.places[row] = place;
-    subset.offsets[row] = position;
-    inputs.lengths[place] = position;
-    inputs.counts[row] = fed.length;
-    for (let i = 0; i < fed.length; i++) {
-      inputs.tokens[place * length + i] = fed[i]!;
-      inputs.positions[place * length + i] = position + i;
+  const places = feeds.map(({ continuation: { row } }, index) => (chosen === undefined ? row : index));
+  const fed = feeds.map(({ continuation, count }) => continuation.pending.splice(0, count));
+  const ends = feeds.map(({ continuation, end }) => (continuation.pending.length > 0 ? 0 : continuation.room(end)));
+  const series = Array.from({ length: length === 1 ? Math.min(steps, Math.max(1, ...ends)) : 1 }, (_, step) => {
+    const inputs = {
+      tokens: new Int32Array(computed * length),
+      positions: new Int32Array(computed * length),
+      lengths: new Int32Array(computed),
+      counts: new Int32Array(rows),
+      uniform: new Float32Array(computed),
+      temperature: Float32Array.of(temperature),
+    };
+    const last = Int32Array.from({ length: computed }, (_, place) => place * length);
+    const subset = { chosen: new Int32Array(computed), places: new Int32Array(rows), offsets: new Int32Array(rows) };
+    // what is computed for a row that nobody asks for stands after what the row holds
+    if (chosen === undefined) for (const [row, { tokens }] of cache.rows.entries()) inputs.lengths[row] = tokens.length;
+    for (const [index, { continuation }] of feeds.entries()) {
+      const { row, random } = continuation;
+      const place = places[index]!;
+      const tokens = fed[index]!;
+      // the same goes for one that has no room left
+      const position = cache.rows[row]!.tokens.length + Math.min(step, ends[index]!);
+      subset.chosen[place] = row;
+      subset.places[row] = place;
+      subset.offsets[row] = position;
+      inputs.lengths[place] = position;
+      for (let i = 0; i < tokens.length; i++) {
+        if (step === 0) inputs.tokens[place * length + i] = tokens[i]!;
+        inputs.positions[place * length + i] = position + i;
+      }
+      last[place] = place * length + Math.max(0, tokens.length - 1);
+      inputs.counts[row] = step === 0 || step < ends[index]! ? tokens.length : 0;
+      // 24 bits, so that float32 never rounds up to 1
+      if (step < ends[index]!) inputs.uniform[place] = (random.uint32() >>> 8) / 2 ** 24;
     }
-    last[place] = place * length + Math.max(0, fed.length - 1);
-    taken.push({ held, fed });
-    if (pending.length > 0) continue;
-    sampling.push({ continuation, place });
-    // 24 bits, so that float32 never rounds up to 1
-    inputs.uniform[place] = (random.uint32() >>> 8) / 2 ** 24;
-  }
+    return { ...inputs, ...(length > 1 && { last }), ...(chosen !== undefined && subset) };
+  });
   const key = `extend ${JSON.stringify([form.lora !== undefined, form.limits, rows, chosen, length, capacity, fresh, greedy])}`;
   const program = await programs.get(key, () => extendGraph(form, { rows, chosen, length, capacity, fresh, greedy }));
-  const result = await device.run(program, {
-    inputs: {
-      ...inputs,
-      ...(length > 1 && { last }),
-      ...(chosen !== undefined && subset),
-      temperature: Float32Array.of(temperature),
-    },
-    buffers: new Map([...weights, ...cache.buffers]),
+  const results = await device.runSeries(program, {
+    inputs: series,
+    carry: length === 1 ? { tokens: 'tokens' } : {},
+    buffers: { get: (name) => cache.buffers.get(name) ?? weights.get(name) },
   });
   // not before the run: the cache never claims keys that a failed one did not write
-  for (const { held, fed } of taken) held.tokens.push(...fed);
-  return sampling.map(({ continuation, place }) => ({
-    continuation,
-    token: result.tokens![place]!,
-    logProb: result.logProbs![place]!,
-    value: result.values![place]!,
-  }));
+  for (const [index, { continuation }] of feeds.entries()) cache.rows[continuation.row]!.tokens.push(...fed[index]!);
+  let taken = 0;
+  for (const [step, { tokens, logProbs, values }] of results.entries()) {
+    for (const [index, { continuation, end }] of feeds.entries()) {
+      if (continuation.finishReason !== undefined || step >= ends[index]!) continue;
+      // what it took in the step before was fed in this one; what was fed after its end counts for nothing, and does not depend on the steps
+      if (step > 0) cache.rows[continuation.row]!.tokens.push(...continuation.pending);
+      const place = places[index]!;
+      const token = tokens![place]!;
+      continuation.take(token, logProbs![place]!, values![place]!, end);
+      taken++;
+      onToken(continuation, token);
+    }
+  }
+  return { runs: results.length, tokens: taken };
 }

@@ -15,8 +15,8 @@ export function localChatModel(
   const seeds = new Random(seed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
   let calls = 0;
 
-  /** Begins to sample; `stop` ends it. */
-  function begin(request: ChatRequest, onToken?: (token: number) => void) {
+  /** Begins to sample; `stop` ends it, and so does a token that `isEnd` says so of. */
+  function begin(request: ChatRequest, isEnd?: (token: number) => boolean) {
     const prompt = policy.encodePrompt(request.messages);
     const deadline = request.timeoutMs === undefined ? undefined : AbortSignal.timeout(request.timeoutMs);
     const enough = new AbortController();
@@ -28,7 +28,7 @@ export function localChatModel(
       ...(request.temperature && { temperature: request.temperature }),
       ...(request.maxTokens !== undefined && { maxNewTokens: request.maxTokens }),
       ...(request.topP !== undefined && { limits: { topP: request.topP } }),
-      onToken,
+      isEnd,
     });
     const sample = sampling.catch((error) => {
       if (!deadline?.aborted || request.signal?.aborted) throw error;
@@ -40,17 +40,17 @@ export function localChatModel(
   async function* stream(request: ChatRequest): AsyncIterable<ChatPart> {
     const decoder = policy.tokenizer.stream({ skipSpecial: true });
     const stops = new StopStrings(request.stop ?? []);
-    let arrived = '';
+    let ready = '';
     let outputTokens = 0;
     let wake = () => {};
     let isDone = false;
     let shownAt = Number.NEGATIVE_INFINITY;
-    // where a stop string ends the text, no token is to be sampled after it
-    const isDue = () => request.stop?.length || performance.now() - shownAt >= pieceMs;
+    const isDue = () => ready !== '' && performance.now() - shownAt >= pieceMs;
     const { inputTokens, sample, stop } = begin(request, (token) => {
       outputTokens++;
-      arrived += decoder.push(token);
+      ready += stops.take(decoder.push(token));
       if (isDue()) wake();
+      return stops.found;
     });
     const done = () => {
       isDone = true;
@@ -58,27 +58,24 @@ export function localChatModel(
     };
     sample.then(done, done);
     let text = '';
-    const show = function* (ready: string): Iterable<ChatPart> {
-      text += ready;
-      if (ready) yield { type: 'text', text: ready };
+    const show = function* (): Iterable<ChatPart> {
+      const piece = ready;
+      ready = '';
+      shownAt = performance.now();
+      text += piece;
+      if (piece) yield { type: 'text', text: piece };
     };
     try {
-      while (!isDone && !stops.found) {
+      while (!isDone) {
         await new Promise<void>((resolve) => {
           wake = resolve;
-          if (isDone || (arrived && isDue())) resolve();
+          if (isDone || isDue()) resolve();
         });
-        const piece = arrived;
-        arrived = '';
-        shownAt = performance.now();
-        yield* show(stops.take(piece));
+        if (!isDone) yield* show();
       }
-      let finishReason: ChatResult['finishReason'] = 'stop';
-      if (!stops.found) {
-        ({ finishReason } = await sample);
-        yield* show(stops.take(arrived + decoder.end()));
-        yield* show(stops.rest());
-      }
+      const { finishReason } = await sample;
+      if (!stops.found) ready += stops.take(decoder.end()) + stops.rest();
+      yield* show();
       yield { type: 'finish', text, usage: { inputTokens, outputTokens }, finishReason: stops.found ? 'stop' : finishReason };
     } finally {
       if (!isDone) stop();

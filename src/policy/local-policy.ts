@@ -309,7 +309,7 @@ export class LocalPolicy implements TrainablePolicy {
   sampleAlongside({
     limits,
     ...request
-  }: Pick<RunningRequest, 'prompt' | 'seed' | 'signal' | 'onToken'> &
+  }: Pick<RunningRequest, 'prompt' | 'seed' | 'signal' | 'onToken' | 'isEnd'> &
     Partial<Pick<RunningRequest, 'temperature' | 'greedy' | 'maxNewTokens'>> & { readonly limits?: SupportLimits }): Promise<Sample> {
     return this.#running.sample({
       temperature: this.temperature,

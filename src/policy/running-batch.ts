@@ -2,6 +2,7 @@ import type { Device, DeviceBuffer } from '../device/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
 import { Continuation, checkPrompt, chunkLength, extend, type Sample } from './continuation';
 import { KeyValueCache } from './key-value-cache';
+import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
 import type { ModelForm } from './programs';
 
@@ -14,7 +15,10 @@ export interface RunningRequest {
   readonly greedy: boolean;
   readonly maxNewTokens: number;
   readonly signal?: AbortSignal;
+  /** Told of each token as it is sampled. */
   readonly onToken?: (token: number) => void;
+  /** Told of it too, and says whether the text ends with it, as it does with a stop token. */
+  readonly isEnd?: (token: number) => boolean;
 }
 
 /** What a policy's running batch does and has done. */
@@ -88,6 +92,7 @@ export class RunningBatch {
   #waiting: Waiting[] = [];
   #running: Running[] = [];
   #count = 0;
+  readonly #pace = new Pace();
   #tokens = 0;
   #steps = 0;
   /** What the latest token of all took. */
@@ -188,18 +193,24 @@ export class RunningBatch {
     const { device, programs, weights, stopTokens } = this.#host;
     for (const { group, length } of this.#groups(batch)) {
       const { form, temperature, greedy } = group[0]!.demand;
-      const found = await extend(
+      const { maxPositions } = form.config;
+      const startedAt = performance.now();
+      const { runs, tokens } = await extend(
         { device, programs, cache: this.#cache, weights: weights() },
-        group.map((continuation) => ({ continuation, count: length })),
-        { form, temperature, greedy, length, compact: true },
+        group.map((continuation) => {
+          const { maxNewTokens } = continuation.demand;
+          return { continuation, count: length, end: { stopTokens, maxNewTokens, maxPositions } };
+        }),
+        { form, temperature, greedy, length, compact: true, steps: this.#pace.steps },
+        (continuation, token) => {
+          const { onToken, isEnd } = continuation.demand;
+          onToken?.(token);
+          if (isEnd?.(token)) continuation.finishReason = 'stop';
+        },
       );
-      this.#steps++;
-      this.#tokens += found.length;
-      for (const { continuation, token, logProb, value } of found) {
-        const { maxNewTokens, onToken } = continuation.demand;
-        continuation.take(token, logProb, value, { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions });
-        onToken?.(token);
-      }
+      if (length === 1) this.#pace.took(performance.now() - startedAt, runs);
+      this.#steps += runs;
+      this.#tokens += tokens;
     }
   }
 

@@ -2,6 +2,7 @@ import type { Device, DeviceBuffer } from '../device/index';
 import { throwIfAborted } from '../errors';
 import { Continuation, checkPrompt, chunkLength, extend, type Sample, type SampleRequest } from './continuation';
 import { KeyValueCache } from './key-value-cache';
+import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
 import type { ModelForm } from './programs';
 
@@ -22,6 +23,7 @@ export interface SampleOptions {
  */
 export class Sampler {
   readonly #cache: KeyValueCache;
+  readonly #pace = new Pace();
 
   constructor(
     readonly device: Device,
@@ -63,23 +65,26 @@ export class Sampler {
     this.#cache.clear();
   }
 
-  /** Feeds a chunk of what is pending to every unfinished row; rows with nothing left pending get a new token. */
+  /** Feeds a chunk of what is pending to every unfinished row; rows with nothing left pending get new tokens. */
   async #step(weights: ReadonlyMap<string, DeviceBuffer>, batch: readonly Continuation[], options: SampleOptions): Promise<void> {
-    const { stopTokens, maxNewTokens, form, onToken } = options;
+    const { stopTokens, maxNewTokens, form, signal, onToken } = options;
+    const end = { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
     const active = batch.filter(({ finishReason }) => finishReason === undefined);
     const most = Math.max(...active.map(({ pending }) => pending.length));
     const length = chunkLength(most);
     // while others still have chunks to come, a row keeps one token for the last of them, so that all rows sample from one run
     const count = ({ pending }: Continuation) => (most > length ? Math.min(length, pending.length - 1) : pending.length);
-    const found = await extend(
+    const startedAt = performance.now();
+    const { runs } = await extend(
       { device: this.device, programs: this.programs, cache: this.#cache, weights },
-      active.map((continuation) => ({ continuation, count: count(continuation) })),
-      { ...options, length, compact: false },
+      active.map((continuation) => ({ continuation, count: count(continuation), end })),
+      { ...options, length, compact: false, steps: this.#pace.steps },
+      (continuation, token) => {
+        onToken?.(batch.indexOf(continuation), token);
+        throwIfAborted(signal);
+      },
     );
-    for (const { continuation, token, logProb, value } of found) {
-      continuation.take(token, logProb, value, { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions });
-      onToken?.(batch.indexOf(continuation), token);
-    }
+    if (length === 1) this.#pace.took(performance.now() - startedAt, runs);
   }
 }
 

@@ -92,7 +92,10 @@ export class Graph {
     this.assignments.set(buffer, tensor);
   }
 
-  /** After a run, entry s of row b of `value` stands at position offsets[b] + s of the cache, for s < counts[b]. */
+  /**
+   * After a run, entry s of row b of `value` stands at position offsets[b] + s of the cache, for s < counts[b]. What stands behind those is
+   * undefined: there has to be room for all S of them.
+   */
   append(append: Append): void {
     this.appends.push(append);
   }

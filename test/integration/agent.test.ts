@@ -71,7 +71,7 @@ describe('a trained policy as the model of an agent', () => {
     for await (const part of talking.stream({ userId: 'u', message: said[1]! })) parts.push(part);
     const pieces = parts.flatMap((part) => (part.type === 'reply' ? [part.text] : []));
     expect(pieces.join('')).toBe('Nice. Where do you go?');
-    expect(pieces.length).toBeGreaterThan(3);
+    expect(pieces.length).toBeGreaterThan(1);
     expect(parts.slice(-2).map(({ type }) => type)).toEqual(['profile', 'finish']);
     const finish = parts.at(-1)!;
     expect(finish.type === 'finish' && finish.profile.values.interests).toEqual(['hiking']);

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Device, RunOptions } from '../../src/device/index';
+import type { Device, Program, SeriesOptions } from '../../src/device/index';
 import { LocalPolicy, type LocalPolicyOptions, type PPOSequence, reportPPOLoss } from '../../src/policy/index';
 import { Tokenizer, trainTokenizer } from '../../src/transformer/index';
 import { devices } from '../device';
@@ -64,10 +64,10 @@ function logProbability(logits: ArrayLike<number>, token: number, temperature: n
 function watched(device: Device, fed: number[][]): Device {
   return new Proxy(device, {
     get: (target, name) => {
-      if (name === 'run')
-        return (program: Parameters<Device['run']>[0], options: RunOptions) => {
-          if (options.inputs?.counts) fed.push(Array.from(options.inputs.counts));
-          return target.run(program, options);
+      if (name === 'runSeries')
+        return (program: Program, options: SeriesOptions) => {
+          for (const { counts } of options.inputs) fed.push(Array.from(counts!));
+          return target.runSeries(program, options);
         };
       const member = Reflect.get(target, name, target);
       return typeof member === 'function' ? member.bind(target) : member;

@@ -56,11 +56,11 @@ function watched(told: Told): Device {
     told.onCompile?.();
     return compile(graph);
   };
-  const run = device.run.bind(device);
-  device.run = (program, options) => {
+  const runSeries = device.runSeries.bind(device);
+  device.runSeries = (program, options) => {
     told.runs++;
     told.onRun?.();
-    return run(program, options);
+    return runSeries(program, options);
   };
   return device;
 }

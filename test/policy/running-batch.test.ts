@@ -163,10 +163,10 @@ describe('the running batch', () => {
   }
 
   it('begins with those together that arrive within a moment of one another', async () => {
-    // a millisecond a token: 8 ms after the second newcomer nobody else has come, and both begin
+    // a millisecond a token, and five at a time: 8 ms after the second newcomer nobody else has come, and both begin
     const running = await runningAt((token) => token, [3, 6]);
-    expect(running.slice(0, 13)).toEqual(Array(13).fill(1));
-    expect(running[13]).toBe(3);
+    expect(running.slice(0, 17)).toEqual(Array(17).fill(1));
+    expect(running[17]).toBe(3);
   });
 
   it('keeps nobody waiting for longer than 40 ms, however many still come', async () => {
@@ -250,7 +250,7 @@ describe('a local policy as a chat model', () => {
     expect(limited.text).toBe(plain.text);
   });
 
-  it('shows a streamed text token by token, or in pieces where tokens come sooner than pieces may', async () => {
+  it('shows a streamed text as it is sampled, or in pieces where tokens come sooner than pieces may', async () => {
     const policy = microPolicy({ seed: 1, maxNewTokens: 30 });
     const stream = async (pieceMs: number) => {
       const texts: string[] = [];
@@ -263,12 +263,13 @@ describe('a local policy as a chat model', () => {
       return { texts, text };
     };
     const each = await stream(0);
-    expect(each.texts.length).toBeGreaterThan(15);
+    // 30 tokens, eight at a time where they take no time
+    expect(each.texts.length).toBeGreaterThanOrEqual(4);
     const pieces = await stream(1e9);
     expect(pieces.text).toBe(each.text);
     // the first at once, and the rest at the end
     expect(pieces.texts.length).toBeLessThanOrEqual(3);
-    expect(pieces.texts[0]).toBe(each.texts[0]);
+    expect(pieces.text.startsWith(pieces.texts[0]!)).toBe(true);
     await policy.dispose();
   });
 

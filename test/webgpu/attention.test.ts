@@ -83,8 +83,15 @@ describe.skipIf(!devices.webgpu)('attention on webgpu', async () => {
       const size = batch * kvHeads * capacity * headSize;
       const [found, expected] = await onBoth(graph, inputs, { keys: normal(size), values: normal(size) });
       expect(difference(found.y!, expected.y!)).toBeLessThan(1e-5);
-      expect(found.keys).toEqual(expected.keys);
-      expect(found.values).toEqual(expected.values);
+      // what stands behind the new entries is undefined
+      const filled = (cache: NumberArray) =>
+        Array.from({ length: batch * kvHeads }, (_, strip) => {
+          const row = Math.floor(strip / kvHeads);
+          const start = strip * capacity * headSize;
+          return cache.slice(start, start + (inputs.lengths![row]! + inputs.counts![row]!) * headSize);
+        });
+      expect(filled(found.keys!)).toEqual(filled(expected.keys!));
+      expect(filled(found.values!)).toEqual(filled(expected.values!));
     });
   });
 });

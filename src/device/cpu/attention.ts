@@ -1,4 +1,4 @@
-import { type Kernel, type Lowering, masked, matmul } from './kernel';
+import { contrib, type Kernel, type Lowering, masked, matmul } from './kernel';
 import type { Name, OnnxModel } from './onnx';
 
 /** [B·T, heads·size] → [B, heads, T, size]. */
@@ -195,3 +195,69 @@ export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
   const mixed = model.node('Add', [matmul(model, toOld!, cachedValues), matmul(model, toNew!, v)]);
   return [joinHeads(model, mixed, batch, length, heads, headSize)];
 };
+
+/** Queries and keys as they were before they were turned, and what they are to be turned by. */
+export interface Rotation {
+  readonly queries: Name;
+  readonly keys: Name;
+  /** [B] i32. */
+  readonly positions: Name;
+  readonly theta: number;
+}
+
+/**
+ * {@link cachedAttention} of one token a row, by an operator that reads no more of a row's cache than is filled, turns queries and keys itself,
+ * and writes the new keys and values into the cache where its output is given the memory of its input.
+ */
+export function decodingAttention(
+  { model, node, inputs, shared }: Lowering,
+  rotation?: Rotation,
+): { readonly output: Name; readonly caches: readonly [Name, Name] } {
+  const { batch, heads, kvHeads, headSize } = node.attributes as unknown as AttentionSizes;
+  const capacity = node.attributes.capacity as number;
+  const [queries, keys, values, cachedKeys, cachedValues, lengths] = inputs as [Name, Name, Name, Name, Name, Name];
+  const token = (name: Name, width: number) => model.reshape(name, batch, 1, width);
+  const turns = rotation
+    ? [
+        ...shared(`rotation by ${rotation.theta} up to ${capacity}`, () => rotationTables(model, capacity, headSize, rotation.theta)),
+        // a row that is not computed may be anywhere
+        shared(`positions ${rotation.positions} up to ${capacity}`, () => {
+          const inside = model.node('Min', [rotation.positions, model.constant('i32', [], [capacity - 1])]);
+          return model.reshape(model.node('Cast', [inside], { to: { int: 7 } }), batch, 1);
+        }),
+      ]
+    : [];
+  const [mixed, newKeys, newValues] = model.nodes(
+    'GroupQueryAttention',
+    [
+      token(rotation?.queries ?? queries, heads * headSize),
+      token(rotation?.keys ?? keys, kvHeads * headSize),
+      token(values, kvHeads * headSize),
+      cachedKeys,
+      cachedValues,
+      lengths,
+      // the length of the longest row, or more; 1 would say that all are empty
+      model.constant('i32', [], [capacity]),
+      ...turns,
+    ],
+    3,
+    { num_heads: { int: heads }, kv_num_heads: { int: kvHeads }, do_rotary: { int: Number(rotation !== undefined) } },
+    contrib,
+  ) as [Name, Name, Name];
+  return { output: model.reshape(mixed, batch, heads * headSize), caches: [newKeys, newValues] };
+}
+
+/** Cosines and sines of every position's angles, each [capacity, size / 2]. */
+function rotationTables(model: OnnxModel, capacity: number, size: number, theta: number): [Name, Name] {
+  const half = size / 2;
+  const table = (of: (angle: number) => number) => {
+    // in float32, as angles are computed elsewhere
+    const entry = (i: number) => of(Math.fround(Math.floor(i / half) * Math.fround(theta ** ((-2 * (i % half)) / size))));
+    return model.constant(
+      'f32',
+      [capacity, half],
+      Float32Array.from({ length: capacity * half }, (_, i) => entry(i)),
+    );
+  };
+  return [table(Math.cos), table(Math.sin)];
+}

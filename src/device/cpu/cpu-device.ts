@@ -6,16 +6,16 @@ import { Worker } from 'node:worker_threads';
 import { RlpaError } from '../../errors';
 import { withoutTelemetry } from '../../telemetry';
 import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
-import { boundBuffers, checkBufferData } from '../checks';
-import type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from '../device';
+import { checkBufferData, checkedSeries } from '../checks';
+import type { Device, DeviceBuffer, NumberArray, Program, RunOptions, SeriesOptions } from '../device';
 import { lowerGraph } from './lower';
 import type { Reply, Request, WorkerOptions } from './protocol';
 
 type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
 
 /**
- * The CPU device: graphs are lowered to ONNX and run by onnxruntime-node (an optional peer) in a worker thread, so that the caller's event
- * loop stays free. `threads` defaults to the machine's cores.
+ * The CPU device: graphs are lowered to ONNX and run by onnxruntime in a worker thread, so that the caller's event loop stays free. It needs the
+ * packages onnxruntime-node, which has the library, and koffi, which calls it; both are optional peers. `threads` defaults to the machine's cores.
  *
  * @example
  * const device = cpuDevice();
@@ -90,10 +90,16 @@ class CpuDevice implements Device {
     return program;
   }
 
-  async run(program: Program, { inputs = {}, buffers = {} }: RunOptions): Promise<Record<string, NumberArray>> {
-    const bound = boundBuffers(program, { inputs, buffers });
-    const ids = Int32Array.from(bound.values(), ({ id }) => id);
-    return (await this.#ask({ kind: 'run', program: program.id, inputs, buffers: ids })) as Record<string, NumberArray>;
+  async run(program: Program, { inputs = {}, buffers }: RunOptions): Promise<Record<string, NumberArray>> {
+    const [outputs] = await this.runSeries(program, { inputs: [inputs], buffers });
+    return outputs!;
+  }
+
+  async runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]> {
+    const bound = checkedSeries(program, options);
+    const buffers = Int32Array.from(bound.values(), ({ id }) => id);
+    const { inputs, carry = {} } = options;
+    return (await this.#ask({ kind: 'run', program: program.id, inputs, carry, buffers })) as Record<string, NumberArray>[];
   }
 
   discard(program: Program): void {
@@ -145,9 +151,8 @@ class CpuDevice implements Device {
 }
 
 function failureOf({ error, missingPackage }: Extract<Reply, { error: string }>): RlpaError {
-  return missingPackage
-    ? new RlpaError('missing-dependency', 'The CPU device needs the package onnxruntime-node: npm install onnxruntime-node', {
-        package: 'onnxruntime-node',
-      })
-    : new RlpaError('device-failed', `onnxruntime: ${error}`);
+  if (missingPackage === undefined) return new RlpaError('device-failed', `onnxruntime: ${error}`);
+  return new RlpaError('missing-dependency', `The CPU device needs the package ${missingPackage}: npm install ${missingPackage}`, {
+    package: missingPackage,
+  });
 }

@@ -13,7 +13,7 @@ export interface Lowering {
   /** Which outputs somebody reads; the others need not be computed. */
   readonly used: readonly boolean[];
   /** Computes something once for a whole graph, such as a mask that all layers share. */
-  readonly shared: (key: string, build: () => Name) => Name;
+  readonly shared: <T>(key: string, build: () => T) => T;
 }
 
 /** Writes the ONNX nodes of one operation and returns the names of its outputs ('' where unused). */

@@ -77,9 +77,10 @@ export const kernels = {
     const turn = node.attributes.inverse ? shared(`-${sine}`, () => model.node('Neg', [sine])) : sine;
     const turned = model.node(
       'RotaryEmbedding',
-      [model.reshape(x, 1, rows, width), model.reshape(cosine, 1, rows, half), model.reshape(turn, 1, rows, half)],
+      [model.reshape(x, rows, 1, width), model.reshape(cosine, rows, 1, half), model.reshape(turn, rows, 1, half)],
       { num_heads: { int: node.attributes.heads as number } },
     );
+    model.hasShape(turned, rows, 1, width);
     return [model.reshape(turned, rows, width)];
   },
   attention,

@@ -1,18 +1,37 @@
-import type { Graph, Tensor } from '../../tensor/index';
+import { type ElementType, type Graph, type Node, type Shape, sizeOf, type Tensor } from '../../tensor/index';
 import { Turn } from '../../turn';
 import { NodeLowering, resultsOf } from './node-lowering';
 import { type Name, OnnxModel } from './onnx';
 
+/** Something that a program reads or writes: its name in the graph, its name in the model, and what it is. */
+export interface Port {
+  readonly name: string;
+  readonly onnxName: Name;
+  readonly shape: Shape;
+  readonly type: ElementType;
+}
+
 /** An ONNX model and how a run maps onto it. Plain data: it crosses into the worker thread. */
 export interface LoweredGraph {
   readonly model: Uint8Array;
-  /** ONNX input name of each graph input and buffer that is really read. */
-  readonly inputs: Readonly<Record<string, Name>>;
-  readonly buffers: Readonly<Record<string, Name>>;
-  readonly outputs: Readonly<Record<string, Name>>;
-  readonly assignments: Readonly<Record<string, Name>>;
-  readonly appends: readonly { readonly buffer: string; readonly value: Name; readonly offsets: string; readonly counts: string }[];
-  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  /** Whether it gains by several threads. */
+  readonly parallel: boolean;
+  /** The graph inputs and buffers that are really read. */
+  readonly inputs: readonly Port[];
+  readonly buffers: readonly Port[];
+  readonly outputs: readonly Port[];
+  /** By the name of the buffer. */
+  readonly assignments: readonly Port[];
+  readonly appends: readonly {
+    readonly buffer: string;
+    /** The buffer's. */
+    readonly cache: Shape;
+    readonly value: Port;
+    readonly offsets: string;
+    readonly counts: string;
+  }[];
+  /** Caches that the model itself appends an entry a row to, in their own memory: what it writes is what it read. */
+  readonly inPlace: readonly (Port & { readonly offsets: string })[];
 }
 
 /**
@@ -23,19 +42,18 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
   const live = liveTensors(graph);
   const model = new OnnxModel();
   const names = new Map<Tensor, Name>();
-  const shapes: Record<string, readonly number[]> = {};
 
   const turn = new Turn();
-  const declare = async (tensors: ReadonlyMap<string, Tensor>, prefix: string): Promise<Record<string, Name>> => {
-    const declared: Record<string, Name> = {};
+  const declare = async (tensors: ReadonlyMap<string, Tensor>, prefix: string): Promise<Port[]> => {
+    const declared: Port[] = [];
     for (const [name, tensor] of tensors) {
       if (turn.isOver) await turn.next();
-      shapes[name] = tensor.shape;
       if (!live.has(tensor)) continue;
+      const { shape, type } = tensor;
       const onnxName = `${prefix}${tensor.id}`;
-      model.input(onnxName, tensor.type, tensor.shape);
+      model.input(onnxName, type, shape);
       names.set(tensor, onnxName);
-      declared[name] = onnxName;
+      declared.push({ name, onnxName, shape, type });
     }
     return declared;
   };
@@ -49,29 +67,55 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
     lowering.lower(node);
   }
 
-  const results = new Map<Tensor, Name>();
-  const result = (tensor: Tensor): Name => {
-    let name = results.get(tensor);
-    if (!name) {
-      name = model.distinct(names.get(tensor)!);
-      model.output(name, tensor.type, tensor.shape);
-      results.set(tensor, name);
-      shapes[name] = tensor.shape;
-    }
-    return name;
+  const written = (name: string, { shape, type }: Tensor, value: Name): Port => {
+    const onnxName = model.distinct(value);
+    model.output(onnxName, type, shape);
+    return { name, onnxName, shape, type };
   };
-  const named = (tensors: ReadonlyMap<string, Tensor>) => Object.fromEntries([...tensors].map(([name, tensor]) => [name, result(tensor)]));
+  const results = (tensors: ReadonlyMap<string, Tensor>) =>
+    Array.from(tensors, ([name, tensor]) => written(name, tensor, names.get(tensor)!));
   const inputName = (tensor: Tensor) => [...graph.inputs].find(([, candidate]) => candidate === tensor)![0];
-  const outputs = named(graph.outputs);
-  const assignments = named(graph.assignments);
-  const appends = graph.appends.map(({ buffer, value, offsets, counts }) => ({
-    buffer,
-    value: result(value),
-    offsets: inputName(offsets),
-    counts: inputName(counts),
-  }));
+  const outputs = results(graph.outputs);
+  const assignments = results(graph.assignments);
+  const inPlace = graph.appends
+    .filter((append) => lowering.appended.has(append))
+    .map((append) => ({
+      ...written(append.buffer, graph.buffers.get(append.buffer)!, lowering.appended.get(append)!),
+      offsets: inputName(append.offsets),
+    }));
+  const appends = graph.appends
+    .filter((append) => !lowering.appended.has(append))
+    .map(({ buffer, value, offsets, counts }) => ({
+      buffer,
+      cache: graph.buffers.get(buffer)!.shape,
+      value: written(buffer, value, names.get(value)!),
+      offsets: inputName(offsets),
+      counts: inputName(counts),
+    }));
   await turn.next();
-  return { model: model.finish(), inputs, buffers, outputs, assignments, appends, shapes };
+  return {
+    model: model.finish(),
+    parallel: isParallel(graph.nodes.filter((node) => node.outputs.some((output) => live.has(output)))),
+    inputs,
+    buffers,
+    outputs,
+    assignments,
+    appends,
+    inPlace,
+  };
+}
+
+/** Floating-point operations of a matrix product below which it takes less time than to wake the threads that would share it. */
+const smallProduct = 4e6;
+
+/** Whether a program's matrix products, if it has any, are on average worth several threads. */
+function isParallel(nodes: readonly Node[]): boolean {
+  const operations = nodes.flatMap(({ operation, inputs: [x, weight], outputs: [y] }) => {
+    if (operation === 'matmul') return [(2 * sizeOf(y!.shape) * sizeOf(x!.shape)) / y!.shape[0]!];
+    if (operation === 'sampleHead') return [2 * x!.shape[0]! * sizeOf(weight!.shape)];
+    return [];
+  });
+  return operations.length === 0 || operations.reduce((sum, each) => sum + each, 0) / operations.length >= smallProduct;
 }
 
 function liveTensors(graph: Graph): Set<Tensor> {

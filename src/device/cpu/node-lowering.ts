@@ -1,4 +1,5 @@
-import { type Graph, type Node, sameShape, type Tensor } from '../../tensor/index';
+import { type Append, type Graph, type Node, sameShape, type Tensor } from '../../tensor/index';
+import { decodingAttention, type Rotation } from './attention';
 import { headWithGradient } from './head';
 import { type Kernel, type Lowering, manyRows, sliceRows } from './kernel';
 import { kernels } from './kernels';
@@ -10,12 +11,20 @@ export function resultsOf(graph: Graph): Tensor[] {
   return [...graph.outputs.values(), ...graph.assignments.values(), ...graph.appends.map((append) => append.value)];
 }
 
+/**
+ * Heads of all rows up to which the runtime's operator for attention is the faster: it takes each by itself, where products of matrices take
+ * together those that share their keys.
+ */
+const fewHeads = 128;
+
 const kernelOf = (node: Node): Kernel => kernels[node.operation];
 
 /** Writes the nodes of a graph to a model, each once, some of them together where that saves work. */
 export class NodeLowering {
-  readonly #shared = new Map<string, Name>();
+  readonly #shared = new Map<string, unknown>();
   readonly #done = new Set<Node>();
+  /** Appends that the model does itself, and the value that is the cache afterwards. */
+  readonly appended = new Map<Append, Name>();
   /** The nodes that read a tensor; undefined for what leaves the graph. */
   readonly #readers = new Map<Tensor, (Node | undefined)[]>();
 
@@ -40,17 +49,14 @@ export class NodeLowering {
     if (node.operation === 'headLogProbability' && this.#lowerWithGradient(node)) return;
     if (node.operation === 'matmul' && this.#sumOf(node)) return;
     if (node.operation === 'add' && this.#lowerProductSum(node)) return;
+    if (node.operation === 'cachedAttention' && this.#lowerWithAppends(node)) return;
     this.#bind(node, kernelOf(node)(this.#lowering(node)));
   }
 
   #lowering(node: Node, inputs: readonly Name[] = node.inputs.map((input) => this.names.get(input) ?? '')): Lowering {
-    const shared = (key: string, build: () => Name) => {
-      let name = this.#shared.get(key);
-      if (!name) {
-        name = build();
-        this.#shared.set(key, name);
-      }
-      return name;
+    const shared = <T>(key: string, build: () => T) => {
+      if (!this.#shared.has(key)) this.#shared.set(key, build());
+      return this.#shared.get(key) as T;
     };
     return { model: this.model, node, inputs, used: this.#used(node), shared };
   }
@@ -71,7 +77,7 @@ export class NodeLowering {
     const [rows, columns] = product.outputs[0]!.shape as [number, number];
     const readers = this.#readers.get(product.outputs[0]!) ?? [];
     const sum = readers[0];
-    if (rows < manyRows || readers.length !== 1 || sum?.operation !== 'add') return undefined;
+    if ((rows > 1 && rows < manyRows) || readers.length !== 1 || sum?.operation !== 'add') return undefined;
     const other = sum.inputs.find((input) => input.node !== product);
     if (!other || (!sameShape(other.shape, [rows, columns]) && !sameShape(other.shape, [columns]))) return undefined;
     // of two products the first of the sum stands alone
@@ -119,6 +125,45 @@ export class NodeLowering {
     this.#bind(head, outputs);
     this.#bind(gradient, gradients);
     return true;
+  }
+
+  /**
+   * Attention of one new token a row together with the appends of its keys and values to the caches that it reads, by the runtime's operator,
+   * which takes heads of a multiple of eight.
+   */
+  #lowerWithAppends(node: Node): boolean {
+    const [, keys, values, cachedKeys, cachedValues, lengths] = node.inputs;
+    const appendOf = (value: Tensor | undefined, cache: Tensor | undefined) =>
+      this.graph.appends.find(
+        (append) => append.value === value && append.offsets === lengths && this.graph.buffers.get(append.buffer) === cache,
+      );
+    const appends = [appendOf(keys, cachedKeys), appendOf(values, cachedValues)] as const;
+    const { batch, heads, headSize, length, capacity } = node.attributes as Record<string, number>;
+    if (length !== 1 || capacity === 1 || batch! * heads! > fewHeads || headSize! % 8 !== 0) return false;
+    if (!appends[0] || !appends[1]) return false;
+    const { output, caches } = decodingAttention(this.#lowering(node), this.#rotationOf(node));
+    this.appended.set(appends[0], caches[0]).set(appends[1], caches[1]);
+    this.#bind(node, [output]);
+    return true;
+  }
+
+  /** How queries and keys of attention were turned, if it was done alike and by nothing but their positions. */
+  #rotationOf({ inputs: [queries, keys], attributes: { headSize } }: Node): Rotation | undefined {
+    // the operator takes less for rotation than for attention
+    if ((headSize as number) % 16 !== 0) return undefined;
+    const [turned, alike] = [queries!.node, keys!.node];
+    if (turned?.operation !== 'rotary' || alike?.operation !== 'rotary' || turned.attributes.inverse || alike.attributes.inverse) {
+      return undefined;
+    }
+    const angles = turned.inputs[1]!.node;
+    if (angles?.operation !== 'rotaryAngles' || alike.inputs[1]!.node !== angles) return undefined;
+    const nameOf = (tensor: Tensor | undefined) => this.names.get(tensor!)!;
+    return {
+      queries: nameOf(turned.inputs[0]),
+      keys: nameOf(alike.inputs[0]),
+      positions: nameOf(angles.inputs[0]),
+      theta: angles.attributes.theta as number,
+    };
   }
 
   /** A node, and before it those whose results it reads. */

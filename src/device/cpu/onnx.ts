@@ -37,6 +37,8 @@ export class OnnxModel {
   readonly #computed = new Set<Name>();
   /** What each reshaped value was before. */
   readonly #unshaped = new Map<Name, Name>();
+  /** By what was reshaped and to what. */
+  readonly #reshaped = new Map<string, Name>();
   #count = 0;
 
   /** @param opset what the model asks of the runtime that loads it */
@@ -75,12 +77,21 @@ export class OnnxModel {
     return names;
   }
 
-  /** The same numbers in another shape, in one step however often it was changed before. */
+  /** The same numbers in another shape: in one step however often it was changed before, and once however often it is asked for. */
   reshape(name: Name, ...shape: number[]): Name {
     const source = this.#unshaped.get(name) ?? name;
+    const key = `${source} ${shape}`;
+    const known = this.#reshaped.get(key);
+    if (known) return known;
     const reshaped = this.node('Reshape', [source, this.integers(...shape)]);
     this.#unshaped.set(reshaped, source);
+    this.#reshaped.set(key, reshaped);
     return reshaped;
+  }
+
+  /** Says which shape a computed value has: to be asked for it in that shape takes no step. */
+  hasShape(name: Name, ...shape: number[]): void {
+    this.#reshaped.set(`${name} ${shape}`, name);
   }
 
   /** Adds a node whose outputs have the given names. */

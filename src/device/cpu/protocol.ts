@@ -14,7 +14,10 @@ export type Request = { readonly id?: number } & (
   | {
       readonly kind: 'run';
       readonly program: number;
-      readonly inputs: Readonly<Record<string, NumberArray>>;
+      /** For each run. */
+      readonly inputs: readonly Readonly<Record<string, NumberArray>>[];
+      /** By input, the output of the run before that it is from the second run on. */
+      readonly carry: Readonly<Record<string, string>>;
       /** In the order in which they were named to `compile`: a thousand names would take longer to send than all the rest. */
       readonly buffers: Int32Array;
     }
@@ -25,7 +28,7 @@ export type Request = { readonly id?: number } & (
 
 export type Reply =
   | { readonly id: number; readonly result: unknown }
-  | { readonly id?: number; readonly error: string; readonly missingPackage?: boolean };
+  | { readonly id?: number; readonly error: string; readonly missingPackage?: string };
 
 export interface WorkerOptions {
   readonly threads: number;

@@ -1,125 +1,160 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { sizeOf } from '../../tensor/index';
 import type { NumberArray } from '../device';
-import type { LoweredGraph } from './lower';
+import { seriesInputs } from '../series';
+import type { LoweredGraph, Port } from './lower';
+import { DeviceMemory } from './memory';
+import { fixedArray, MissingPackage, OnnxRuntime, type OnnxSession, type OnnxValue } from './onnxruntime';
 import type { Reply, Request, WorkerOptions } from './protocol';
 
 /**
  * The CPU device's thread: owns all buffers and runs onnxruntime, whose calls block the thread they are made on.
- * Buffers are plain arrays: a program reads them in place, and what it assigns replaces them.
  */
 const { threads } = workerData as WorkerOptions;
-const buffers = new Map<number, NumberArray>();
-/** Buffers as the runtime takes them: a step reads hundreds of weights, most of them the same as in the step before. */
-const tensors = new Map<number, Tensor>();
-const programs = new Map<number, { session: InferenceSession; lowered: LoweredGraph; bufferNames: readonly string[] }>();
-let runtime: typeof import('onnxruntime-node') | undefined;
+type RunRequest = Extract<Request, { kind: 'run' }>;
+const buffers = new Map<number, DeviceMemory>();
 
-async function loadRuntime(): Promise<typeof import('onnxruntime-node')> {
-  runtime ??= await import('onnxruntime-node');
-  return runtime;
+interface Program {
+  readonly session: OnnxSession;
+  readonly lowered: LoweredGraph;
+  /** What a run's inputs are copied to, and where its outputs are found. */
+  readonly inputs: readonly OnnxValue[];
+  readonly outputs: readonly OnnxValue[];
+  /** Where a run names each of `lowered.buffers`. */
+  readonly places: readonly number[];
+  readonly placeOf: ReadonlyMap<string, number>;
+}
+const programs = new Map<number, Program>();
+let opening: Promise<OnnxRuntime> | undefined;
+
+/** Loaded when the first program is compiled: buffers alone need none. */
+function openRuntime(): Promise<OnnxRuntime> {
+  opening ??= OnnxRuntime.open();
+  return opening;
 }
 
-function buffer(id: number): NumberArray {
-  const data = buffers.get(id);
-  if (!data) throw new Error(`Buffer ${id} was released.`);
-  return data;
-}
-
-function setBuffer(id: number, data: NumberArray): void {
-  buffers.set(id, data);
-  tensors.delete(id);
+function buffer(id: number): DeviceMemory {
+  const found = buffers.get(id);
+  if (!found) throw new Error(`Buffer ${id} was released.`);
+  return found;
 }
 
 async function serve(request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'create':
-      setBuffer(request.buffer, request.data ?? (request.type === 'f32' ? new Float32Array(request.size) : new Int32Array(request.size)));
+      buffers.set(request.buffer, new DeviceMemory(request.data ?? fixedArray(request.type, request.size)));
       return undefined;
     case 'write':
-      buffer(request.buffer);
-      setBuffer(request.buffer, request.data);
+      buffer(request.buffer).replace(request.data);
       return undefined;
     case 'clear':
-      for (const id of request.buffers) {
-        const old = buffer(id);
-        setBuffer(id, old instanceof Float32Array ? new Float32Array(old.length) : new Int32Array(old.length));
-      }
+      for (const id of request.buffers) buffer(id).data.fill(0);
       return undefined;
     case 'read':
-      return buffer(request.buffer).slice();
+      return buffer(request.buffer).data.slice();
     case 'copy':
-      buffer(request.to);
-      setBuffer(request.to, buffer(request.from).slice());
+      buffer(request.to).data.set(buffer(request.from).data);
       return undefined;
     case 'release':
       for (const id of request.buffers) {
+        buffers.get(id)?.release();
         buffers.delete(id);
-        tensors.delete(id);
       }
       return undefined;
-    case 'compile': {
-      const { InferenceSession } = await loadRuntime();
-      const session = await InferenceSession.create(request.lowered.model, {
-        intraOpNumThreads: threads,
-        interOpNumThreads: 1,
-        executionMode: 'sequential',
-        graphOptimizationLevel: 'all',
-        // An arena a session keeps what its largest run needed: with a program a shape that is gigabytes, for a few per cent of speed.
-        enableCpuMemArena: false,
-        enableMemPattern: false,
-        logSeverityLevel: 3,
-        // numbers below 1e-38, as softmax gives them for what is masked, cost a hundred times what others do
-        extra: { session: { intra_op: { allow_spinning: '0' }, set_denormal_as_zero: '1' } },
-      });
-      programs.set(request.program, { session, lowered: request.lowered, bufferNames: request.buffers });
+    case 'compile':
+      programs.set(request.program, compile(await openRuntime(), request));
       return undefined;
-    }
     case 'run':
-      return run(request);
+      return runSeries(await openRuntime(), request);
     case 'discard':
-      await programs.get(request.program)?.session.release();
-      programs.delete(request.program);
+      discard(request.program);
       return undefined;
     case 'end':
+      // the library's threads have to be gone before the library is
+      for (const id of programs.keys()) discard(id);
+      for (const memory of buffers.values()) memory.release();
+      (await opening?.catch(() => undefined))?.close();
       return process.exit();
   }
 }
 
-async function run(request: Extract<Request, { kind: 'run' }>): Promise<Record<string, NumberArray>> {
-  const { Tensor } = await loadRuntime();
-  const program = programs.get(request.program);
-  if (!program) throw new Error(`Program ${request.program} was discarded.`);
-  const { session, lowered, bufferNames } = program;
-  const bound = new Map(bufferNames.map((name, i) => [name, request.buffers[i]!]));
-  const feeds: Record<string, Tensor> = {};
-  const tensor = (data: NumberArray, shape: readonly number[]): Tensor =>
-    data instanceof Float32Array ? new Tensor('float32', data, shape) : new Tensor('int32', data, shape);
-  for (const [name, onnxName] of Object.entries(lowered.inputs)) feeds[onnxName] = tensor(request.inputs[name]!, lowered.shapes[name]!);
-  for (const [name, onnxName] of Object.entries(lowered.buffers)) {
-    const id = bound.get(name)!;
-    const shape = lowered.shapes[name]!;
-    let known = tensors.get(id);
-    if (!known || String(known.dims) !== String(shape)) {
-      known = tensor(buffer(id), shape);
-      tensors.set(id, known);
-    }
-    feeds[onnxName] = known;
+function compile(runtime: OnnxRuntime, { lowered, buffers: names }: Extract<Request, { kind: 'compile' }>): Program {
+  const { model, inputs, outputs, appends, assignments, inPlace } = lowered;
+  const written = [...outputs, ...appends.map(({ value }) => value), ...assignments, ...inPlace];
+  const onnxNames = (ports: readonly Port[]) => ports.map(({ onnxName }) => onnxName);
+  const session = runtime.session({
+    model,
+    threads: lowered.parallel ? threads : 1,
+    inputs: onnxNames([...inputs, ...lowered.buffers]),
+    outputs: onnxNames(written),
+  });
+  const placeOf = new Map(names.map((name, place) => [name, place]));
+  const values = (ports: readonly Port[]) => ports.map(({ shape, type }) => runtime.value(fixedArray(type, sizeOf(shape)), shape));
+  const program = {
+    session,
+    // it is not needed any more, and large
+    lowered: { ...lowered, model: new Uint8Array() },
+    inputs: values(inputs),
+    outputs: values(outputs),
+    places: lowered.buffers.map(({ name }) => placeOf.get(name)!),
+    placeOf,
+  };
+  for (const [index, { pointer }] of program.inputs.entries()) session.inputs[index] = pointer;
+  for (const [index, { pointer }] of program.outputs.entries()) session.outputs[index] = pointer;
+  return program;
+}
+
+function discard(id: number): void {
+  const program = programs.get(id);
+  if (!program) return;
+  programs.delete(id);
+  program.session.release();
+  for (const value of [...program.inputs, ...program.outputs]) value.release();
+}
+
+/** All runs of a series, whose outputs are copied: the next run writes over them. */
+function runSeries(runtime: OnnxRuntime, { program: id, inputs, carry, buffers: ids }: RunRequest): Record<string, NumberArray>[] {
+  const program = programs.get(id);
+  if (!program) throw new Error(`Program ${id} was discarded.`);
+  const { lowered } = program;
+  const outputs: Record<string, NumberArray>[] = [];
+  for (const given of inputs) {
+    run(runtime, program, seriesInputs(given, outputs.at(-1), carry), ids);
+    outputs.push(Object.fromEntries(lowered.outputs.map(({ name }, place) => [name, program.outputs[place]!.data.slice()])));
   }
-  const results = await session.run(feeds);
-  const data = (onnxName: string) => results[onnxName]!.data as NumberArray;
-  for (const { buffer: name, value, offsets, counts } of lowered.appends) {
-    appendRows(
-      buffer(bound.get(name)!),
-      lowered.shapes[name]!,
-      data(value),
-      lowered.shapes[value]!,
-      request.inputs[offsets]!,
-      request.inputs[counts]!,
-    );
+  return outputs;
+}
+
+function run(runtime: OnnxRuntime, program: Program, given: Readonly<Record<string, NumberArray>>, ids: Int32Array): void {
+  const { session, lowered, inputs, outputs, places, placeOf } = program;
+  const bound = (name: string) => buffer(ids[placeOf.get(name)!]!);
+  for (const [index, { name }] of lowered.inputs.entries()) inputs[index]!.data.set(given[name]!);
+  for (const [index, { shape }] of lowered.buffers.entries()) {
+    session.inputs[inputs.length + index] = buffer(ids[places[index]!]!).pointer(runtime, shape);
   }
-  for (const [name, onnxName] of Object.entries(lowered.assignments)) setBuffer(bound.get(name)!, data(onnxName));
-  return Object.fromEntries(Object.entries(lowered.outputs).map(([name, onnxName]) => [name, data(onnxName)]));
+  const firstAppend = outputs.length;
+  const firstAssignment = firstAppend + lowered.appends.length;
+  const firstInPlace = firstAssignment + lowered.assignments.length;
+  // what it makes anew
+  session.outputs.fill(0n, firstAppend, firstInPlace);
+  for (const [index, { name, shape, offsets }] of lowered.inPlace.entries()) {
+    checkRoom(given[offsets]!, shape);
+    session.outputs[firstInPlace + index] = bound(name).pointer(runtime, shape);
+  }
+  session.run();
+  for (const [index, { buffer: name, cache, value, offsets, counts }] of lowered.appends.entries()) {
+    const rows = runtime.adopt(session.outputs[firstAppend + index]!, value.type, sizeOf(value.shape));
+    appendRows(bound(name).data, cache, rows.data, value.shape, given[offsets]!, given[counts]!);
+    rows.release();
+  }
+  for (const [index, { name, type, shape }] of lowered.assignments.entries()) {
+    bound(name).adopt(runtime.adopt(session.outputs[firstAssignment + index]!, type, sizeOf(shape)), shape);
+  }
+}
+
+/** @throws if a row is full already: the operator would write behind it */
+function checkRoom(offsets: NumberArray, [, , capacity]: readonly number[]): void {
+  for (const offset of offsets) if (!(offset >= 0 && offset < capacity!)) throw new Error(`A row of ${capacity} entries is full.`);
 }
 
 /** Writes new rows value [B·S, heads·size] to the cache [B, heads, capacity, size] at each row's offset. */
@@ -153,16 +188,12 @@ parentPort!.on('message', (request: Request) => {
       if (request.id === undefined) return;
       reply = { id: request.id, result };
     } catch (error) {
-      const missingPackage = (error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND';
+      const missingPackage = error instanceof MissingPackage ? error.packageName : undefined;
       reply = { id: request.id, error: error instanceof Error ? error.message : String(error), missingPackage };
     }
-    const transfer = 'result' in reply ? transferable(reply.result, request) : [];
-    parentPort!.postMessage(reply, transfer);
+    parentPort!.postMessage(
+      reply,
+      'result' in reply && request.kind === 'read' ? [(reply.result as NumberArray).buffer as ArrayBuffer] : [],
+    );
   });
 });
-
-/** What was read is moved, not copied; outputs of a run may be buffers too and stay. */
-function transferable(result: unknown, request: Request): ArrayBuffer[] {
-  if (request.kind === 'read') return [(result as NumberArray).buffer as ArrayBuffer];
-  return [];
-}

@@ -1,8 +1,9 @@
 import { RlpaError } from '../../errors';
 import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
-import { boundBuffers, checkBufferData } from '../checks';
-import type { Device, DeviceBuffer, NumberArray, Program, RunOptions } from '../device';
+import { checkBufferData, checkedRun, checkedSeries } from '../checks';
+import type { Device, DeviceBuffer, NumberArray, Program, RunOptions, SeriesOptions } from '../device';
 import { sharedBytes } from '../kernels/index';
+import { seriesInputs } from '../series';
 import { Buffers, forData, paddedBytes, roundUp, usage } from './buffers';
 import { type Launch, lowerGraph, type Value } from './lower';
 import { Pipelines } from './pipelines';
@@ -191,7 +192,7 @@ export class WebGpuDevice implements GpuDevice {
 
   async run(program: Program, options: RunOptions): Promise<Record<string, NumberArray>> {
     this.#throwFailure();
-    const bound = boundBuffers(program, options);
+    const bound = checkedRun(program, options);
     if (this.#options.tune) await this.#tune(this.#recordingOf(program), bound, options);
     const recording = this.#recordingOf(program);
     const { lowered, outputBytes } = recording;
@@ -220,6 +221,14 @@ export class WebGpuDevice implements GpuDevice {
     return recording.outputsFrom(data);
   }
 
+  async runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]> {
+    checkedSeries(program, options);
+    const { inputs, carry = {}, buffers } = options;
+    const outputs: Record<string, NumberArray>[] = [];
+    for (const given of inputs) outputs.push(await this.run(program, { inputs: seriesInputs(given, outputs.at(-1), carry), buffers }));
+    return outputs;
+  }
+
   /**
    * Runs the program as {@link run} does, and says what each dispatch took on the GPU, by its clock. The dispatches stand in passes of their
    * own then, so together they take longer than in a run.
@@ -230,7 +239,7 @@ export class WebGpuDevice implements GpuDevice {
     this.#throwFailure();
     if (!this.#device.features.has('timestamp-query'))
       throw new RlpaError('device-failed', 'This GPU does not tell the time (timestamp-query).');
-    return this.#times(this.#recordingOf(program), boundBuffers(program, options), options);
+    return this.#times(this.#recordingOf(program), checkedRun(program, options), options);
   }
 
   async #times(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, options: RunOptions): Promise<DispatchTime[]> {

@@ -1,0 +1,231 @@
+import { readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { ElementType, Shape } from '../../tensor/index';
+import type { NumberArray } from '../device';
+
+/** An address in this process's memory. */
+export type Pointer = bigint;
+
+const nowhere: Pointer = 0n;
+
+/** The version of the C API that is asked for: the functions below have been in it since, and later libraries still give it. */
+const apiVersion = 18;
+
+/**
+ * What is called of `OrtApi` (onnxruntime_c_api.h): a function's place in that table, which only ever grows at its end, and its parameters.
+ * `out` is a pointer that the call gives back.
+ */
+const functions = {
+  GetErrorMessage: [2, 'void *'],
+  CreateEnv: [3, 'int', 'str', 'out'],
+  CreateSessionFromArray: [8, 'void *', 'void *', 'size_t', 'void *', 'out'],
+  Run: [9, 'void *', 'void *', 'void *', 'void *', 'size_t', 'void *', 'size_t', 'void *'],
+  CreateSessionOptions: [10, 'out'],
+  DisableMemPattern: [17, 'void *'],
+  DisableCpuMemArena: [19, 'void *'],
+  SetSessionLogSeverityLevel: [22, 'void *', 'int'],
+  SetSessionGraphOptimizationLevel: [23, 'void *', 'int'],
+  SetIntraOpNumThreads: [24, 'void *', 'int'],
+  SetInterOpNumThreads: [25, 'void *', 'int'],
+  CreateTensorWithDataAsOrtValue: [49, 'void *', 'void *', 'size_t', 'void *', 'size_t', 'int', 'out'],
+  GetTensorMutableData: [51, 'void *', 'out'],
+  CreateCpuMemoryInfo: [69, 'int', 'int', 'out'],
+  ReleaseEnv: [92, 'void *'],
+  ReleaseStatus: [93, 'void *'],
+  ReleaseMemoryInfo: [94, 'void *'],
+  ReleaseSession: [95, 'void *'],
+  ReleaseValue: [96, 'void *'],
+  ReleaseSessionOptions: [100, 'void *'],
+  AddSessionConfigEntry: [130, 'void *', 'str', 'str'],
+} as const;
+
+type FunctionName = keyof typeof functions;
+type Functions = Readonly<Record<FunctionName, (...values: unknown[]) => Pointer | null>>;
+
+/** ONNXTensorElementDataType. */
+const elementTypes = { f32: 1, i32: 6 } as const;
+/** ORT_LOGGING_LEVEL_FATAL: errors are returned, and raised by whoever called. */
+const fatalOnly = 4;
+/** ORT_ENABLE_ALL. */
+const allOptimizations = 99;
+
+/** An array that V8 does not move about, as it does with small ones that have no buffer of their own. */
+export function fixedArray(type: ElementType, size: number): NumberArray {
+  const memory = new ArrayBuffer(4 * Math.max(1, size));
+  return type === 'f32' ? new Float32Array(memory, 0, size) : new Int32Array(memory, 0, size);
+}
+
+function pointers(count: number): BigUint64Array<ArrayBuffer> {
+  return new BigUint64Array(new ArrayBuffer(8 * Math.max(1, count)), 0, count);
+}
+
+/** A tensor as the library takes it. */
+export interface OnnxValue {
+  readonly pointer: Pointer;
+  /** Its numbers, where they are. Not to be touched once the value is released. */
+  readonly data: NumberArray;
+  release(): void;
+}
+
+/** A compiled model, with room for the pointers of what it reads and writes. */
+export interface OnnxSession {
+  /** Of the values that it reads, in the order in which their names were given. */
+  readonly inputs: BigUint64Array;
+  /** Of the values that it writes to; a run puts a new one, its caller's from then on, wherever it finds 0. */
+  readonly outputs: BigUint64Array;
+  run(): void;
+  release(): void;
+}
+
+/** What a session is made of. */
+export interface OnnxProgram {
+  readonly model: Uint8Array;
+  readonly threads: number;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+/**
+ * onnxruntime by its C API. Other than its package for Node, that computes in the memory that it is given: what a program assigns is not
+ * copied, and a cache can be appended to in place.
+ */
+export class OnnxRuntime {
+  readonly #koffi: typeof import('koffi')['default'];
+  /** Kept, for koffi unloads a library that nobody holds any more. */
+  readonly #library: import('koffi').LibraryHandle;
+  readonly #functions: Functions;
+  readonly #textAt: (pointer: Pointer) => string;
+  readonly #environment: Pointer;
+  readonly #memory: Pointer;
+
+  /** @throws MissingPackage */
+  static async open(): Promise<OnnxRuntime> {
+    const path = libraryPath();
+    const koffi = await import('koffi').catch(() => {
+      throw new MissingPackage('koffi');
+    });
+    return new OnnxRuntime(koffi.default, path);
+  }
+
+  private constructor(koffi: typeof import('koffi')['default'], path: string) {
+    this.#koffi = koffi;
+    this.#textAt = (pointer) => koffi.decode(pointer, 'char', -1);
+    this.#library = koffi.load(path);
+    const base = this.#library.func('OrtGetApiBase', 'void *', [])();
+    const getApi = koffi.decode(koffi.decode(base, 'void *'), koffi.proto('void *', ['uint32_t']));
+    const api = getApi(apiVersion);
+    const types = (parameters: readonly string[]) => parameters.map((type) => (type === 'out' ? koffi.out(koffi.pointer('void *')) : type));
+    this.#functions = Object.fromEntries(
+      Object.entries(functions).map(([name, [place, ...parameters]]) => {
+        const prototype = koffi.proto(name.startsWith('Release') ? 'void' : 'void *', types(parameters));
+        return [name, koffi.decode(koffi.decode(api, 8 * place, 'void *'), prototype)];
+      }),
+    ) as Functions;
+    this.#environment = this.#create('CreateEnv', fatalOnly, 'rlpa');
+    const [deviceAllocator, defaultMemory] = [0, 0];
+    this.#memory = this.#create('CreateCpuMemoryInfo', deviceAllocator, defaultMemory);
+  }
+
+  /** A tensor of these numbers, which stay where they are: a {@link fixedArray}, or what came with a buffer of its own. */
+  value(data: NumberArray, shape: Shape): OnnxValue {
+    const dimensions = BigInt64Array.from(shape, BigInt);
+    const type = elementTypes[data instanceof Float32Array ? 'f32' : 'i32'];
+    const pointer = this.#create(
+      'CreateTensorWithDataAsOrtValue',
+      ...[this.#memory, data, data.byteLength, dimensions, shape.length, type],
+    );
+    return { pointer, data, release: () => this.#functions.ReleaseValue(pointer) };
+  }
+
+  /** What a session has put into its outputs. */
+  adopt(pointer: Pointer, type: ElementType, size: number): OnnxValue {
+    const memory = this.#koffi.view(this.#create('GetTensorMutableData', pointer), 4 * size);
+    const data = type === 'f32' ? new Float32Array(memory) : new Int32Array(memory);
+    return { pointer, data, release: () => this.#functions.ReleaseValue(pointer) };
+  }
+
+  session({ model, threads, inputs, outputs }: OnnxProgram): OnnxSession {
+    const options = this.#create('CreateSessionOptions');
+    let session: Pointer;
+    try {
+      this.#call('SetIntraOpNumThreads', options, threads);
+      this.#call('SetInterOpNumThreads', options, 1);
+      this.#call('SetSessionGraphOptimizationLevel', options, allOptimizations);
+      this.#call('SetSessionLogSeverityLevel', options, fatalOnly);
+      // An arena a session keeps what its largest run needed: with a program a shape that is gigabytes, for a few per cent of speed.
+      this.#call('DisableCpuMemArena', options);
+      this.#call('DisableMemPattern', options);
+      this.#call('AddSessionConfigEntry', options, 'session.intra_op.allow_spinning', '0');
+      // numbers below 1e-38, as softmax gives them for what is masked, cost a hundred times what others do
+      this.#call('AddSessionConfigEntry', options, 'session.set_denormal_as_zero', '1');
+      session = this.#create('CreateSessionFromArray', this.#environment, model, model.length, options);
+    } finally {
+      this.#functions.ReleaseSessionOptions(options);
+    }
+    const names = [this.#names(inputs), this.#names(outputs)] as const;
+    const [read, written] = [pointers(inputs.length), pointers(outputs.length)];
+    return {
+      inputs: read,
+      outputs: written,
+      run: () => this.#call('Run', session, null, names[0].list, read, read.length, names[1].list, written.length, written),
+      release: () => this.#functions.ReleaseSession(session),
+    };
+  }
+
+  /** Ends it; its sessions and values have to be released before. */
+  close(): void {
+    this.#functions.ReleaseMemoryInfo(this.#memory);
+    this.#functions.ReleaseEnv(this.#environment);
+  }
+
+  /** Names as C takes a list of them: pointers to texts, which have to be kept as long as the list. */
+  #names(names: readonly string[]): { readonly list: BigUint64Array; readonly texts: Uint8Array } {
+    const encoded = new TextEncoder().encode(names.map((name) => `${name}\0`).join(''));
+    const texts = new Uint8Array(new ArrayBuffer(encoded.length + 1));
+    texts.set(encoded);
+    const list = pointers(names.length);
+    let next = this.#koffi.address(texts);
+    for (const [index, name] of names.entries()) {
+      list[index] = next;
+      next += BigInt(Buffer.byteLength(name) + 1);
+    }
+    return { list, texts };
+  }
+
+  /** @throws what the library says */
+  #call(name: FunctionName, ...values: unknown[]): void {
+    const status = this.#functions[name](...values);
+    if (!status) return;
+    const message = this.#textAt(this.#functions.GetErrorMessage(status)!);
+    this.#functions.ReleaseStatus(status);
+    throw new Error(message);
+  }
+
+  #create(name: FunctionName, ...values: unknown[]): Pointer {
+    const out: [Pointer] = [nowhere];
+    this.#call(name, ...values, out);
+    return out[0];
+  }
+}
+
+/** A package that the CPU device needs is not installed. */
+export class MissingPackage extends Error {
+  constructor(readonly packageName: string) {
+    super(`${packageName} is not installed.`);
+  }
+}
+
+/** The shared library inside the package onnxruntime-node. */
+function libraryPath(): string {
+  let entry: string;
+  try {
+    entry = createRequire(import.meta.url).resolve('onnxruntime-node');
+  } catch {
+    throw new MissingPackage('onnxruntime-node');
+  }
+  const folder = join(dirname(entry), '../bin/napi-v6', process.platform, process.arch);
+  const library = readdirSync(folder).find((name) => /^(lib)?onnxruntime\.(so|dll|.*dylib)/.test(name));
+  if (!library) throw new Error(`There is no library of onnxruntime in ${folder}.`);
+  return join(folder, library);
+}

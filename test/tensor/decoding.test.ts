@@ -1,0 +1,151 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import type { NumberArray } from '../../src/device/index';
+import { Random } from '../../src/random';
+import { add, cachedAttention, Graph, rotary, rotaryAngles, scale } from '../../src/tensor/index';
+import { devices } from '../device';
+
+const random = new Random(11);
+const normal = (count: number) => Float32Array.from({ length: count }, () => random.normal());
+
+interface Shape {
+  readonly batch: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly capacity: number;
+}
+
+/** x [heads · size] turned by a position, in double precision. */
+function turned(x: readonly number[], position: number, headSize: number, theta: number): number[] {
+  const half = headSize / 2;
+  return x.map((value, i) => {
+    const [head, place] = [Math.floor(i / headSize) * headSize, i % headSize];
+    const angle = position * theta ** ((-2 * (place % half)) / headSize);
+    const other = place < half ? -x[head + place + half]! : x[head + place - half]!;
+    return value * Math.cos(angle) + other * Math.sin(angle);
+  });
+}
+
+/** What a row's new token attends to, in double precision: softmax(q·Kᵀ/√size)·V over the filled part of its cache. */
+function attended({ heads, kvHeads, headSize }: Shape, q: readonly number[], keys: number[][][], values: number[][][]): number[] {
+  return Array.from({ length: heads }, (_, head) => {
+    const group = Math.floor((head * kvHeads) / heads);
+    const query = q.slice(head * headSize, (head + 1) * headSize);
+    const scores = keys[group]!.map((key) => key.reduce((sum, value, i) => sum + value * query[i]!, 0) / Math.sqrt(headSize));
+    const most = Math.max(...scores);
+    const weights = scores.map((score) => Math.exp(score - most));
+    const total = weights.reduce((a, b) => a + b);
+    return Array.from({ length: headSize }, (_, i) => weights.reduce((sum, weight, t) => sum + weight * values[group]![t]![i]!, 0) / total);
+  }).flat();
+}
+
+const theta = 10_000;
+
+describe.each(Object.entries(devices))('on %s', async (_, open) => {
+  const device = await open();
+  afterAll(() => device.dispose());
+
+  // few heads and many, of sizes that operators for attention and rotation are made for and that they are not
+  it.each([
+    { batch: 1, heads: 2, kvHeads: 2, headSize: 16, capacity: 64 },
+    { batch: 3, heads: 4, kvHeads: 1, headSize: 32, capacity: 70 },
+    { batch: 3, heads: 6, kvHeads: 2, headSize: 8, capacity: 40 },
+    { batch: 2, heads: 3, kvHeads: 3, headSize: 12, capacity: 40 },
+    { batch: 40, heads: 4, kvHeads: 2, headSize: 16, capacity: 33 },
+    { batch: 2, heads: 2, kvHeads: 1, headSize: 64, capacity: 130 },
+  ])(
+    'a token of each of $batch rows, with $heads heads of $headSize over $kvHeads, attends to what its row holds and is appended to it',
+    async (shape) => {
+      const { batch, heads, kvHeads, headSize, capacity } = shape;
+      const graph = new Graph();
+      const part = (name: string, count: number) => graph.input(name, [batch, count * headSize]);
+      const positions = graph.input('positions', [batch], 'i32');
+      const angles = rotaryAngles(positions, headSize, theta);
+      const q = rotary(part('q', heads), angles, heads);
+      const k = rotary(part('k', kvHeads), angles, kvHeads);
+      const v = part('v', kvHeads);
+      const [lengths, counts] = [graph.input('lengths', [batch], 'i32'), graph.input('counts', [batch], 'i32')];
+      const cacheShape = [batch, kvHeads, capacity, headSize];
+      const [keys, values] = [graph.buffer('keys', cacheShape), graph.buffer('values', cacheShape)];
+      graph.output('y', cachedAttention(q, k, v, { keys, values, lengths }, { batch, length: 1, heads, kvHeads, headSize }));
+      graph.append({ buffer: 'keys', value: k, offsets: lengths, counts });
+      graph.append({ buffer: 'values', value: v, offsets: lengths, counts });
+      const program = await device.compile(graph);
+
+      // from empty to full but for one place; the last row is not asked for
+      const held = Int32Array.from({ length: batch }, (_, row) => [0, capacity - 1, 7, 20][row % 4]!);
+      const asked = Int32Array.from({ length: batch }, (_, row) => Number(batch === 1 || row < batch - 1));
+      const data = { q: normal(batch * heads * headSize), k: normal(batch * kvHeads * headSize), v: normal(batch * kvHeads * headSize) };
+      const before = { keys: normal(batch * kvHeads * capacity * headSize), values: normal(batch * kvHeads * capacity * headSize) };
+      const buffers = { keys: device.create(cacheShape, 'f32', before.keys), values: device.create(cacheShape, 'f32', before.values) };
+      const { y } = await device.run(program, { inputs: { ...data, positions: held, lengths: held, counts: asked }, buffers });
+      const after = { keys: await device.read(buffers.keys), values: await device.read(buffers.values) };
+
+      const row = (all: NumberArray, index: number, width: number) => Array.from(all.subarray(index * width, (index + 1) * width));
+      const entries = (cache: NumberArray, index: number, count: number) =>
+        Array.from({ length: kvHeads }, (_, head) =>
+          Array.from({ length: count }, (_, t) => row(cache, (index * kvHeads + head) * capacity + t, headSize)),
+        );
+      for (let b = 0; b < batch; b++) {
+        const position = held[b]!;
+        const newKeys = turned(row(data.k, b, kvHeads * headSize), position, headSize, theta);
+        const newValues = row(data.v, b, kvHeads * headSize);
+        const withNew = (old: number[][][], fresh: readonly number[]) =>
+          old.map((strip, head) => [...strip, fresh.slice(head * headSize, (head + 1) * headSize)]);
+        const [oldKeys, oldValues] = [entries(before.keys, b, position), entries(before.values, b, position)];
+        // whether it is asked for or not, what a row held stays
+        expect(entries(after.keys, b, position)).toEqual(oldKeys);
+        expect(entries(after.values, b, position)).toEqual(oldValues);
+        if (!asked[b]) continue;
+        const expected = attended(
+          shape,
+          turned(row(data.q, b, heads * headSize), position, headSize, theta),
+          withNew(oldKeys, newKeys),
+          withNew(oldValues, newValues),
+        );
+        for (const [i, value] of row(y!, b, heads * headSize).entries()) expect(value).toBeCloseTo(expected[i]!, 4);
+        const appended = (cache: NumberArray) => entries(cache, b, position + 1).flatMap((strip) => strip.at(-1)!);
+        for (const [i, value] of appended(after.keys).entries()) expect(value).toBeCloseTo(newKeys[i]!, 4);
+        expect(appended(after.values)).toEqual(newValues);
+      }
+    },
+  );
+
+  it('runs a program several times in a row, each with what the one before gave', async () => {
+    const graph = new Graph();
+    const [x, y] = [graph.input('x', [2]), graph.input('y', [2])];
+    const total = graph.buffer('total', [2]);
+    graph.output('next', scale(add(x, y), 2));
+    graph.assign('total', add(total, x));
+    const program = await device.compile(graph);
+    const buffer = device.create([2], 'f32');
+    const inputs: Record<string, NumberArray>[] = [
+      { x: Float32Array.of(1, 2), y: Float32Array.of(0, 1) },
+      { y: Float32Array.of(1, 1) },
+      { y: Float32Array.of(5, 0) },
+    ];
+    const outputs = await device.runSeries(program, { inputs, carry: { x: 'next' }, buffers: { total: buffer } });
+    expect(outputs.map(({ next }) => Array.from(next!))).toEqual([
+      [2, 6],
+      [6, 14],
+      [22, 28],
+    ]);
+    // 1 + 2 + 6, 2 + 6 + 14
+    expect(Array.from(await device.read(buffer))).toEqual([9, 22]);
+  });
+
+  it('refuses a series that leaves out an input which nothing is carried to, or carries what does not fit', async () => {
+    const graph = new Graph();
+    const x = graph.input('x', [2]);
+    graph.output('y', scale(x, 2));
+    graph.output('z', scale(graph.input('w', [3]), 2));
+    const program = await device.compile(graph);
+    const [two, three] = [new Float32Array(2), new Float32Array(3)];
+    const series = (second: Record<string, NumberArray>, carry: Record<string, string>) =>
+      device.runSeries(program, { inputs: [{ x: two, w: three }, second], carry });
+    await expect(series({ w: three }, {})).rejects.toMatchObject({ code: 'device-failed', details: { name: 'x' } });
+    await expect(series({ w: three }, { x: 'z' })).rejects.toMatchObject({ code: 'device-failed', details: { input: 'x', output: 'z' } });
+    await expect(series({ w: three }, { x: 'nothing' })).rejects.toMatchObject({ code: 'device-failed' });
+    await expect(series({ w: three }, { x: 'y' })).resolves.toHaveLength(2);
+  });
+});
