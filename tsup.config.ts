@@ -15,6 +15,10 @@ const shared: Options = {
   splitting: true,
   clean: false,
   removeNodeProtocol: false,
+  // Node 20 knows \p{…}; esbuild, not sure of the newest scripts, would make each such expression anew whenever it is come to.
+  esbuildOptions: (options) => {
+    options.supported = { 'regexp-unicode-property-escapes': true };
+  },
   // Peers that are loaded when they are asked for, and what package.json's `imports` resolve where the package is used.
   external: ['onnxruntime-node', 'koffi', 'webgpu', '@huggingface/transformers', /^#/],
 };

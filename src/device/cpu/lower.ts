@@ -106,16 +106,20 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
 }
 
 /** Floating-point operations of a matrix product below which it takes less time than to wake the threads that would share it. */
-const smallProduct = 4e6;
+const smallProduct = 5e6;
 
-/** Whether a program's matrix products, if it has any, are on average worth several threads. */
+/** Whether the matrix products that a program spends its time in, if it has any, are worth several threads. */
 function isParallel(nodes: readonly Node[]): boolean {
-  const operations = nodes.flatMap(({ operation, inputs: [x, weight], outputs: [y] }) => {
-    if (operation === 'matmul') return [(2 * sizeOf(y!.shape) * sizeOf(x!.shape)) / y!.shape[0]!];
-    if (operation === 'sampleHead') return [2 * x!.shape[0]! * sizeOf(weight!.shape)];
-    return [];
-  });
-  return operations.length === 0 || operations.reduce((sum, each) => sum + each, 0) / operations.length >= smallProduct;
+  let [operations, weighted] = [0, 0];
+  for (const { operation, inputs, outputs } of nodes) {
+    const [x, weight] = inputs;
+    let product = 0;
+    if (operation === 'matmul') product = (2 * sizeOf(outputs[0]!.shape) * sizeOf(x!.shape)) / outputs[0]!.shape[0]!;
+    if (operation === 'sampleHead') product = 2 * x!.shape[0]! * sizeOf(weight!.shape);
+    operations += product;
+    weighted += product * product;
+  }
+  return operations === 0 || weighted / operations >= smallProduct;
 }
 
 function liveTensors(graph: Graph): Set<Tensor> {

@@ -12,10 +12,10 @@ export function resultsOf(graph: Graph): Tensor[] {
 }
 
 /**
- * Heads of all rows up to which the runtime's operator for attention is the faster: it takes each by itself, where products of matrices take
- * together those that share their keys.
+ * Numbers of cached keys, counted once for each head that reads them, up to which the runtime's operator for attention is the faster: it reads
+ * them for each head anew, where products of matrices do it once for those that share them.
  */
-const fewHeads = 128;
+const smallCache = 2 ** 20;
 
 const kernelOf = (node: Node): Kernel => kernels[node.operation];
 
@@ -139,8 +139,10 @@ export class NodeLowering {
       );
     const appends = [appendOf(keys, cachedKeys), appendOf(values, cachedValues)] as const;
     const { batch, heads, headSize, length, capacity } = node.attributes as Record<string, number>;
-    if (length !== 1 || capacity === 1 || batch! * heads! > fewHeads || headSize! % 8 !== 0) return false;
-    if (!appends[0] || !appends[1]) return false;
+    if (length !== 1 || capacity === 1 || batch! * heads! * headSize! * capacity! > smallCache || headSize! % 8 !== 0) return false;
+    // whoever else read the caches would find the new entries in them
+    const isOnlyReader = [cachedKeys, cachedValues].every((cache) => this.#readers.get(cache!)?.length === 1);
+    if (!appends[0] || !appends[1] || !isOnlyReader) return false;
     const { output, caches } = decodingAttention(this.#lowering(node), this.#rotationOf(node));
     this.appended.set(appends[0], caches[0]).set(appends[1], caches[1]);
     this.#bind(node, [output]);

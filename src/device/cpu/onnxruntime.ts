@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { ElementType, Shape } from '../../tensor/index';
@@ -38,6 +38,10 @@ const functions = {
   ReleaseValue: [96, 'void *'],
   ReleaseSessionOptions: [100, 'void *'],
   AddSessionConfigEntry: [130, 'void *', 'str', 'str'],
+  CreateAndRegisterAllocator: [144, 'void *', 'void *', 'void *'],
+  ReleaseArenaCfg: [157, 'void *'],
+  CreateArenaCfgV2: [164, 'void *', 'void *', 'size_t', 'out'],
+  UnregisterAllocator: [177, 'void *', 'void *'],
 } as const;
 
 type FunctionName = keyof typeof functions;
@@ -98,6 +102,7 @@ export class OnnxRuntime {
   readonly #textAt: (pointer: Pointer) => string;
   readonly #environment: Pointer;
   readonly #memory: Pointer;
+  readonly #arena: Pointer;
 
   /** @throws MissingPackage */
   static async open(): Promise<OnnxRuntime> {
@@ -123,8 +128,10 @@ export class OnnxRuntime {
       }),
     ) as Functions;
     this.#environment = this.#create('CreateEnv', fatalOnly, 'rlpa');
-    const [deviceAllocator, defaultMemory] = [0, 0];
+    const [deviceAllocator, arenaAllocator, defaultMemory] = [0, 1, 0];
     this.#memory = this.#create('CreateCpuMemoryInfo', deviceAllocator, defaultMemory);
+    this.#arena = this.#create('CreateCpuMemoryInfo', arenaAllocator, defaultMemory);
+    this.#registerArena();
   }
 
   /** A tensor of these numbers, which stay where they are: a {@link fixedArray}, or what came with a buffer of its own. */
@@ -153,7 +160,8 @@ export class OnnxRuntime {
       this.#call('SetInterOpNumThreads', options, 1);
       this.#call('SetSessionGraphOptimizationLevel', options, allOptimizations);
       this.#call('SetSessionLogSeverityLevel', options, fatalOnly);
-      // An arena a session keeps what its largest run needed: with a program a shape that is gigabytes, for a few per cent of speed.
+      // The arena is the environment's: one of its own would keep for each session what its largest run needed.
+      this.#call('AddSessionConfigEntry', options, 'session.use_env_allocators', '1');
       this.#call('DisableCpuMemArena', options);
       this.#call('DisableMemPattern', options);
       this.#call('AddSessionConfigEntry', options, 'session.intra_op.allow_spinning', '0');
@@ -175,8 +183,23 @@ export class OnnxRuntime {
 
   /** Ends it; its sessions and values have to be released before. */
   close(): void {
+    this.#try('UnregisterAllocator', this.#environment, this.#arena);
+    this.#functions.ReleaseMemoryInfo(this.#arena);
     this.#functions.ReleaseMemoryInfo(this.#memory);
     this.#functions.ReleaseEnv(this.#environment);
+  }
+
+  /**
+   * Memory for what programs compute on the way, which all sessions of the process share: pages that come anew from the system for every result
+   * take a tenth of a training step. Another device of this process may have done it already.
+   */
+  #registerArena(): void {
+    const settings = { arena_extend_strategy: 1 }; // by what is asked for, not by powers of two
+    const names = this.#names(Object.keys(settings));
+    const values = BigUint64Array.from(Object.values(settings), BigInt);
+    const configuration = this.#create('CreateArenaCfgV2', names.list, values, values.length);
+    this.#try('CreateAndRegisterAllocator', this.#environment, this.#arena, configuration);
+    this.#functions.ReleaseArenaCfg(configuration);
   }
 
   /** Names as C takes a list of them: pointers to texts, which have to be kept as long as the list. */
@@ -193,13 +216,19 @@ export class OnnxRuntime {
     return { list, texts };
   }
 
-  /** @throws what the library says */
-  #call(name: FunctionName, ...values: unknown[]): void {
+  /** What the library says if it does not do it. */
+  #try(name: FunctionName, ...values: unknown[]): string | undefined {
     const status = this.#functions[name](...values);
-    if (!status) return;
+    if (!status) return undefined;
     const message = this.#textAt(this.#functions.GetErrorMessage(status)!);
     this.#functions.ReleaseStatus(status);
-    throw new Error(message);
+    return message;
+  }
+
+  /** @throws what the library says */
+  #call(name: FunctionName, ...values: unknown[]): void {
+    const message = this.#try(name, ...values);
+    if (message !== undefined) throw new Error(message);
   }
 
   #create(name: FunctionName, ...values: unknown[]): Pointer {
@@ -225,7 +254,7 @@ function libraryPath(): string {
     throw new MissingPackage('onnxruntime-node');
   }
   const folder = join(dirname(entry), '../bin/napi-v6', process.platform, process.arch);
-  const library = readdirSync(folder).find((name) => /^(lib)?onnxruntime\.(so|dll|.*dylib)/.test(name));
-  if (!library) throw new Error(`There is no library of onnxruntime in ${folder}.`);
+  const library = existsSync(folder) && readdirSync(folder).find((name) => /^(lib)?onnxruntime\.(so|dll|.*dylib)/.test(name));
+  if (!library) throw new Error(`onnxruntime-node has no library for ${process.platform} on ${process.arch}.`);
   return join(folder, library);
 }
