@@ -20,7 +20,7 @@ const shared: Options = {
     options.supported = { 'regexp-unicode-property-escapes': true };
   },
   // Peers that are loaded when they are asked for, and what package.json's `imports` resolve where the package is used.
-  external: ['onnxruntime-node', 'koffi', 'webgpu', '@huggingface/transformers', /^#/],
+  external: ['koffi', 'webgpu', '@huggingface/transformers', /^#/],
 };
 
 /** `tsup --no-dts` leaves the types out, which take most of the time and which running needs not. */

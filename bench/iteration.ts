@@ -64,10 +64,12 @@ function metered(device: Device): Device {
   };
   const compile: Device['compile'] = (graph) => timed(account('compiling'), () => device.compile(graph));
   const run: Device['run'] = (program, given) => timed(account('running'), () => device.run(program, given));
+  const runSeries: Device['runSeries'] = (program, given) => timed(account('running'), () => device.runSeries(program, given));
   return new Proxy(device, {
     get(target, key) {
       if (key === 'compile') return compile;
       if (key === 'run') return run;
+      if (key === 'runSeries') return runSeries;
       const value = Reflect.get(target, key) as unknown;
       return typeof value === 'function' ? value.bind(target) : value;
     },

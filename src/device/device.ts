@@ -57,7 +57,8 @@ export interface Device {
   /** Runs the program: buffers are updated by its assignments and appends; its outputs are returned. */
   run(program: Program, options: RunOptions): Promise<Record<string, NumberArray>>;
   /**
-   * Runs the program several times, as {@link run} does, without coming back in between; → the outputs of each run.
+   * Runs the program several times, as {@link run} does, one after the other; → the outputs of each run. Nothing else is to be done with its
+   * buffers before that.
    *
    * @example
    * // samples three tokens

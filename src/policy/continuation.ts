@@ -55,10 +55,10 @@ export class Continuation {
     this.pending = Array.from(request.prompt.subarray(cached));
   }
 
-  /** How many tokens there is room for. */
+  /** How many tokens there is room for; one at least, which ends the text. */
   room({ maxNewTokens, maxPositions }: Omit<SampleEnd, 'stopTokens'>): number {
     const { length } = this.completion;
-    return Math.min(maxNewTokens - length, maxPositions - this.request.prompt.length - length);
+    return Math.max(1, Math.min(maxNewTokens - length, maxPositions - this.request.prompt.length - length));
   }
 
   take(token: number, logProb: number, value: number, { stopTokens, maxNewTokens, maxPositions }: SampleEnd): void {
@@ -119,11 +119,14 @@ export interface Feed<C extends Continuation> {
   /** How many of its pending tokens. */
   readonly count: number;
   readonly end: SampleEnd;
+  /** Once it fires, the continuation takes no more tokens. */
+  readonly signal?: AbortSignal;
 }
 
 /**
  * Runs the model: feeds each continuation the given number of its pending tokens, and samples for those that have none left; then, where every
- * one is fed a single token, goes on with what was sampled until `steps` tokens are or all have ended.
+ * one is fed a single token, goes on with what was sampled, `steps` tokens in all unless nobody has room for so many. What is sampled for a
+ * continuation after its end is dropped.
  *
  * @param onToken told of each token once its continuation has taken it
  * @returns how often the model ran, and how many tokens were taken
@@ -147,37 +150,41 @@ export async function extend<C extends Continuation>(
   const ends = feeds.map(({ continuation, end }) => (continuation.pending.length > 0 ? 0 : continuation.room(end)));
   const series = Array.from({ length: length === 1 ? Math.min(steps, Math.max(1, ...ends)) : 1 }, (_, step) => {
     const inputs = {
-      tokens: new Int32Array(computed * length),
-      positions: new Int32Array(computed * length),
       lengths: new Int32Array(computed),
       counts: new Int32Array(rows),
       uniform: new Float32Array(computed),
       temperature: Float32Array.of(temperature),
     };
+    const tokens = new Int32Array(computed * length);
+    const positions = new Int32Array(computed * length);
     const last = Int32Array.from({ length: computed }, (_, place) => place * length);
     const subset = { chosen: new Int32Array(computed), places: new Int32Array(rows), offsets: new Int32Array(rows) };
     // what is computed for a row that nobody asks for stands after what the row holds
-    if (chosen === undefined) for (const [row, { tokens }] of cache.rows.entries()) inputs.lengths[row] = tokens.length;
+    if (chosen === undefined) for (const [row, held] of cache.rows.entries()) inputs.lengths[row] = held.tokens.length;
     for (const [index, { continuation }] of feeds.entries()) {
       const { row, random } = continuation;
       const place = places[index]!;
-      const tokens = fed[index]!;
+      const own = fed[index]!;
       // the same goes for one that has no room left
       const position = cache.rows[row]!.tokens.length + Math.min(step, ends[index]!);
       subset.chosen[place] = row;
       subset.places[row] = place;
       subset.offsets[row] = position;
       inputs.lengths[place] = position;
-      for (let i = 0; i < tokens.length; i++) {
-        if (step === 0) inputs.tokens[place * length + i] = tokens[i]!;
-        inputs.positions[place * length + i] = position + i;
-      }
-      last[place] = place * length + Math.max(0, tokens.length - 1);
-      inputs.counts[row] = step === 0 || step < ends[index]! ? tokens.length : 0;
+      tokens.set(own, place * length);
+      for (let i = 0; i < own.length; i++) positions[place * length + i] = position + i;
+      last[place] = place * length + Math.max(0, own.length - 1);
+      inputs.counts[row] = step === 0 || step < ends[index]! ? own.length : 0;
       // 24 bits, so that float32 never rounds up to 1
       if (step < ends[index]!) inputs.uniform[place] = (random.uint32() >>> 8) / 2 ** 24;
     }
-    return { ...inputs, ...(length > 1 && { last }), ...(chosen !== undefined && subset) };
+    return {
+      ...inputs,
+      // later ones are what was sampled before
+      ...(step === 0 && { tokens }),
+      ...(length > 1 && { positions, last }),
+      ...(chosen !== undefined && subset),
+    };
   });
   const key = `extend ${JSON.stringify([form.lora !== undefined, form.limits, rows, chosen, length, capacity, fresh, greedy])}`;
   const program = await programs.get(key, () => extendGraph(form, { rows, chosen, length, capacity, fresh, greedy }));
@@ -190,10 +197,10 @@ export async function extend<C extends Continuation>(
   for (const [index, { continuation }] of feeds.entries()) cache.rows[continuation.row]!.tokens.push(...fed[index]!);
   let taken = 0;
   for (const [step, { tokens, logProbs, values }] of results.entries()) {
-    for (const [index, { continuation, end }] of feeds.entries()) {
-      if (continuation.finishReason !== undefined || step >= ends[index]!) continue;
+    for (const [index, { continuation, end, signal }] of feeds.entries()) {
+      if (continuation.finishReason !== undefined || signal?.aborted || step >= ends[index]!) continue;
       // what it took in the step before was fed in this one; what was fed after its end counts for nothing, and does not depend on the steps
-      if (step > 0) cache.rows[continuation.row]!.tokens.push(...continuation.pending);
+      if (step > 0) cache.rows[continuation.row]!.tokens.push(...continuation.pending.splice(0));
       const place = places[index]!;
       const token = tokens![place]!;
       continuation.take(token, logProbs![place]!, values![place]!, end);

@@ -13,8 +13,8 @@ export class Pace {
     return Math.min(mostSteps, Math.max(1, Math.floor(patience / this.#stepMs)));
   }
 
-  /** What sampling so many tokens at a time took. */
-  took(milliseconds: number, steps: number): void {
-    this.#stepMs = milliseconds / steps;
+  /** What a token took of late, in milliseconds. */
+  took(milliseconds: number): void {
+    this.#stepMs = milliseconds;
   }
 }

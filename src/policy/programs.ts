@@ -218,7 +218,8 @@ export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, f
   };
   const hidden = decoder(graph, config, {
     tokens: graph.input('tokens', [batch * length], 'i32'),
-    positions: graph.input('positions', [batch * length], 'i32'),
+    // a single token stands after what its row holds
+    positions: length === 1 ? lengths : graph.input('positions', [batch * length], 'i32'),
     attend: (layer, queries, keys, values) => {
       const cache = { keys: cached(layer, 'keys'), values: cached(layer, 'values'), lengths };
       append(layer, 'keys', keys);

@@ -80,8 +80,8 @@ interface Waiting {
 
 /**
  * Continuous batching: a request that arrives while others are being sampled joins them within milliseconds, and one that is finished or
- * aborted leaves at once. Each step first feeds a chunk of the newcomers' prompts, computing their rows only, then samples a token for
- * every request whose prompt is read.
+ * aborted leaves at once. Each step first feeds a chunk of the newcomers' prompts, computing their rows only, then samples a few tokens for
+ * every request whose prompt is read: one, or as many as take five milliseconds.
  *
  * Which rows are computed together depends on time, so a request's numbers may differ from one run to the next by rounding. Training, which
  * must not, samples by `Sampler`.
@@ -154,9 +154,7 @@ export class RunningBatch {
     await this.#admit();
     const newcomers = this.#running.filter(({ pending }) => pending.length > 1);
     await this.#extend(newcomers);
-    const startedAt = performance.now();
     await this.#extend(this.#running.filter(({ pending, finishReason }) => pending.length === 1 && finishReason === undefined));
-    this.#stepMs = performance.now() - startedAt;
     this.#leave(({ finishReason }) => finishReason !== undefined);
   }
 
@@ -198,8 +196,8 @@ export class RunningBatch {
       const { runs, tokens } = await extend(
         { device, programs, cache: this.#cache, weights: weights() },
         group.map((continuation) => {
-          const { maxNewTokens } = continuation.demand;
-          return { continuation, count: length, end: { stopTokens, maxNewTokens, maxPositions } };
+          const { maxNewTokens, signal } = continuation.demand;
+          return { continuation, count: length, end: { stopTokens, maxNewTokens, maxPositions }, signal };
         }),
         { form, temperature, greedy, length, compact: true, steps: this.#pace.steps },
         (continuation, token) => {
@@ -208,7 +206,10 @@ export class RunningBatch {
           if (isEnd?.(token)) continuation.finishReason = 'stop';
         },
       );
-      if (length === 1) this.#pace.took(performance.now() - startedAt, runs);
+      if (length === 1) {
+        this.#stepMs = (performance.now() - startedAt) / runs;
+        this.#pace.took(this.#stepMs);
+      }
       this.#steps += runs;
       this.#tokens += tokens;
     }

@@ -77,14 +77,11 @@ export class Sampler {
     const startedAt = performance.now();
     const { runs } = await extend(
       { device: this.device, programs: this.programs, cache: this.#cache, weights },
-      active.map((continuation) => ({ continuation, count: count(continuation), end })),
+      active.map((continuation) => ({ continuation, count: count(continuation), end, signal })),
       { ...options, length, compact: false, steps: this.#pace.steps },
-      (continuation, token) => {
-        onToken?.(batch.indexOf(continuation), token);
-        throwIfAborted(signal);
-      },
+      (continuation, token) => onToken?.(batch.indexOf(continuation), token),
     );
-    if (length === 1) this.#pace.took(performance.now() - startedAt, runs);
+    if (length === 1) this.#pace.took((performance.now() - startedAt) / runs);
   }
 }
 

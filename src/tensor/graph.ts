@@ -93,8 +93,8 @@ export class Graph {
   }
 
   /**
-   * After a run, entry s of row b of `value` stands at position offsets[b] + s of the cache, for s < counts[b]. What stands behind those is
-   * undefined: there has to be room for all S of them.
+   * After a run, entry s of row b of `value` stands at position offsets[b] + s of the cache, for s < counts[b]. Where S is 1
+   * there has to be room for it in every row, whatever its count, and what stands behind a row's new entries is undefined.
    */
   append(append: Append): void {
     this.appends.push(append);

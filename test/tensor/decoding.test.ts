@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { cpuDevice } from '../../src/device/cpu/index';
 import type { NumberArray } from '../../src/device/index';
 import { Random } from '../../src/random';
-import { add, cachedAttention, Graph, rotary, rotaryAngles, scale } from '../../src/tensor/index';
+import { add, cachedAttention, Graph, rotary, rotaryAngles, scale, type Tensor } from '../../src/tensor/index';
 import { devices } from '../device';
 
 const random = new Random(11);
@@ -47,24 +48,25 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
 
   // few heads and many, of sizes that operators for attention and rotation are made for and that they are not
   it.each([
-    { batch: 1, heads: 2, kvHeads: 2, headSize: 16, capacity: 64 },
-    { batch: 3, heads: 4, kvHeads: 1, headSize: 32, capacity: 70 },
-    { batch: 3, heads: 6, kvHeads: 2, headSize: 8, capacity: 40 },
-    { batch: 2, heads: 3, kvHeads: 3, headSize: 12, capacity: 40 },
-    { batch: 40, heads: 4, kvHeads: 2, headSize: 16, capacity: 33 },
-    { batch: 2, heads: 2, kvHeads: 1, headSize: 64, capacity: 130 },
+    { batch: 1, heads: 2, kvHeads: 2, headSize: 16, capacity: 64, ahead: 0 },
+    { batch: 3, heads: 4, kvHeads: 1, headSize: 32, capacity: 70, ahead: 0 },
+    { batch: 3, heads: 4, kvHeads: 1, headSize: 32, capacity: 70, ahead: 100 },
+    { batch: 3, heads: 6, kvHeads: 2, headSize: 8, capacity: 40, ahead: 0 },
+    { batch: 2, heads: 3, kvHeads: 3, headSize: 12, capacity: 40, ahead: 0 },
+    { batch: 40, heads: 8, kvHeads: 2, headSize: 16, capacity: 210, ahead: 0 },
+    { batch: 2, heads: 2, kvHeads: 1, headSize: 64, capacity: 130, ahead: 0 },
   ])(
-    'a token of each of $batch rows, with $heads heads of $headSize over $kvHeads, attends to what its row holds and is appended to it',
+    'a token of each of $batch rows, with $heads heads of $headSize over $kvHeads, $ahead places ahead, attends to what its row holds and joins it',
     async (shape) => {
-      const { batch, heads, kvHeads, headSize, capacity } = shape;
+      const { batch, heads, kvHeads, headSize, capacity, ahead } = shape;
       const graph = new Graph();
       const part = (name: string, count: number) => graph.input(name, [batch, count * headSize]);
-      const positions = graph.input('positions', [batch], 'i32');
-      const angles = rotaryAngles(positions, headSize, theta);
+      const [lengths, counts] = [graph.input('lengths', [batch], 'i32'), graph.input('counts', [batch], 'i32')];
+      // mostly a token stands after what its row holds, which a device may rely on where it is the same input
+      const angles = rotaryAngles(ahead > 0 ? graph.input('positions', [batch], 'i32') : lengths, headSize, theta);
       const q = rotary(part('q', heads), angles, heads);
       const k = rotary(part('k', kvHeads), angles, kvHeads);
       const v = part('v', kvHeads);
-      const [lengths, counts] = [graph.input('lengths', [batch], 'i32'), graph.input('counts', [batch], 'i32')];
       const cacheShape = [batch, kvHeads, capacity, headSize];
       const [keys, values] = [graph.buffer('keys', cacheShape), graph.buffer('values', cacheShape)];
       graph.output('y', cachedAttention(q, k, v, { keys, values, lengths }, { batch, length: 1, heads, kvHeads, headSize }));
@@ -78,7 +80,8 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
       const data = { q: normal(batch * heads * headSize), k: normal(batch * kvHeads * headSize), v: normal(batch * kvHeads * headSize) };
       const before = { keys: normal(batch * kvHeads * capacity * headSize), values: normal(batch * kvHeads * capacity * headSize) };
       const buffers = { keys: device.create(cacheShape, 'f32', before.keys), values: device.create(cacheShape, 'f32', before.values) };
-      const { y } = await device.run(program, { inputs: { ...data, positions: held, lengths: held, counts: asked }, buffers });
+      const inputs = { ...data, lengths: held, counts: asked, ...(ahead > 0 && { positions: held.map((length) => length + ahead) }) };
+      const { y } = await device.run(program, { inputs, buffers });
       const after = { keys: await device.read(buffers.keys), values: await device.read(buffers.values) };
 
       const row = (all: NumberArray, index: number, width: number) => Array.from(all.subarray(index * width, (index + 1) * width));
@@ -88,7 +91,7 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
         );
       for (let b = 0; b < batch; b++) {
         const position = held[b]!;
-        const newKeys = turned(row(data.k, b, kvHeads * headSize), position, headSize, theta);
+        const newKeys = turned(row(data.k, b, kvHeads * headSize), position + ahead, headSize, theta);
         const newValues = row(data.v, b, kvHeads * headSize);
         const withNew = (old: number[][][], fresh: readonly number[]) =>
           old.map((strip, head) => [...strip, fresh.slice(head * headSize, (head + 1) * headSize)]);
@@ -99,7 +102,7 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
         if (!asked[b]) continue;
         const expected = attended(
           shape,
-          turned(row(data.q, b, heads * headSize), position, headSize, theta),
+          turned(row(data.q, b, heads * headSize), position + ahead, headSize, theta),
           withNew(oldKeys, newKeys),
           withNew(oldValues, newValues),
         );
@@ -147,5 +150,24 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
     await expect(series({ w: three }, { x: 'z' })).rejects.toMatchObject({ code: 'device-failed', details: { input: 'x', output: 'z' } });
     await expect(series({ w: three }, { x: 'nothing' })).rejects.toMatchObject({ code: 'device-failed' });
     await expect(series({ w: three }, { x: 'y' })).resolves.toHaveLength(2);
+  });
+});
+
+describe('on cpu alone', () => {
+  it('refuses to append to a row that is full, naming it', async () => {
+    const device = cpuDevice({ threads: 1 });
+    const graph = new Graph();
+    const shape = { batch: 2, length: 1, heads: 1, kvHeads: 1, headSize: 8 };
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => graph.input(name, [2, 8])) as [Tensor, Tensor, Tensor];
+    const [lengths, counts] = [graph.input('lengths', [2], 'i32'), graph.input('counts', [2], 'i32')];
+    const [keys, values] = [graph.buffer('keys', [2, 1, 4, 8]), graph.buffer('values', [2, 1, 4, 8])];
+    graph.output('y', cachedAttention(q, k, v, { keys, values, lengths }, shape));
+    graph.append({ buffer: 'keys', value: k, offsets: lengths, counts });
+    graph.append({ buffer: 'values', value: v, offsets: lengths, counts });
+    const buffers = { keys: device.create([2, 1, 4, 8], 'f32'), values: device.create([2, 1, 4, 8], 'f32') };
+    const data = { q: normal(16), k: normal(16), v: normal(16), counts: Int32Array.of(1, 1) };
+    const full = device.run(await device.compile(graph), { inputs: { ...data, lengths: Int32Array.of(3, 4) }, buffers });
+    await expect(full).rejects.toMatchObject({ code: 'device-failed', message: expect.stringContaining('Row 1 of keys') });
+    await device.dispose();
   });
 });

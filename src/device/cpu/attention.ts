@@ -196,12 +196,10 @@ export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
   return [joinHeads(model, mixed, batch, length, heads, headSize)];
 };
 
-/** Queries and keys as they were before they were turned, and what they are to be turned by. */
+/** Queries and keys as they were before they were turned by their places in the cache. */
 export interface Rotation {
   readonly queries: Name;
   readonly keys: Name;
-  /** [B] i32. */
-  readonly positions: Name;
   readonly theta: number;
 }
 
@@ -220,11 +218,7 @@ export function decodingAttention(
   const turns = rotation
     ? [
         ...shared(`rotation by ${rotation.theta} up to ${capacity}`, () => rotationTables(model, capacity, headSize, rotation.theta)),
-        // a row that is not computed may be anywhere
-        shared(`positions ${rotation.positions} up to ${capacity}`, () => {
-          const inside = model.node('Min', [rotation.positions, model.constant('i32', [], [capacity - 1])]);
-          return model.reshape(model.node('Cast', [inside], { to: { int: 7 } }), batch, 1);
-        }),
+        shared(`places ${lengths}`, () => model.reshape(model.node('Cast', [lengths], { to: { int: 7 } }), batch, 1)),
       ]
     : [];
   const [mixed, newKeys, newValues] = model.nodes(

@@ -115,7 +115,7 @@ function isParallel(nodes: readonly Node[]): boolean {
     const [x, weight] = inputs;
     let product = 0;
     if (operation === 'matmul') product = (2 * sizeOf(outputs[0]!.shape) * sizeOf(x!.shape)) / outputs[0]!.shape[0]!;
-    if (operation === 'sampleHead') product = 2 * x!.shape[0]! * sizeOf(weight!.shape);
+    if (operation === 'sampleHead' || operation === 'headLogProbability') product = 2 * x!.shape[0]! * sizeOf(weight!.shape);
     operations += product;
     weighted += product * product;
   }

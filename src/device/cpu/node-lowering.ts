@@ -149,21 +149,24 @@ export class NodeLowering {
     return true;
   }
 
-  /** How queries and keys of attention were turned, if it was done alike and by nothing but their positions. */
-  #rotationOf({ inputs: [queries, keys], attributes: { headSize } }: Node): Rotation | undefined {
+  /** How queries and keys of attention were turned, if it was by their places in the cache. */
+  #rotationOf({ inputs: [queries, keys, , , , lengths], attributes: { heads, kvHeads, headSize } }: Node): Rotation | undefined {
     // the operator takes less for rotation than for attention
     if ((headSize as number) % 16 !== 0) return undefined;
     const [turned, alike] = [queries!.node, keys!.node];
-    if (turned?.operation !== 'rotary' || alike?.operation !== 'rotary' || turned.attributes.inverse || alike.attributes.inverse) {
-      return undefined;
-    }
-    const angles = turned.inputs[1]!.node;
-    if (angles?.operation !== 'rotaryAngles' || alike.inputs[1]!.node !== angles) return undefined;
+    const angles = turned?.inputs[1]?.node;
+    const isTurned = (node: Node | undefined, count: unknown): node is Node =>
+      node?.operation === 'rotary' &&
+      !node.attributes.inverse &&
+      node.attributes.heads === count &&
+      node.inputs[1] === angles?.outputs[0] &&
+      node.inputs[2] === angles?.outputs[1];
+    if (angles?.operation !== 'rotaryAngles' || angles.attributes.headSize !== headSize || angles.inputs[0] !== lengths) return undefined;
+    if (!isTurned(turned, heads) || !isTurned(alike, kvHeads)) return undefined;
     const nameOf = (tensor: Tensor | undefined) => this.names.get(tensor!)!;
     return {
       queries: nameOf(turned.inputs[0]),
       keys: nameOf(alike.inputs[0]),
-      positions: nameOf(angles.inputs[0]),
       theta: angles.attributes.theta as number,
     };
   }

@@ -40,8 +40,7 @@ const functions = {
   AddSessionConfigEntry: [130, 'void *', 'str', 'str'],
   CreateAndRegisterAllocator: [144, 'void *', 'void *', 'void *'],
   ReleaseArenaCfg: [157, 'void *'],
-  CreateArenaCfgV2: [164, 'void *', 'void *', 'size_t', 'out'],
-  UnregisterAllocator: [177, 'void *', 'void *'],
+  CreateArenaCfgV2: [164, 'const char **', 'void *', 'size_t', 'out'],
 } as const;
 
 type FunctionName = keyof typeof functions;
@@ -107,8 +106,9 @@ export class OnnxRuntime {
   /** @throws MissingPackage */
   static async open(): Promise<OnnxRuntime> {
     const path = libraryPath();
-    const koffi = await import('koffi').catch(() => {
-      throw new MissingPackage('koffi');
+    const koffi = await import('koffi').catch((error) => {
+      // one whose binary is missing has a better explanation
+      throw error.code === 'ERR_MODULE_NOT_FOUND' ? new MissingPackage('koffi') : error;
     });
     return new OnnxRuntime(koffi.default, path);
   }
@@ -183,21 +183,20 @@ export class OnnxRuntime {
 
   /** Ends it; its sessions and values have to be released before. */
   close(): void {
-    this.#try('UnregisterAllocator', this.#environment, this.#arena);
     this.#functions.ReleaseMemoryInfo(this.#arena);
     this.#functions.ReleaseMemoryInfo(this.#memory);
     this.#functions.ReleaseEnv(this.#environment);
   }
 
   /**
-   * Memory for what programs compute on the way, which all sessions of the process share: pages that come anew from the system for every result
-   * take a tenth of a training step. Another device of this process may have done it already.
+   * Memory for what programs compute on the way, kept by the environment and so for all sessions together: pages that come anew from the system
+   * for every result take a tenth of a training step. It goes with the environment; another device of this process, which shares that, may
+   * have one already.
    */
   #registerArena(): void {
     const settings = { arena_extend_strategy: 1 }; // by what is asked for, not by powers of two
-    const names = this.#names(Object.keys(settings));
     const values = BigUint64Array.from(Object.values(settings), BigInt);
-    const configuration = this.#create('CreateArenaCfgV2', names.list, values, values.length);
+    const configuration = this.#create('CreateArenaCfgV2', Object.keys(settings), values, values.length);
     this.#try('CreateAndRegisterAllocator', this.#environment, this.#arena, configuration);
     this.#functions.ReleaseArenaCfg(configuration);
   }

@@ -29,7 +29,10 @@ let opening: Promise<OnnxRuntime> | undefined;
 
 /** Loaded when the first program is compiled: buffers alone need none. */
 function openRuntime(): Promise<OnnxRuntime> {
-  opening ??= OnnxRuntime.open();
+  opening ??= OnnxRuntime.open().catch((error) => {
+    opening = undefined;
+    throw error;
+  });
   return opening;
 }
 
@@ -70,11 +73,14 @@ async function serve(request: Request): Promise<unknown> {
       discard(request.program);
       return undefined;
     case 'end':
-      // the library's threads have to be gone before the library is
-      for (const id of programs.keys()) discard(id);
-      for (const memory of buffers.values()) memory.release();
-      (await opening?.catch(() => undefined))?.close();
-      return process.exit();
+      try {
+        // the library's threads have to be gone before the library is
+        for (const id of programs.keys()) discard(id);
+        for (const memory of buffers.values()) memory.release();
+        (await opening)?.close();
+      } finally {
+        process.exit();
+      }
   }
 }
 
@@ -138,23 +144,26 @@ function run(runtime: OnnxRuntime, program: Program, given: Readonly<Record<stri
   // what it makes anew
   session.outputs.fill(0n, firstAppend, firstInPlace);
   for (const [index, { name, shape, offsets }] of lowered.inPlace.entries()) {
-    checkRoom(given[offsets]!, shape);
+    checkRoom(name, given[offsets]!, shape);
     session.outputs[firstInPlace + index] = bound(name).pointer(runtime, shape);
   }
+  const assigned = lowered.assignments.map(({ name }) => bound(name));
+  const appended = lowered.appends.map(({ buffer: name }) => bound(name));
   session.run();
-  for (const [index, { buffer: name, cache, value, offsets, counts }] of lowered.appends.entries()) {
+  for (const [index, { cache, value, offsets, counts }] of lowered.appends.entries()) {
     const rows = runtime.adopt(session.outputs[firstAppend + index]!, value.type, sizeOf(value.shape));
-    appendRows(bound(name).data, cache, rows.data, value.shape, given[offsets]!, given[counts]!);
+    appendRows(appended[index]!.data, cache, rows.data, value.shape, given[offsets]!, given[counts]!);
     rows.release();
   }
-  for (const [index, { name, type, shape }] of lowered.assignments.entries()) {
-    bound(name).adopt(runtime.adopt(session.outputs[firstAssignment + index]!, type, sizeOf(shape)), shape);
+  for (const [index, { type, shape }] of lowered.assignments.entries()) {
+    assigned[index]!.adopt(runtime.adopt(session.outputs[firstAssignment + index]!, type, sizeOf(shape)), shape);
   }
 }
 
 /** @throws if a row is full already: the operator would write behind it */
-function checkRoom(offsets: NumberArray, [, , capacity]: readonly number[]): void {
-  for (const offset of offsets) if (!(offset >= 0 && offset < capacity!)) throw new Error(`A row of ${capacity} entries is full.`);
+function checkRoom(name: string, offsets: NumberArray, [, , capacity]: readonly number[]): void {
+  const row = offsets.findIndex((offset) => !(offset >= 0 && offset < capacity!));
+  if (row >= 0) throw new Error(`Row ${row} of ${name} has no entry ${offsets[row]}, but ${capacity}.`);
 }
 
 /** Writes new rows value [B·S, heads·size] to the cache [B, heads, capacity, size] at each row's offset. */

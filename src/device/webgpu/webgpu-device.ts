@@ -222,6 +222,7 @@ export class WebGpuDevice implements GpuDevice {
   }
 
   async runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]> {
+    this.#throwFailure();
     checkedSeries(program, options);
     const { inputs, carry = {}, buffers } = options;
     const outputs: Record<string, NumberArray>[] = [];

@@ -1,0 +1,117 @@
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { cpuDevice } from '../../src/device/cpu/index';
+import type { LocalPolicy } from '../../src/policy/index';
+import { microPolicy, warmWeights } from '../integration/micro-policy';
+
+/** Milliseconds that every look at the clock takes: none, and eight tokens are sampled at a time; ten, and it is one. */
+const clocks = { 'eight at a time': 0, 'one at a time': 10 };
+
+describe('sampling several tokens at a time', () => {
+  let weights: Awaited<ReturnType<typeof warmWeights>>;
+  beforeAll(async () => {
+    weights = await warmWeights({ steps: 40 });
+  });
+  afterEach(() => vi.restoreAllMocks());
+
+  /** What a work comes to by either clock, and how often the device was asked. */
+  async function byEither<T>(work: (policy: LocalPolicy) => Promise<T>) {
+    const found: { readonly result: T; readonly calls: number }[] = [];
+    for (const step of Object.values(clocks)) {
+      const device = cpuDevice({ threads: 2 });
+      const series = vi.spyOn(device, 'runSeries');
+      const policy = microPolicy({ weights, device, maxNewTokens: 40 });
+      let time = 0;
+      const clock = vi.spyOn(performance, 'now').mockImplementation(() => (time += step));
+      found.push({ result: await work(policy), calls: series.mock.calls.length });
+      clock.mockRestore();
+      await policy.dispose();
+    }
+    return found as [(typeof found)[0], (typeof found)[0]];
+  }
+
+  const prompt = (policy: LocalPolicy, ...said: string[]) =>
+    policy.encodePrompt(said.map((content, i) => ({ role: i % 2 === 0 ? ('user' as const) : ('assistant' as const), content })));
+
+  it('gives a batch the same texts and numbers, turn after turn', async () => {
+    const [eight, one] = await byEither(async (policy) => {
+      const turns = [];
+      const answers = Array<string>(6).fill('');
+      for (const said of [['Hello'], ['Hello', 'I like tea.']]) {
+        const requests = answers.map((answer, i) => ({
+          owner: `dialogue ${i}`,
+          prompt: prompt(policy, said[0]!, ...(said[1] ? [answer, said[1]] : [])),
+          seed: i,
+        }));
+        const samples = await policy.sample(requests);
+        samples.forEach((sample, i) => {
+          answers[i] = policy.decode(sample);
+        });
+        turns.push(samples);
+      }
+      return turns;
+    });
+    expect(eight.result).toEqual(one.result);
+    // some end in the middle of eight, some by their length
+    const lengths = eight.result.flat().map(({ completion }) => completion.length);
+    expect(new Set(lengths.map((length) => length % 8)).size).toBeGreaterThan(1);
+    expect(eight.calls).toBeLessThan(one.calls / 3);
+  });
+
+  it('gives the running batch the same texts, ended by their own stops, and counts no token after an end', async () => {
+    const [eight, one] = await byEither(async (policy) => {
+      const told: number[][] = [];
+      const samples = await Promise.all(
+        [3, 5, 11, 40].map((most, i) => {
+          const tokens: number[] = [];
+          told.push(tokens);
+          return policy.sampleAlongside({
+            prompt: prompt(policy, 'Hello'),
+            seed: i,
+            maxNewTokens: most,
+            onToken: (token) => tokens.push(token),
+            // the second ends with its fourth token
+            isEnd: () => i === 1 && tokens.length === 4,
+          });
+        }),
+      );
+      return { texts: samples.map(({ completion, finishReason }) => [...completion, finishReason]), told, tokens: policy.sampling.tokens };
+    });
+    expect(eight.result).toEqual(one.result);
+    expect(eight.result.told[1]).toHaveLength(4);
+    expect(eight.result.texts[1]!.at(-1)).toBe('stop');
+    expect(eight.result.tokens).toBe(eight.result.told.flat().length);
+    expect(eight.calls).toBeLessThan(one.calls);
+  });
+
+  it('ends with the token at which it is aborted', async () => {
+    const [eight, one] = await byEither(async (policy) => {
+      const sampled: number[] = [];
+      for (const inBatch of [true, false]) {
+        const controller = new AbortController();
+        let count = 0;
+        const onToken = () => {
+          if (++count === 5) controller.abort();
+        };
+        const request = { prompt: prompt(policy, 'Hello'), seed: 7 };
+        const aborted = inBatch
+          ? policy.sample([{ owner: 'a', ...request }], { signal: controller.signal, onToken })
+          : policy.sampleAlongside({ ...request, signal: controller.signal, onToken });
+        await expect(aborted).rejects.toMatchObject({ code: 'aborted' });
+        sampled.push(count);
+      }
+      return sampled;
+    });
+    expect([eight.result, one.result]).toEqual([
+      [5, 5],
+      [5, 5],
+    ]);
+  });
+
+  it('samples one token where none is asked for', async () => {
+    const [eight] = await byEither(async (policy) => [
+      await policy.sample([{ owner: 'a', prompt: prompt(policy, 'Hello'), seed: 1 }], { maxNewTokens: 0 }),
+      [await policy.sampleAlongside({ prompt: prompt(policy, 'Hello'), seed: 1, maxNewTokens: 0 })],
+    ]);
+    expect(eight.result.flat().map(({ completion }) => completion.length)).toEqual([1, 1]);
+  });
+});
