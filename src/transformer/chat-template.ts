@@ -105,7 +105,7 @@ export function encodeChat(
 
   const ids: number[] = [];
   const encode = (text: string) => {
-    for (const part of text.split(cut)) for (const id of tokenizer.encode(part)) ids.push(id);
+    for (const part of text.split(cut)) for (const id of encodedPart(tokenizer, part)) ids.push(id);
   };
   encode(pieces[0]!);
   for (const [i, tokens] of spliced.entries()) {
@@ -113,6 +113,26 @@ export function encodeChat(
     encode(afterEndOfTurn(pieces[2 * i + 2]!, tokens.at(-1), tokenizer));
   }
   return Int32Array.from(ids);
+}
+
+/** How many parts of prompts are remembered for each tokenizer, and how long they may be, in UTF-16 code units. */
+const [mostParts, longestPart] = [1024, 4096];
+
+const encodedParts = new WeakMap<Tokenizer, Map<string, Int32Array>>();
+
+/** A dialogue is encoded anew with each of its turns, and most of it was encoded before. The least recently used parts are forgotten. */
+function encodedPart(tokenizer: Tokenizer, text: string): Int32Array {
+  if (text.length > longestPart) return tokenizer.encode(text);
+  let parts = encodedParts.get(tokenizer);
+  if (!parts) {
+    parts = new Map();
+    encodedParts.set(tokenizer, parts);
+  }
+  const ids = parts.get(text) ?? tokenizer.encode(text);
+  parts.delete(text);
+  parts.set(text, ids);
+  if (parts.size > mostParts) parts.delete(parts.keys().next().value!);
+  return ids;
 }
 
 /**

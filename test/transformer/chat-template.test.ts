@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ChatMessage } from '../../src/chat/index';
 import { ChatTemplate, encodeChat, endOfTurn, Tokenizer, trainTokenizer } from '../../src/transformer/index';
 import { describeWithShared, sharedPath } from '../shared';
@@ -88,6 +88,31 @@ describe("our own tokenizer's chat", () => {
       '<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n',
     );
     expect(own.decode(encodeChat(own, ownTemplate, messages))).toBe('<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n');
+  });
+
+  it('encodes of each turn only what is new, and is the same as if all were', () => {
+    const tokenizer = Tokenizer.fromJSON(files.tokenizer, files.tokenizerConfig);
+    const encode = vi.spyOn(tokenizer, 'encode');
+    let messages: ChatMessage[] = [{ role: 'user', content: 'Hello there' }];
+    for (let turn = 0; turn < 8; turn++) {
+      encode.mockClear();
+      const fresh = Tokenizer.fromJSON(files.tokenizer, files.tokenizerConfig);
+      expect(encodeChat(tokenizer, ownTemplate, messages, generate)).toEqual(encodeChat(fresh, ownTemplate, messages, generate));
+      // the last answer's end with the next message; in the first turn all is new
+      expect(encode.mock.calls.length).toBeLessThanOrEqual(2);
+      expect(encodeChat(tokenizer, ownTemplate, messages, generate)).toEqual(encodeChat(fresh, ownTemplate, messages, generate));
+      expect(encode.mock.calls.length).toBeLessThanOrEqual(2);
+      const tokens = [...fresh.encode(`I am fine ${turn}`), fresh.tokenId('<|im_end|>')!];
+      messages = [...messages, { role: 'assistant', content: `I am fine ${turn}`, tokens }, { role: 'user', content: `And ${turn}?` }];
+    }
+  });
+
+  it('is encoded rightly by a tokenizer that has seen more than it remembers', () => {
+    const fresh = Tokenizer.fromJSON(files.tokenizer, files.tokenizerConfig);
+    const chat = (i: number): ChatMessage[] => [{ role: 'user', content: `Hello ${i}` }];
+    for (let i = 0; i < 1100; i++) encodeChat(own, ownTemplate, chat(i), generate);
+    for (const i of [0, 500, 1099])
+      expect(encodeChat(own, ownTemplate, chat(i), generate)).toEqual(encodeChat(fresh, ownTemplate, chat(i), generate));
   });
 
   it('ends a turn with <|im_end|>, then with what the model itself names', () => {
