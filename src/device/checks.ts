@@ -43,9 +43,8 @@ function boundBuffers({ graph }: Program, buffers: NonNullable<RunOptions['buffe
  *
  * @throws `device-failed` naming the input or buffer that is missing or of another size
  */
-export function checkedRun(program: Program, { inputs = {}, buffers = {} }: RunOptions): Map<string, DeviceBuffer> {
-  checkInputs(program, inputs);
-  return boundBuffers(program, buffers);
+export function checkedRun(program: Program, { inputs = {}, buffers }: RunOptions): Map<string, DeviceBuffer> {
+  return checkedSeries(program, { inputs: [inputs], buffers });
 }
 
 /**

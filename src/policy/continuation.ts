@@ -2,6 +2,7 @@ import type { Device, DeviceBuffer } from '../device/index';
 import { RlpaError } from '../errors';
 import { Random } from '../random';
 import { type KeyValueCache, rowBucket } from './key-value-cache';
+import type { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
 import { extendGraph, type ModelForm } from './programs';
 
@@ -109,8 +110,8 @@ export interface ExtendSettings {
   readonly length: number;
   /** Compute the rows that are fed and not the whole cache: the same numbers but for rounding, from one program more. */
   readonly compact: boolean;
-  /** Most tokens to sample; see {@link Pace}. */
-  readonly steps: number;
+  /** Says how many tokens to sample where each continuation is fed one, and is told what they took. */
+  readonly pace: Pace;
 }
 
 /** What a continuation is fed. */
@@ -125,7 +126,7 @@ export interface Feed<C extends Continuation> {
 
 /**
  * Runs the model: feeds each continuation the given number of its pending tokens, and samples for those that have none left; then, where every
- * one is fed a single token, goes on with what was sampled, `steps` tokens in all unless nobody has room for so many. What is sampled for a
+ * one is fed a single token, goes on with what was sampled, at the given pace unless nobody has room for so many tokens. What is sampled for a
  * continuation after its end is dropped.
  *
  * @param onToken told of each token once its continuation has taken it
@@ -134,9 +135,10 @@ export interface Feed<C extends Continuation> {
 export async function extend<C extends Continuation>(
   { device, programs, cache, weights }: Extender,
   feeds: readonly Feed<C>[],
-  { form, temperature, greedy, length, compact, steps }: ExtendSettings,
+  { form, temperature, greedy, length, compact, pace }: ExtendSettings,
   onToken: (continuation: C, token: number) => void,
 ): Promise<{ readonly runs: number; readonly tokens: number }> {
+  const startedAt = performance.now();
   const { capacity } = cache;
   const rows = cache.rows.length;
   const bucket = rowBucket(feeds.length);
@@ -148,7 +150,7 @@ export async function extend<C extends Continuation>(
   const places = feeds.map(({ continuation: { row } }, index) => (chosen === undefined ? row : index));
   const fed = feeds.map(({ continuation, count }) => continuation.pending.splice(0, count));
   const ends = feeds.map(({ continuation, end }) => (continuation.pending.length > 0 ? 0 : continuation.room(end)));
-  const series = Array.from({ length: length === 1 ? Math.min(steps, Math.max(1, ...ends)) : 1 }, (_, step) => {
+  const series = Array.from({ length: length === 1 ? Math.min(pace.steps, Math.max(1, ...ends)) : 1 }, (_, step) => {
     const inputs = {
       lengths: new Int32Array(computed),
       counts: new Int32Array(rows),
@@ -208,5 +210,6 @@ export async function extend<C extends Continuation>(
       onToken(continuation, token);
     }
   }
+  if (length === 1) pace.stepMs = (performance.now() - startedAt) / results.length;
   return { runs: results.length, tokens: taken };
 }

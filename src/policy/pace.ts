@@ -7,14 +7,10 @@ const mostSteps = 8;
  * as long as the tokens do, several are worth a single crossing.
  */
 export class Pace {
-  #stepMs = Number.POSITIVE_INFINITY;
+  /** What a token took of late, in milliseconds; undefined before the first. */
+  stepMs: number | undefined;
 
   get steps(): number {
-    return Math.min(mostSteps, Math.max(1, Math.floor(patience / this.#stepMs)));
-  }
-
-  /** What a token took of late, in milliseconds. */
-  took(milliseconds: number): void {
-    this.#stepMs = milliseconds;
+    return this.stepMs === undefined ? 1 : Math.min(mostSteps, Math.max(1, Math.floor(patience / this.stepMs)));
   }
 }

@@ -95,8 +95,6 @@ export class RunningBatch {
   readonly #pace = new Pace();
   #tokens = 0;
   #steps = 0;
-  /** What the latest token of all took. */
-  #stepMs = 0;
   #isBusy = false;
 
   constructor(host: RunningBatchHost) {
@@ -165,7 +163,8 @@ export class RunningBatch {
   #gathers(): boolean {
     const [first] = this.#waiting;
     const room = maxRows - this.#running.length;
-    if (first === undefined || this.#running.length === 0 || this.#waiting.length >= room || this.#stepMs > gatherMs) return false;
+    if (first === undefined || this.#running.length === 0 || this.#waiting.length >= room) return false;
+    if ((this.#pace.stepMs ?? 0) > gatherMs) return false;
     const now = performance.now();
     return now - this.#waiting.at(-1)!.since < gatherMs && now - first.since < maxGatherMs;
   }
@@ -192,24 +191,19 @@ export class RunningBatch {
     for (const { group, length } of this.#groups(batch)) {
       const { form, temperature, greedy } = group[0]!.demand;
       const { maxPositions } = form.config;
-      const startedAt = performance.now();
       const { runs, tokens } = await extend(
         { device, programs, cache: this.#cache, weights: weights() },
         group.map((continuation) => {
           const { maxNewTokens, signal } = continuation.demand;
           return { continuation, count: length, end: { stopTokens, maxNewTokens, maxPositions }, signal };
         }),
-        { form, temperature, greedy, length, compact: true, steps: this.#pace.steps },
+        { form, temperature, greedy, length, compact: true, pace: this.#pace },
         (continuation, token) => {
           const { onToken, isEnd } = continuation.demand;
           onToken?.(token);
           if (isEnd?.(token)) continuation.finishReason = 'stop';
         },
       );
-      if (length === 1) {
-        this.#stepMs = (performance.now() - startedAt) / runs;
-        this.#pace.took(this.#stepMs);
-      }
       this.#steps += runs;
       this.#tokens += tokens;
     }

@@ -74,14 +74,12 @@ export class Sampler {
     const length = chunkLength(most);
     // while others still have chunks to come, a row keeps one token for the last of them, so that all rows sample from one run
     const count = ({ pending }: Continuation) => (most > length ? Math.min(length, pending.length - 1) : pending.length);
-    const startedAt = performance.now();
-    const { runs } = await extend(
+    await extend(
       { device: this.device, programs: this.programs, cache: this.#cache, weights },
       active.map((continuation) => ({ continuation, count: count(continuation), end, signal })),
-      { ...options, length, compact: false, steps: this.#pace.steps },
+      { ...options, length, compact: false, pace: this.#pace },
       (continuation, token) => onToken?.(batch.indexOf(continuation), token),
     );
-    if (length === 1) this.#pace.took((performance.now() - startedAt) / runs);
   }
 }
 

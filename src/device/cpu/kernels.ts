@@ -111,15 +111,8 @@ export const kernels = {
     const [parameter, rawGradient, mean, variance, factor, scalars] = inputs as [Name, Name, Name, Name, Name, Name];
     const scalar = (index: number) =>
       shared(`${scalars}[${index}]`, () => model.node('Gather', [scalars, model.constant('i64', [], [index])]));
-    const [rate, beta1, beta2, epsilon, decay, correction1, correction2] = [0, 1, 2, 3, 4, 5, 6].map(scalar) as [
-      Name,
-      Name,
-      Name,
-      Name,
-      Name,
-      Name,
-      Name,
-    ];
+    const [rate, beta1, beta2, epsilon] = [scalar(0), scalar(1), scalar(2), scalar(3)] as const;
+    const [decay, correction1, correction2] = [scalar(4), scalar(5), scalar(6)] as const;
     const derived = (key: string, build: () => Name) => shared(`${scalars} ${key}`, build);
     const gradient = model.node('Mul', [rawGradient, factor]);
     const newMean = model.node('Add', [

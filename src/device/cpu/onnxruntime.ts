@@ -48,6 +48,8 @@ type Functions = Readonly<Record<FunctionName, (...values: unknown[]) => Pointer
 
 /** ONNXTensorElementDataType. */
 const elementTypes = { f32: 1, i32: 6 } as const;
+/** OrtAllocatorType and OrtMemType. */
+const [deviceAllocator, arenaAllocator, defaultMemory] = [0, 1, 0];
 /** ORT_LOGGING_LEVEL_FATAL: errors are returned, and raised by whoever called. */
 const fatalOnly = 4;
 /** ORT_ENABLE_ALL. */
@@ -101,7 +103,6 @@ export class OnnxRuntime {
   readonly #textAt: (pointer: Pointer) => string;
   readonly #environment: Pointer;
   readonly #memory: Pointer;
-  readonly #arena: Pointer;
 
   /** @throws MissingPackage */
   static async open(): Promise<OnnxRuntime> {
@@ -128,9 +129,7 @@ export class OnnxRuntime {
       }),
     ) as Functions;
     this.#environment = this.#create('CreateEnv', fatalOnly, 'rlpa');
-    const [deviceAllocator, arenaAllocator, defaultMemory] = [0, 1, 0];
     this.#memory = this.#create('CreateCpuMemoryInfo', deviceAllocator, defaultMemory);
-    this.#arena = this.#create('CreateCpuMemoryInfo', arenaAllocator, defaultMemory);
     this.#registerArena();
   }
 
@@ -183,7 +182,6 @@ export class OnnxRuntime {
 
   /** Ends it; its sessions and values have to be released before. */
   close(): void {
-    this.#functions.ReleaseMemoryInfo(this.#arena);
     this.#functions.ReleaseMemoryInfo(this.#memory);
     this.#functions.ReleaseEnv(this.#environment);
   }
@@ -197,7 +195,9 @@ export class OnnxRuntime {
     const settings = { arena_extend_strategy: 1 }; // by what is asked for, not by powers of two
     const values = BigUint64Array.from(Object.values(settings), BigInt);
     const configuration = this.#create('CreateArenaCfgV2', Object.keys(settings), values, values.length);
-    this.#try('CreateAndRegisterAllocator', this.#environment, this.#arena, configuration);
+    const arena = this.#create('CreateCpuMemoryInfo', arenaAllocator, defaultMemory);
+    this.#try('CreateAndRegisterAllocator', this.#environment, arena, configuration);
+    this.#functions.ReleaseMemoryInfo(arena);
     this.#functions.ReleaseArenaCfg(configuration);
   }
 

@@ -20,8 +20,7 @@ interface Program {
   /** What a run's inputs are copied to, and where its outputs are found. */
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
-  /** Where a run names each of `lowered.buffers`. */
-  readonly places: readonly number[];
+  /** Where a run names each buffer. */
   readonly placeOf: ReadonlyMap<string, number>;
 }
 const programs = new Map<number, Program>();
@@ -94,7 +93,6 @@ function compile(runtime: OnnxRuntime, { lowered, buffers: names }: Extract<Requ
     inputs: onnxNames([...inputs, ...lowered.buffers]),
     outputs: onnxNames(written),
   });
-  const placeOf = new Map(names.map((name, place) => [name, place]));
   const values = (ports: readonly Port[]) => ports.map(({ shape, type }) => runtime.value(fixedArray(type, sizeOf(shape)), shape));
   const program = {
     session,
@@ -102,8 +100,7 @@ function compile(runtime: OnnxRuntime, { lowered, buffers: names }: Extract<Requ
     lowered: { ...lowered, model: new Uint8Array() },
     inputs: values(inputs),
     outputs: values(outputs),
-    places: lowered.buffers.map(({ name }) => placeOf.get(name)!),
-    placeOf,
+    placeOf: new Map(names.map((name, place) => [name, place])),
   };
   for (const [index, { pointer }] of program.inputs.entries()) session.inputs[index] = pointer;
   for (const [index, { pointer }] of program.outputs.entries()) session.outputs[index] = pointer;
@@ -132,11 +129,11 @@ function runSeries(runtime: OnnxRuntime, { program: id, inputs, carry, buffers: 
 }
 
 function run(runtime: OnnxRuntime, program: Program, given: Readonly<Record<string, NumberArray>>, ids: Int32Array): void {
-  const { session, lowered, inputs, outputs, places, placeOf } = program;
+  const { session, lowered, inputs, outputs, placeOf } = program;
   const bound = (name: string) => buffer(ids[placeOf.get(name)!]!);
   for (const [index, { name }] of lowered.inputs.entries()) inputs[index]!.data.set(given[name]!);
-  for (const [index, { shape }] of lowered.buffers.entries()) {
-    session.inputs[inputs.length + index] = buffer(ids[places[index]!]!).pointer(runtime, shape);
+  for (const [index, { name, shape }] of lowered.buffers.entries()) {
+    session.inputs[inputs.length + index] = bound(name).pointer(runtime, shape);
   }
   const firstAppend = outputs.length;
   const firstAssignment = firstAppend + lowered.appends.length;

@@ -192,7 +192,10 @@ export class WebGpuDevice implements GpuDevice {
 
   async run(program: Program, options: RunOptions): Promise<Record<string, NumberArray>> {
     this.#throwFailure();
-    const bound = checkedRun(program, options);
+    return this.#run(program, checkedRun(program, options), options);
+  }
+
+  async #run(program: Program, bound: ReadonlyMap<string, DeviceBuffer>, options: RunOptions): Promise<Record<string, NumberArray>> {
     if (this.#options.tune) await this.#tune(this.#recordingOf(program), bound, options);
     const recording = this.#recordingOf(program);
     const { lowered, outputBytes } = recording;
@@ -223,10 +226,13 @@ export class WebGpuDevice implements GpuDevice {
 
   async runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]> {
     this.#throwFailure();
-    checkedSeries(program, options);
+    const bound = checkedSeries(program, options);
     const { inputs, carry = {}, buffers } = options;
     const outputs: Record<string, NumberArray>[] = [];
-    for (const given of inputs) outputs.push(await this.run(program, { inputs: seriesInputs(given, outputs.at(-1), carry), buffers }));
+    for (const given of inputs) {
+      this.#throwFailure();
+      outputs.push(await this.#run(program, bound, { inputs: seriesInputs(given, outputs.at(-1), carry), buffers }));
+    }
     return outputs;
   }
 
