@@ -44,7 +44,11 @@ export async function openPeer(threads: number): Promise<Peer | string> {
   for (const coreType of coreTypes) {
     const env = coreType === undefined ? environment : { ...environment, OPENBLAS_CORETYPE: coreType };
     const probe = spawnSync(python, ['-c', rateOfProducts], { env, encoding: 'utf8' });
-    if (probe.status !== 0) return `${python} -c 'import torch' fails: ${probe.error?.message ?? probe.stderr.trim().split('\n').at(-1)}`;
+    if (probe.status !== 0) {
+      // Kernels for instructions that this processor lacks end the probe, and only it.
+      if (coreType !== undefined) continue;
+      return `${python} -c 'import torch' fails: ${probe.error?.message ?? probe.stderr.trim().split('\n').at(-1)}`;
+    }
     const rate = Number(probe.stdout);
     if (rate > fastest.rate) fastest = { env, rate, coreType };
   }
