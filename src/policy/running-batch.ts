@@ -1,5 +1,6 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import { Turn } from '../turn';
 import { Continuation, checkPrompt, chunkLength, extend, type Sample } from './continuation';
 import { KeyValueCache } from './key-value-cache';
 import { Pace } from './pace';
@@ -47,13 +48,16 @@ export interface RunningBatchHost {
 const maxRows = 32;
 
 /**
- * Milliseconds of silence after which newcomers begin, while others are being sampled: prompts that are fed together take hardly longer than one,
- * and hold the others up once. Clients whose answers ended together come back one after another, and are waited for.
+ * Newcomers begin together, while others are being sampled: a prompt that is fed alone takes twice the time of one among several, and each time
+ * the others are held up. With three of them most of that is saved; those who wait for more leave rows empty.
  */
-const gatherMs = 8;
+const gatherRows = 3;
 
 /** Most milliseconds that a newcomer is kept waiting for others so. */
-const maxGatherMs = 40;
+const gatherMs = 8;
+
+/** Tokens of each newcomer's prompt that are fed before the others go on. */
+const promptTokensAStep = 256;
 
 class Running extends Continuation {
   /** Of the distribution that it is sampled from. */
@@ -80,8 +84,8 @@ interface Waiting {
 
 /**
  * Continuous batching: a request that arrives while others are being sampled joins them within milliseconds, and one that is finished or
- * aborted leaves at once. Each step first feeds a chunk of the newcomers' prompts, computing their rows only, then samples a few tokens for
- * every request whose prompt is read: one, or as many as take five milliseconds.
+ * aborted leaves at once. Each step first feeds the newcomers' prompts, or a part of them, computing their rows only, then samples a few tokens
+ * for every request whose prompt is read: one, or as many as take five milliseconds.
  *
  * Which rows are computed together depends on time, so a request's numbers may differ from one run to the next by rounding. Training, which
  * must not, samples by `Sampler`.
@@ -150,23 +154,31 @@ export class RunningBatch {
   async #step(): Promise<void> {
     this.#leave((running) => running.demand.signal?.aborted ?? false);
     await this.#admit();
-    const newcomers = this.#running.filter(({ pending }) => pending.length > 1);
-    await this.#extend(newcomers);
+    await this.#feed();
     await this.#extend(this.#running.filter(({ pending, finishReason }) => pending.length === 1 && finishReason === undefined));
     this.#leave(({ finishReason }) => finishReason !== undefined);
   }
 
+  /** Feeds the newcomers' prompts: whole, where the chunks of the longest do not make more than a step's tokens. */
+  async #feed(): Promise<void> {
+    for (let left = promptTokensAStep; left > 0; ) {
+      const newcomers = this.#running.filter(({ pending }) => pending.length > 1);
+      if (newcomers.length === 0) return;
+      left -= Math.max(...newcomers.map(({ pending }) => promptChunk(pending.length)));
+      if (left >= 0) await this.#extend(newcomers);
+    }
+  }
+
   /**
-   * Whether others may come to begin with those that wait: some go on meanwhile, there is room, and somebody has only just come. A model whose
+   * Whether others may come to begin with those that wait: some go on meanwhile, there is room, and the first has only just come. A model whose
    * steps take longer than that has gathered newcomers while it took one.
    */
   #gathers(): boolean {
     const [first] = this.#waiting;
     const room = maxRows - this.#running.length;
-    if (first === undefined || this.#running.length === 0 || this.#waiting.length >= room) return false;
+    if (first === undefined || this.#running.length === 0 || this.#waiting.length >= Math.min(room, gatherRows)) return false;
     if ((this.#pace.stepMs ?? 0) > gatherMs) return false;
-    const now = performance.now();
-    return now - this.#waiting.at(-1)!.since < gatherMs && now - first.since < maxGatherMs;
+    return performance.now() - first.since < gatherMs;
   }
 
   async #admit(): Promise<void> {
@@ -231,8 +243,12 @@ export class RunningBatch {
     if (gone.length === 0) return;
     this.#running = this.#running.filter((running) => !isGone(running));
     this.#cache.release(gone.map(({ request }) => request.owner));
-    // those that were aborted are settled already
-    for (const running of gone) if (running.finishReason !== undefined) running.settle(running.sample);
+    for (const running of gone) {
+      // those that were aborted are settled already
+      if (running.finishReason === undefined) continue;
+      // the device gets its next work before anybody works on what has ended
+      void new Turn().next().then(() => running.settle(running.sample));
+    }
   }
 
   /** The device failed, and nothing in the cache can be relied on. */
