@@ -1,4 +1,5 @@
 import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, StopStrings } from '../chat/index';
+import { waitFor } from '../deadline';
 import { RlpaError } from '../errors';
 import { Random } from '../random';
 import type { LocalPolicy } from './local-policy';
@@ -18,23 +19,20 @@ export function localChatModel(
   /** Begins to sample; `stop` ends it, and so does a token that `isEnd` says so of. */
   function begin(request: ChatRequest, isEnd?: (token: number) => boolean) {
     const prompt = policy.encodePrompt(request.messages);
-    const deadline = request.timeoutMs === undefined ? undefined : AbortSignal.timeout(request.timeoutMs);
-    const enough = new AbortController();
+    const call = new AbortController();
     const sampling = policy.sampleAlongside({
       prompt,
       seed: request.seed ?? seeds.split('call', calls++).uint32(),
-      signal: AbortSignal.any([request.signal, deadline, enough.signal].filter((signal) => signal !== undefined)),
+      signal: call.signal,
       greedy: request.temperature === 0,
       ...(request.temperature && { temperature: request.temperature }),
       ...(request.maxTokens !== undefined && { maxNewTokens: request.maxTokens }),
       ...(request.topP !== undefined && { limits: { topP: request.topP } }),
       isEnd,
     });
-    const sample = sampling.catch((error) => {
-      if (!deadline?.aborted || request.signal?.aborted) throw error;
-      throw new RlpaError('timeout', `The policy did not answer within ${request.timeoutMs} ms.`, {}, { cause: error });
-    });
-    return { inputTokens: prompt.length, sample, stop: () => enough.abort() };
+    const { timeoutMs = Number.POSITIVE_INFINITY, signal } = request;
+    const sample = waitFor('The answer', timeoutMs, signal, sampling, (error) => call.abort(error));
+    return { inputTokens: prompt.length, sample, stop: () => call.abort() };
   }
 
   async function* stream(request: ChatRequest): AsyncIterable<ChatPart> {

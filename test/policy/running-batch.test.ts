@@ -283,6 +283,19 @@ describe('a local policy as a chat model', () => {
     await free.dispose();
   });
 
+  it('ends a call at its deadline or with its signal, and goes on with others', async () => {
+    const patient = microPolicy({ seed: 2, maxNewTokens: 4000 });
+    const model = patient.asChatModel();
+    await expect(model.generate({ messages, timeoutMs: 1 })).rejects.toMatchObject({ code: 'timeout' });
+    const controller = new AbortController();
+    const left = model.generate({ messages, signal: controller.signal });
+    controller.abort();
+    await expect(left).rejects.toMatchObject({ code: 'aborted' });
+    expect((await model.generate({ messages, maxTokens: 5 })).usage.outputTokens).toBeLessThanOrEqual(5);
+    expect(patient.sampling).toMatchObject({ waiting: 0, running: 0 });
+    await patient.dispose();
+  });
+
   it('ends at a stop string, and counts the tokens that were really sampled', async () => {
     const model = policy.asChatModel();
     const whole = await model.generate({ messages });
