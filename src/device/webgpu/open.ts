@@ -79,7 +79,11 @@ export async function openWebGpu({
  * the feature is experimental, and its language changes.
  */
 async function matrixUnit({ info }: GPUAdapter, device: GPUDevice): Promise<{ readonly unit: MatrixUnit } | undefined> {
-  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = info as GPUAdapterInfo & {
+  const {
+    subgroupMinSize,
+    subgroupMaxSize,
+    subgroupMatrixConfigs = [],
+  } = info as GPUAdapterInfo & {
     readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
   };
   if (!device.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName)) return undefined;
