@@ -127,7 +127,7 @@ suite(`products in half precision${missing}`, () => {
 const goldenSuite: typeof describeWithShared = missing ? (name) => describe.skip(name, () => it('', () => {})) : describeWithShared;
 
 goldenSuite(`PPO in half precision${missing}`, 'golden/README.md', () => {
-  it('takes the reference’s three steps, to what the rounding of factors leaves of its digits', { timeout: 300_000 }, async () => {
+  it('takes the reference’s three steps, to what the rounding of factors leaves of its digits', { timeout: 600_000 }, async () => {
     const golden = loadCase('qwen2-tied');
     const policy = policyOf(golden, gpu, { layout: 'packed' });
     const { sequences, loss, update } = goldenTraining(golden);

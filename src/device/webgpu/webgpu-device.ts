@@ -65,7 +65,7 @@ const tuningRounds = 3;
  * dispatches in one submit and reads its outputs back. Weights, moments and caches stay on the GPU.
  */
 export class WebGpuDevice implements GpuDevice {
-  readonly kind = 'webgpu';
+  readonly kind: 'webgpu' | 'webgpu-f16';
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
   readonly #tuner: Tuner;
@@ -93,6 +93,7 @@ export class WebGpuDevice implements GpuDevice {
     readonly arithmetic: Arithmetic = single,
   ) {
     this.#device = device;
+    this.kind = arithmetic.precision === 'f16' ? 'webgpu-f16' : 'webgpu';
     const { vendor, architecture, description, isFallbackAdapter } = device.adapterInfo;
     this.adapter = {
       name: description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed',
