@@ -193,10 +193,17 @@ function standardSlots() {
   };
 }
 
-/** The JSON Schema of one value of a slot. */
+const jsonSchemas = new WeakMap<SlotDefinition, string>();
+
+/** The JSON Schema of one value of a slot: the caller's own, made once for each slot and kept as text. */
 export function valueJsonSchema(definition: SlotDefinition): Record<string, unknown> {
-  const { $schema: _, ...schema } = z.toJSONSchema(definition.type, { unrepresentable: 'any', io: 'input' });
-  return schema;
+  let text = jsonSchemas.get(definition);
+  if (text === undefined) {
+    const { $schema: _, ...schema } = z.toJSONSchema(definition.type, { unrepresentable: 'any', io: 'input' });
+    text = JSON.stringify(schema);
+    jsonSchemas.set(definition, text);
+  }
+  return JSON.parse(text);
 }
 
 function defineSlot(key: string, value: Slot): SlotDefinition {
