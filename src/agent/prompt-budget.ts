@@ -79,14 +79,9 @@ function costOf({ text }: ProfileItem): number {
 
 /** The places of the wanted items, without sorting them all: of thousands, few have to do with the message, and few are taken. */
 function* ranked(items: readonly StoredItem[], isWanted: (item: StoredItem) => boolean, subjects: readonly string[]): Iterable<number> {
-  const related = new Map<number, number>();
-  for (let place = items.length - 1; place >= 0; place--) {
-    const count = relevance(items[place]!, subjects);
-    if (count > 0 && isWanted(items[place]!)) related.set(place, count);
-  }
-  for (let count = Math.max(0, ...new Set(related.values())); count > 0; count--)
-    for (const [place, found] of related) if (found === count) yield place;
-  for (let place = items.length - 1; place >= 0; place--) if (!related.has(place) && isWanted(items[place]!)) yield place;
+  const counts = items.map(relevanceTo(subjects));
+  for (let count = counts.reduce((most, each) => Math.max(most, each), 0); count >= 0; count--)
+    for (let place = items.length - 1; place >= 0; place--) if (counts[place] === count && isWanted(items[place]!)) yield place;
 }
 
 /** The latest turns that fit, oldest first. */
@@ -102,11 +97,12 @@ export function turnsWithin(turns: readonly StoredTurn[], budget: number): reado
   return turns.slice(first);
 }
 
-/** How many of the message's subject words begin a word of the item: the stem of "hikes" begins "hiking". */
-function relevance({ key, slot }: ProfileItem, subjects: readonly string[]): number {
-  let count = 0;
-  for (const subject of subjects) if (hasWord(key, subject, slot.length + 1)) count++;
-  return count;
+/** How many of the message's subject words begin a word of an item: the stem of "hikes" begins "hiking". */
+function relevanceTo(subjects: readonly string[]): (item: ProfileItem) => number {
+  if (subjects.length === 0) return () => 0;
+  // Most items hold none, which one look tells. Subjects are letters and digits, so that they mean themselves.
+  const any = new RegExp(`[ :=](?:${subjects.join('|')})`);
+  return ({ key, slot }) => (any.test(key) ? subjects.filter((subject) => hasWord(key, subject, slot.length + 1)).length : 0);
 }
 
 /** Whether a word of a text, from a place on, begins like this. */
