@@ -84,7 +84,10 @@ for (const [kind, open] of Object.entries(devices)) {
           if (n === 2) continue;
           for (const [key, { data }] of await policy.readWeights()) {
             const wanted = expected.get(`param.after${n}.${key}`);
-            if (wanted) expectClose(data, wanted.data, 2e-5, `${key} after step ${n}`);
+            // The gradient of a key's bias is what is left where terms cancel (softmax does not see a shift of all scores), and AdamW divides it
+            // by its own size: on some processors single precision leaves 2.003e-5 there.
+            const tolerance = key.endsWith('k_proj.bias') ? 3e-5 : 2e-5;
+            if (wanted) expectClose(data, wanted.data, tolerance, `${key} after step ${n}`);
           }
         }
       });
