@@ -1,4 +1,4 @@
-/** One library's share of bench/webgpu.ts, in a process of its own: node bench/webgpu-peer.mjs tfjs|jax ROUNDS → its milliseconds as JSON. */
+/** One library's share of bench/webgpu.ts, in a process of its own: node bench/webgpu-peer.mjs tfjs|jax ROUNDS SIZES → its milliseconds as JSON. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { create, globals } from 'webgpu';
 
-const [which, rounds] = process.argv.slice(2);
+const [which, rounds, sizes] = process.argv.slice(2);
 Object.assign(globalThis, globals);
 const gpu = create(['enable-dawn-features=allow_unsafe_apis,disable_workgroup_init']);
 Object.defineProperty(globalThis, 'navigator', { value: { gpu, userAgent: 'node' }, configurable: true });
@@ -48,7 +48,7 @@ async function tfjs() {
   rmSync(folder, { recursive: true });
   await tf.setBackend('webgpu');
   await tf.ready();
-  for (const size of [256, 512]) {
+  for (const size of sizes.split(',').map(Number)) {
     const [a, b] = [0, 1].map(() => tf.tensor2d(numbers(size * size, 1), [size, size]));
     report[`matmul ${size}`] = await best(async () => {
       const y = tf.matMul(a, b, false, true);
@@ -85,7 +85,7 @@ async function jax() {
   await init('webgpu');
   defaultDevice('webgpu');
   const matrix = (shape, size) => np.array(numbers(shape[0] * shape[1], size)).reshape(shape);
-  for (const size of [256, 512]) {
+  for (const size of sizes.split(',').map(Number)) {
     const [a, b] = [0, 1].map(() => matrix([size, size], 1));
     report[`matmul ${size}`] = await best(async () => {
       const y = np.matmul(a.ref, np.transpose(b.ref));

@@ -1,7 +1,7 @@
 /**
  * What the WebGPU device reaches, as a share of what its adapter can do, beside other libraries on the same adapter in the same run:
  *
- *   npx tsx bench/webgpu.ts [--rounds 3] [--no-tune]
+ *   npx tsx bench/webgpu.ts [--rounds 3] [--sizes 256,512] [--no-tune]
  *
  * Peers are measured where they are installed: npm install --no-save @tensorflow/tfjs-core@4.22.0 @tensorflow/tfjs-backend-webgpu@4.22.0 @jax-js/jax@0.1.25
  */
@@ -13,12 +13,16 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { create } from 'webgpu';
 import type { Kernel } from '../src/device/kernels/index';
+import type { MatmulPrecision } from '../src/device/webgpu/index';
 import { Pipelines } from '../src/device/webgpu/pipelines';
 import { webgpuDevice } from '../src/node/index';
 import { add, Graph, gradients, matmul, multiply, scale, subtract, sum, swiglu } from '../src/tensor/index';
 
-const { values: flags } = parseArgs({ options: { rounds: { type: 'string', default: '3' }, 'no-tune': { type: 'boolean' } } });
+const { values: flags } = parseArgs({
+  options: { rounds: { type: 'string', default: '3' }, sizes: { type: 'string', default: '256,512' }, 'no-tune': { type: 'boolean' } },
+});
 const rounds = Number(flags.rounds);
+const sizes = flags.sizes.split(',').map(Number);
 const softwareAdapter = '/usr/lib/chromium/vk_swiftshader_icd.json';
 if (existsSync(softwareAdapter)) process.env.VK_ICD_FILENAMES ??= softwareAdapter;
 
@@ -99,10 +103,12 @@ async function step(): Promise<Graph> {
   return graph;
 }
 
-async function ours(): Promise<Record<string, number>> {
-  const device = await webgpuDevice({ tune: !flags['no-tune'], tuningFile: join(tmpdir(), 'rlpa-bench-tiles.json') });
+async function ours(matmulPrecision: MatmulPrecision): Promise<Record<string, number> | string> {
+  const tuningFile = join(tmpdir(), 'rlpa-bench-tiles.json');
+  const device = await webgpuDevice({ matmulPrecision, tune: !flags['no-tune'], tuningFile }).catch((error: Error) => error);
+  if (device instanceof Error) return device.message;
   const report: Record<string, number> = {};
-  for (const size of [256, 512]) {
+  for (const size of sizes) {
     const program = await device.compile(product(size));
     const buffers = Object.fromEntries(['a', 'b', 'y'].map((name) => [name, device.create([size, size], 'f32', numbers(size * size, 1))]));
     report[`matmul ${size}`] = await best(() => device.run(program, { buffers }));
@@ -132,7 +138,7 @@ async function ours(): Promise<Record<string, number>> {
 
 function peer(name: string): Record<string, number> | string {
   try {
-    const output = execFileSync(process.execPath, [join(import.meta.dirname, 'webgpu-peer.mjs'), name, String(rounds)], {
+    const output = execFileSync(process.execPath, [join(import.meta.dirname, 'webgpu-peer.mjs'), name, String(rounds), flags.sizes], {
       encoding: 'utf8',
     });
     return JSON.parse(output.trim().split('\n').at(-1)!);
@@ -142,13 +148,22 @@ function peer(name: string): Record<string, number> | string {
 }
 
 const most = await peak();
-const operations: Record<string, number> = { 'matmul 256': 2 * 256 ** 3, 'matmul 512': 2 * 512 ** 3, step: 2 * 8 * rows * width * inner };
-const reports: Record<string, Record<string, number> | string> = { rlpa: await ours(), 'jax-js': peer('jax'), 'tfjs-webgpu': peer('tfjs') };
+const operations: Record<string, number> = {
+  ...Object.fromEntries(sizes.map((size) => [`matmul ${size}`, 2 * size ** 3])),
+  step: 2 * 8 * rows * width * inner,
+};
+const reports: Record<string, Record<string, number> | string> = {
+  rlpa: await ours('f32'),
+  'rlpa f16': await ours('f16'),
+  'jax-js': peer('jax'),
+  'tfjs-webgpu': peer('tfjs'),
+};
 // once more the other way round: what the machine does meanwhile falls on all
 for (const [name, again] of [
   ['tfjs-webgpu', peer('tfjs')],
   ['jax-js', peer('jax')],
-  ['rlpa', await ours()],
+  ['rlpa f16', await ours('f16')],
+  ['rlpa', await ours('f32')],
 ] as const) {
   const first = reports[name];
   if (typeof again === 'string' || typeof first === 'string' || first === undefined) continue;
@@ -156,7 +171,7 @@ for (const [name, again] of [
 }
 const table = new Table({ head: ['', ...Object.keys(operations), 'loss'] });
 for (const [name, report] of Object.entries(reports)) {
-  if (typeof report === 'string') table.push([name, { content: report, colSpan: 4 }]);
+  if (typeof report === 'string') table.push([name, { content: report, colSpan: sizes.length + 2 }]);
   else {
     const cells = Object.entries(operations).map(([key, count]) => {
       const rate = count / report[key]! / 1e6;

@@ -30,6 +30,8 @@ export interface Answer {
   /** Empty if there is none. */
   readonly reply: string;
   readonly problem?: AgentProblem;
+  /** The profile that the answer writes out as a whole, in the text form. */
+  readonly stated?: Profile;
 }
 
 /** Reads an answer in either form, or a reply alone, while it is being written. */
@@ -75,18 +77,19 @@ export class AnswerReader {
       if (answer.ok) return { text, proposals: answer.changes, rejected: answer.rejected, reply: answer.reply };
       // Some models keep to the form that they were trained in, whatever they are asked for.
       const turn = !this.#begun && /^\s*<(?:profile|response)>/.test(text) ? parseTurn(this.#schema, text) : undefined;
-      if (turn?.ok) return { text, proposals: statedProfile(before, turn.profile), rejected: [], reply: turn.reply };
+      if (turn?.ok) return wholeAnswer(text, before, turn.profile, turn.reply);
       return { text, proposals: [], rejected: [], reply: turn?.reply ?? answer.reply ?? '', problem: answer.problem };
     }
     const turn = parseTurn(this.#schema, text);
-    if (turn.ok) {
-      return { text, proposals: statedProfile(before, turn.profile), rejected: [], reply: turn.reply };
-    }
+    if (turn.ok) return wholeAnswer(text, before, turn.profile, turn.reply);
     return { text, proposals: [], rejected: [], reply: turn.reply ?? '', problem: turn.problem };
   }
 }
 
-/** What a profile that was written out as a whole proposes. */
-export function statedProfile(before: Profile, stated: Profile): ProposedChange[] {
-  return diffProfiles(before, stated).map((change): ProposedChange => (change.op === 'remove' ? { ...change, isOmission: true } : change));
+/** An answer that writes out the whole profile. What it does not mention of the one that it was based on, it proposes to remove. */
+export function wholeAnswer(text: string, before: Profile, stated: Profile, reply: string): Answer {
+  const proposals = diffProfiles(before, stated).map(
+    (change): ProposedChange => (change.op === 'remove' ? { ...change, isOmission: true } : change),
+  );
+  return { text, stated, proposals, rejected: [], reply };
 }

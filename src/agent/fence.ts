@@ -3,6 +3,9 @@ import type { Profile } from '../profile/index';
 /** Brackets, bars and back quotes, invisible characters, and line ends that JSON leaves as they are. */
 const markup = /[<>[\]{}|`\u007f-\u009f\u2028\u2029]|[\p{Default_Ignorable_Code_Point}\p{Cf}\p{Co}\p{Cn}]/gu;
 
+/** ASCII in which JSON and the fence escape nothing: most values. */
+const plain = /^[ !#-;=?-Z^_a-z~]*$/;
+
 /**
  * The profile as JSON in which no value holds anything but words: brackets, bars and back quotes are JSON escapes, as are line breaks and
  * invisible characters. No value can end the fence, begin a line, a role, a tag or a code block, or hide what it says; and
@@ -18,6 +21,7 @@ export function fencedJson(profile: Profile): string {
 
 /** JSON in which strings hold no markup; the brackets of an object's own JSON stay. */
 function escaped(value: unknown): string {
+  if (typeof value === 'string' && plain.test(value)) return `"${value}"`;
   return JSON.stringify(value).replace(/"(?:[^"\\]|\\.)*"/gs, (text) =>
     text.replace(markup, (character) =>
       Array.from({ length: character.length }, (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`).join(''),

@@ -1,6 +1,6 @@
 import type { ChatMessage, ChatRequest } from '../chat/index';
 import { describeSlots, formatTurn, type Profile, type ProfileSchema, parseProfileBlock, type SlotDefinition } from '../profile/index';
-import { type AgentProblem, type Answer, AnswerReader, statedProfile } from './answer';
+import { type AgentProblem, type Answer, AnswerReader, wholeAnswer } from './answer';
 import { unframed } from './fence';
 import { type AnswerForm, changesInstructions } from './prompt';
 import { answerJsonSchema, parseStructuredAnswer, profileJsonSchema } from './structured-answer';
@@ -44,7 +44,7 @@ export function readProfileAnswer(schema: ProfileSchema, form: AnswerForm, text:
   }
   const block = parseProfileBlock(schema, wellFormed(text));
   if (!block.ok) return { text, proposals: [], rejected: [], reply, problem: block.problem };
-  return { text: formatTurn(block.profile, reply), proposals: statedProfile(before, block.profile), rejected: [], reply };
+  return wholeAnswer(formatTurn(block.profile, reply), before, block.profile, reply);
 }
 
 /** Asks for the whole answer again: nothing of the first could be shown. */

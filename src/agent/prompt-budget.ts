@@ -42,19 +42,30 @@ export function relevantPart<S extends SlotMap>(
   profile: Profile<S>,
   { message, stored, budget }: { readonly message: string; readonly stored: readonly StoredItem[]; readonly budget: number },
 ): Profile<S> {
-  if (profile.items().reduce((sum, item) => sum + costOf(item), 0) <= budget) return profile;
-  const current = stored.filter(({ slot, validTo }) => validTo === undefined && profile.itemsOf(slot).length > 0);
-  const chosen = new Set<StoredItem>();
+  if (fits(profile, budget)) return profile;
+  const isCurrent = ({ slot, validTo }: StoredItem) => validTo === undefined && profile.itemsOf(slot).length > 0;
+  const chosen: number[] = [];
   let left = budget;
-  for (const item of ranked(current, subjectsOf(message))) {
+  for (const place of ranked(stored, isCurrent, subjectsOf(message))) {
     if (left <= itemFrame) break;
-    const cost = costOf(item);
+    const cost = costOf(stored[place]!);
     if (cost > left) continue;
     left -= cost;
-    chosen.add(item);
+    chosen.push(place);
   }
-  const part = current.filter((item) => chosen.has(item));
+  const part = chosen.sort((a, b) => a - b).map((place) => stored[place]!);
   return profile.schema.restore(part, profile.version).profile;
+}
+
+function fits(profile: Profile, budget: number): boolean {
+  let left = budget;
+  for (const slot of profile.schema.slotNames) {
+    for (const item of profile.itemsOf(slot)) {
+      left -= costOf(item);
+      if (left < 0) return false;
+    }
+  }
+  return true;
 }
 
 /** The beginnings of the message's subject words. A stem ends in "i" where the word ends in "y". */
@@ -66,22 +77,11 @@ function costOf({ text }: ProfileItem): number {
   return text.length + itemFrame;
 }
 
-/** Without sorting them all: of thousands, few have to do with the message, and few are wanted. */
-function* ranked(items: readonly StoredItem[], subjects: readonly string[]): Iterable<StoredItem> {
-  const byRelevance = new Map<number, StoredItem[]>();
-  const unrelated: StoredItem[] = [];
-  for (const item of items) {
-    const count = relevance(item, subjects);
-    if (count === 0) {
-      unrelated.push(item);
-    } else {
-      const group = byRelevance.get(count);
-      if (group) group.push(item);
-      else byRelevance.set(count, [item]);
-    }
-  }
-  const groups = [...byRelevance].sort(([a], [b]) => b - a).map(([, group]) => group);
-  for (const group of [...groups, unrelated]) yield* group.reverse();
+/** The places of the wanted items, without sorting them all: of thousands, few have to do with the message, and few are taken. */
+function* ranked(items: readonly StoredItem[], isWanted: (item: StoredItem) => boolean, subjects: readonly string[]): Iterable<number> {
+  const counts = items.map(relevanceTo(subjects));
+  for (let count = counts.reduce((most, each) => Math.max(most, each), 0); count >= 0; count--)
+    for (let place = items.length - 1; place >= 0; place--) if (counts[place] === count && isWanted(items[place]!)) yield place;
 }
 
 /** The latest turns that fit, oldest first. */
@@ -97,11 +97,12 @@ export function turnsWithin(turns: readonly StoredTurn[], budget: number): reado
   return turns.slice(first);
 }
 
-/** How many of the message's subject words begin a word of the item: the stem of "hikes" begins "hiking". */
-function relevance({ key, slot }: ProfileItem, subjects: readonly string[]): number {
-  let count = 0;
-  for (const subject of subjects) if (hasWord(key, subject, slot.length + 1)) count++;
-  return count;
+/** How many of the message's subject words begin a word of an item: the stem of "hikes" begins "hiking". */
+function relevanceTo(subjects: readonly string[]): (item: ProfileItem) => number {
+  if (subjects.length === 0) return () => 0;
+  // Most items hold none, which one look tells. Subjects are letters and digits, so that they mean themselves.
+  const any = new RegExp(`[ :=](?:${subjects.join('|')})`);
+  return ({ key, slot }) => (any.test(key) ? subjects.filter((subject) => hasWord(key, subject, slot.length + 1)).length : 0);
 }
 
 /** Whether a word of a text, from a place on, begins like this. */

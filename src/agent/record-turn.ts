@@ -1,4 +1,13 @@
-import { formatTurn, type Profile, type ProfileItem, parseProfileBlock, type RejectedValue, type SlotMap } from '../profile/index';
+import {
+  formatTurn,
+  type Profile,
+  type ProfileItem,
+  type ProfileSchema,
+  parseProfileBlock,
+  type RejectedValue,
+  type SlotDefinition,
+  type SlotMap,
+} from '../profile/index';
 import type { AgentSettings } from './agent-options';
 import type { Answer } from './answer';
 import { findProvenance } from './evidence';
@@ -28,10 +37,9 @@ export function recordAnswer<S extends SlotMap>(
   const said = [...turnsBefore(record.turns, turn), turn]
     .map(({ id, message }) => new SpokenMessage(schema, { id, content: message }))
     .reverse();
-  const stated = new Set(
-    record.items.filter(({ validTo, source }) => validTo === undefined && source === 'stated').map(({ slot }) => slot),
-  );
-  const { supported, refused } = screenProposals(before, proposals, said, ({ key }) => stated.has(key));
+  const isStated = ({ key }: SlotDefinition) =>
+    record.items.some(({ slot, validTo, source }) => slot === key && validTo === undefined && source === 'stated');
+  const { supported, refused } = screenProposals(before, proposals, said, isStated);
   const { profile, rejected, quotes } = applyProposals(before, supported, turn.isAllowed);
   const recorded = recordProfile(record, before, profile, {
     at,
@@ -70,10 +78,15 @@ export function recordTurn<S extends SlotMap>(
 function keptText<S extends SlotMap>(
   { schema, form: ofTurns }: AgentSettings<S>,
   { form, slots, shown }: OpenTurn<S>,
-  { text, reply }: Answer,
+  { text, reply, stated }: Answer,
 ): string {
   if (form !== 'reply' && slots.length === schema.slotNames.length) return text;
   if (ofTurns === 'json') return JSON.stringify({ changes: [], reply });
-  const stated = parseProfileBlock(schema, text);
-  return formatTurn(stated.ok ? stated.profile.pick(slots.map(({ key }) => key)) : shown, reply);
+  const profile = stated ?? profileIn(schema, text);
+  return formatTurn(profile?.pick(slots.map(({ key }) => key)) ?? shown, reply);
+}
+
+function profileIn(schema: ProfileSchema, text: string): Profile | undefined {
+  const block = parseProfileBlock(schema, text);
+  return block.ok ? block.profile : undefined;
 }

@@ -1,5 +1,6 @@
 import { shareContent } from '../language/index';
 import {
+  normalizedText,
   normalizeText,
   type Profile,
   profileItem,
@@ -52,7 +53,7 @@ export function screenProposals<S extends SlotMap>(
     const slot = before.schema.slotByLabel(proposed.slot);
     const proposal = slot ? readablePart(slot, proposed, (value) => refuse(slot, value, unreadable)) : proposed;
     if (!proposal) continue;
-    if (slot && isStated(slot) && isGuess(before, slot, proposal, messages)) {
+    if (slot?.cardinality === 'one' && isStated(slot) && isGuess(before, slot, proposal, messages)) {
       refuse(slot, proposal.value, guessed);
     } else if (!slot || !(isMixed || proposal.isOmission)) {
       supported.push(proposal);
@@ -88,9 +89,9 @@ function readablePart(slot: SlotDefinition, proposal: ProposedChange, refuse: (v
 /** A new value for a slot that the user does not speak of, in words that the user did not use. */
 function isGuess(before: Profile, slot: SlotDefinition, { op, value, quote }: ProposedChange, messages: readonly SpokenMessage[]): boolean {
   const [latest] = messages;
-  if (!latest || op === 'remove' || slot.cardinality === 'many') return false;
+  if (!latest || op === 'remove') return false;
   const text = valueText(value);
-  if (before.items().some((item) => item.slot === slot.key && normalizeText(item.text) === normalizeText(text))) return false;
+  if (before.itemsOf(slot.key).some((item) => normalizedText(item) === normalizeText(text))) return false;
   if (findValue(text, slot, messages)) return false;
   if (saysNothing(slot, value)) return true;
   const isQuoted = quote !== undefined && !isEmpty(quote) && findWords(quote, messages) !== undefined;
@@ -126,11 +127,12 @@ function isSupported(
     typeof value === 'boolean' || (isChoice ? findWords(text, [message]) : findValue(text, slot, [message])) !== undefined;
   const isWanted = (message: SpokenMessage) =>
     message.isMixed && (message.foreignSpeaksOf(slot) || message.foreignSpeaksOfAll || holds(message.foreign, text));
-  const isKnownElsewhere = before.items().some((item) => item.slot !== slot.key && normalizeText(item.text) === normalizeText(text));
+  const normalized = normalizeText(text);
+  const others = Object.values<SlotDefinition>(before.schema.slots).filter(({ key }) => key !== slot.key);
+  const isKnownElsewhere = others.some(({ key }) => before.itemsOf(key).some((item) => normalizedText(item) === normalized));
   if (messages.some(isWanted) || isKnownElsewhere || isChoice) {
     return messages.some((message) => isSaid(message) && message.ownSpeaksOf(slot));
   }
-  const others = Object.values(before.schema.slots).filter((other) => other.key !== slot.key);
   const isOfOthers = (message: SpokenMessage) => others.some((other) => message.ownSpeaksOf(other));
   // What an earlier message told was to be learnt then: that it is brought up now is no reason to take it for something else.
   const isOpenTo = (message: SpokenMessage) => message.ownSpeaksOf(slot) || (message === messages[0] && !isOfOthers(message));

@@ -33,7 +33,9 @@ export function seedOption(): Option {
 }
 
 export function deviceOption(): Option {
-  return new Option('--device <kind>', 'where the policy runs').choices(deviceKinds).default('cpu');
+  return new Option('--device <kind>', 'where the policy runs; webgpu-f16 multiplies in half precision')
+    .choices(deviceKinds)
+    .default('cpu');
 }
 
 export function sizeOption(): Option {

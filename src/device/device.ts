@@ -33,9 +33,12 @@ export interface SeriesOptions extends Pick<RunOptions, 'buffers'> {
   readonly carry?: Readonly<Record<string, string>>;
 }
 
-/** Devices that are opened by their name. */
-export const deviceKinds = ['cpu', 'webgpu'] as const;
+/** Devices that are opened by their name. `webgpu-f16` is a GPU whose matrix products multiply in half precision. */
+export const deviceKinds = ['cpu', 'webgpu', 'webgpu-f16'] as const;
 export type DeviceKind = (typeof deviceKinds)[number];
+
+/** In what precision the matrix products of a device multiply. */
+export const matmulPrecisionOf = (kind: DeviceKind) => (kind === 'webgpu-f16' ? 'f16' : 'f32');
 
 /**
  * Where tensors live and graphs run. All methods fail with `device-failed`, naming the operation where one is at fault.

@@ -4,6 +4,7 @@ export {
   type DeviceBuffer,
   type DeviceKind,
   deviceKinds,
+  matmulPrecisionOf,
   type NumberArray,
   type Program,
   type RunOptions,

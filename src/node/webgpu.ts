@@ -17,10 +17,12 @@ export interface NodeWebGpuOptions extends Omit<WebGpuOptions, 'gpu'> {
  * time (and on a software adapter ten times the compilation).
  */
 const dawnFeatures = ['allow_unsafe_apis', 'disable_workgroup_init'];
+/** What Dawn wants before it offers half precision, and matrices of it, on some drivers. */
+const halfFeatures = ['vulkan_enable_f16_on_nvidia', 'use_vulkan_memory_model'];
 
 /**
  * WebGPU's entry points by their options. Dawn ends what belongs to one when it is garbage-collected, and does not survive it while a
- * device is still being destroyed: so there is one for the whole process.
+ * device is still being destroyed: so they are kept for the whole process.
  */
 const entryPoints = new Map<string, WebGpu>();
 
@@ -37,7 +39,8 @@ export async function webgpuDevice({ dawn = [], ...options }: NodeWebGpuOptions 
       (cause as { code?: string }).code === 'ERR_MODULE_NOT_FOUND' ? 'npm install webgpu' : `it does not load: ${cause.message}`;
     throw new RlpaError('missing-dependency', `The WebGPU device needs the package webgpu: ${reason}`, { package: 'webgpu' }, { cause });
   });
-  const settings = [`enable-dawn-features=${dawnFeatures.join()}`, ...dawn];
+  const features = options.matmulPrecision === 'f16' ? [...dawnFeatures, ...halfFeatures] : dawnFeatures;
+  const settings = [`enable-dawn-features=${features.join()}`, ...dawn];
   const key = settings.join('\n');
   const gpu = entryPoints.get(key) ?? (create(settings) as unknown as WebGpu);
   entryPoints.set(key, gpu);

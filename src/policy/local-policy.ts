@@ -123,6 +123,7 @@ export interface OnnxExportOptions {
 export class LocalPolicy implements TrainablePolicy {
   readonly name: string;
   readonly temperature: number;
+  readonly logProbRounding: number;
   readonly fingerprint: string;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
@@ -218,6 +219,8 @@ export class LocalPolicy implements TrainablePolicy {
     this.lora = options.lora && loraConfig(options.lora);
     this.name = name;
     this.temperature = temperature;
+    // of half precision ten times what single leaves: factors are rounded 2¹³ times as coarsely, but sums are not
+    this.logProbRounding = device.kind === 'webgpu-f16' ? 0.1 : 0.01;
     this.#device = device;
     this.#programs = new ProgramCache(device);
     this.#form = { config: model.config, lora: this.lora, limits: options.limits, checkpointing: options.gradientCheckpointing };

@@ -1,10 +1,11 @@
+import { matmulPrecisionOf } from '../device/index';
 import { openWebGpu } from '../device/webgpu/index';
 import { RlpaError } from '../errors';
 import type { PolicyHost } from './policy-host';
 
 /** `#policy-host` where there is no Node. */
 export const policyHost: PolicyHost = {
-  openDevice: async (kind) => (kind === 'webgpu' ? openWebGpu() : refuse()),
+  openDevice: async (kind) => (kind === 'cpu' ? refuse() : openWebGpu({ matmulPrecision: matmulPrecisionOf(kind) })),
   readPolicy: async () => refuse(),
   writePolicy: async () => refuse(),
   exportOnnx: async () => refuse(),

@@ -33,21 +33,17 @@ type SlotChange<K extends string, T extends Slot> =
  * // [{ op: 'set', slot: 'occupation', value: 'teacher' }]
  */
 export function diffProfiles<S extends SlotMap>(before: Profile<S>, after: Profile<S>): ProfileChange<S>[] {
-  const slots: Readonly<Record<string, SlotDefinition>> = after.schema.slots;
-  const old = new Set(before.items().map((item) => item.key));
-  const current = new Set(after.items().map((item) => item.key));
   const changes: ProfileChange[] = [];
-  const replaced = new Set<string>();
-  for (const item of after.items()) {
-    if (old.has(item.key)) continue;
-    const single = slots[item.slot]?.cardinality === 'one';
-    if (single) replaced.add(item.slot);
-    changes.push({ op: single ? 'set' : 'add', slot: item.slot, value: item.value });
+  const removals: ProfileChange[] = [];
+  for (const { key: slot, cardinality } of Object.values<SlotDefinition>(after.schema.slots)) {
+    const old = new Set(before.itemsOf(slot).map(({ key }) => key));
+    const current = new Set(after.itemsOf(slot).map(({ key }) => key));
+    const added = after.itemsOf(slot).filter(({ key }) => !old.has(key));
+    for (const { value } of added) changes.push({ op: cardinality === 'one' ? 'set' : 'add', slot, value });
+    if (cardinality === 'one' && added.length > 0) continue; // what was there is replaced
+    for (const { key, value } of before.itemsOf(slot)) if (!current.has(key)) removals.push({ op: 'remove', slot, value });
   }
-  for (const item of before.items()) {
-    if (!current.has(item.key) && !replaced.has(item.slot)) changes.push({ op: 'remove', slot: item.slot, value: item.value });
-  }
-  return changes as ProfileChange<S>[];
+  return [...changes, ...removals] as ProfileChange<S>[];
 }
 
 /** A change in words, for logs and terminals: `occupation: set to nurse`. */

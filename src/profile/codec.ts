@@ -221,6 +221,7 @@ export function mayBecomeTag(text: string): boolean {
 }
 
 function escapeValue(text: string, inList: boolean): string {
+  if (!/[\\\n\r;]/.test(text)) return text;
   const escaped = text.replace(/\\/g, '\\\\').replace(/\n/g, '\\n').replace(/\r/g, '\\r');
   return inList ? escaped.replace(/;/g, '\\;') : escaped;
 }

@@ -61,7 +61,7 @@ export class Profile<S extends SlotMap = SlotMap> {
 
   /** How many items there are. */
   get size(): number {
-    return this.items().length;
+    return this.schema.slotNames.reduce((sum, slot) => sum + this.itemsOf(slot).length, 0);
   }
 
   /**

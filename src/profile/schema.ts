@@ -112,7 +112,9 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
    */
   restore<Item extends ProfileItem>(items: Iterable<Item>, version = 0): { profile: Profile<S>; refused: ReadonlyMap<Item, string> } {
     const refused = new Map<Item, string>();
-    const bySlot = new Map<string, Map<string, { item: ProfileItem; from: Item }>>();
+    const bySlot = new Map<string, ProfileItem[]>();
+    const keys = new Set<string>();
+    const inForce = new Map<string, Item>(); // in slots that hold one value
     for (const from of items) {
       const definition = this.#definitions()[from.slot];
       const reading = definition ? readValue(definition, from.value) : ({ ok: false, reason: this.#noSuchSlot() } as const);
@@ -121,17 +123,23 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
         continue;
       }
       const item = slotItem(definition, reading.value, from);
-      const held = bySlot.get(item.slot) ?? new Map<string, { item: ProfileItem; from: Item }>();
-      bySlot.set(item.slot, held);
       if (definition.cardinality === 'one') {
-        for (const { from: earlier } of held.values()) refused.set(earlier, 'the slot holds one value, and a later one is there');
-        held.clear();
+        const earlier = inForce.get(item.slot);
+        if (earlier) refused.set(earlier, 'the slot holds one value, and a later one is there');
+        inForce.set(item.slot, from);
+        bySlot.set(item.slot, [item]);
+        continue;
       }
-      if (held.has(item.key)) refused.set(from, 'the same value is there already');
-      else held.set(item.key, { item, from });
+      // Of thousands of items, finding equal keys takes most of the time: each is looked up once.
+      const different = keys.size;
+      if (keys.add(item.key).size === different) refused.set(from, 'the same value is there already');
+      else {
+        const list = bySlot.get(item.slot);
+        if (list) list.push(item);
+        else bySlot.set(item.slot, [item]);
+      }
     }
-    const lists = [...bySlot].map(([slot, held]) => [slot, Array.from(held.values(), ({ item }) => item)] as const);
-    return { profile: new Profile(this, new Map(lists), version), refused };
+    return { profile: new Profile(this, bySlot, version), refused };
   }
 
   /** Validates one value (one element, for a `many` slot). */
@@ -193,10 +201,17 @@ function standardSlots() {
   };
 }
 
-/** The JSON Schema of one value of a slot. */
+const jsonSchemas = new WeakMap<SlotDefinition, string>();
+
+/** The JSON Schema of one value of a slot: the caller's own, made once for each slot and kept as text. */
 export function valueJsonSchema(definition: SlotDefinition): Record<string, unknown> {
-  const { $schema: _, ...schema } = z.toJSONSchema(definition.type, { unrepresentable: 'any', io: 'input' });
-  return schema;
+  let text = jsonSchemas.get(definition);
+  if (text === undefined) {
+    const { $schema: _, ...schema } = z.toJSONSchema(definition.type, { unrepresentable: 'any', io: 'input' });
+    text = JSON.stringify(schema);
+    jsonSchemas.set(definition, text);
+  }
+  return JSON.parse(text);
 }
 
 function defineSlot(key: string, value: Slot): SlotDefinition {

@@ -12,7 +12,7 @@ export interface Tensor {
   readonly node?: Node;
 }
 
-export type Attributes = Readonly<Record<string, number | boolean>>;
+export type Attributes = Readonly<Record<string, number | boolean | string>>;
 
 /** One operation applied to tensors. */
 export interface Node {

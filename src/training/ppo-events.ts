@@ -39,11 +39,16 @@ export interface PPOTrainerEvents {
   warning: (event: TrainingWarning) => void;
 }
 
-/** Above this, log-probabilities of generation and scoring differ by more than the order of float32 sums. */
-const largestRoundingDifference = 1e-2;
-
-/** What an iteration's metrics should make one look at. */
-export function metricWarnings(metrics: PPOMetrics, { gamma, credit }: PPOHyperparameters): [code: TrainingWarningCode, message: string][] {
+/**
+ * What an iteration's metrics should make one look at.
+ *
+ * @param logProbRounding the policy's; by default what the order of float32 sums explains
+ */
+export function metricWarnings(
+  metrics: PPOMetrics,
+  { gamma, credit }: PPOHyperparameters,
+  logProbRounding = 1e-2,
+): [code: TrainingWarningCode, message: string][] {
   const { episodes, failedEpisodes, tooLongEpisodes, turns, unjudgedTurns, droppedStaleTurns, maxAge, maxLogProbDifference } = metrics;
   const warnings: [TrainingWarningCode, string, boolean][] = [
     ['skipped-iteration', 'All advantages were equal: the iteration changed nothing.', metrics.skipped],
@@ -58,7 +63,7 @@ export function metricWarnings(metrics: PPOMetrics, { gamma, credit }: PPOHyperp
     [
       'generation-mismatch',
       `Log-probabilities of generation and scoring differ by up to ${maxLogProbDifference}.`,
-      maxLogProbDifference > largestRoundingDifference,
+      maxLogProbDifference > logProbRounding,
     ],
     [
       'unbounded-values',

@@ -187,7 +187,7 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
       updateTokensPerSecond: sequenceTokens(experience) / updateSeconds,
     };
     await this.#record.log(iteration, metrics);
-    for (const [code, message] of metricWarnings(metrics, this.options)) this.#warn(code, message);
+    for (const [code, message] of metricWarnings(metrics, this.options, this.#policy.logProbRounding)) this.#warn(code, message);
     this.emit('iteration', { iteration, iterations, metrics });
     if (iteration % this.options.checkpointEvery === 0 || iteration === iterations) await this.#save(iterations);
   }

@@ -289,6 +289,18 @@ describe('the prompt', () => {
     expect(rest).toEqual([{ role: 'user', content: 'Hello' }]);
   });
 
+  it('writes no bracket, bar or back quote of a value, and every value can be read back', async () => {
+    const model = scriptedChatModel([turnText({}, 'Hi')]);
+    const agent = new PersonalizedAgent({ schema, model });
+    const values = Array.from({ length: 0x7f - 0x21 }, (_, i) => `sea${String.fromCharCode(0x21 + i)}side`);
+    const occupation = values.join(' ');
+    await agent.edit('u1', [{ op: 'set', slot: 'occupation', value: occupation }]);
+    await agent.respond({ userId: 'u1', message: 'Hello' });
+    const fenced = /<known_about_user>\n\{\n(.*)\n\}\n/s.exec(model.requests[0]!.messages[0]!.content)![1]!;
+    expect(fenced).not.toMatch(/[<>[\]{}|`]/);
+    expect(JSON.parse(`{${fenced}}`)).toEqual({ occupation });
+  });
+
   it("holds the latest turns, with the model's own answers as it wrote them", async () => {
     const texts = [1, 2, 3].map((i) => turnText({ age: i }, `Reply ${i}`));
     const model = scriptedChatModel(texts);

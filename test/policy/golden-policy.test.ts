@@ -1,17 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Device, Program, SeriesOptions } from '../../src/device/index';
-import { LocalPolicy, type LocalPolicyOptions, type PPOSequence, reportPPOLoss } from '../../src/policy/index';
-import { Tokenizer, trainTokenizer } from '../../src/transformer/index';
+import { type LocalPolicy, type LocalPolicyOptions, reportPPOLoss } from '../../src/policy/index';
 import { devices } from '../device';
 import { describeWithShared } from '../shared';
-import { besideReference, expectClose, goldenCases, loadCase, type Tensors } from './golden-case';
-
-/** The golden cases are token ids, fewer than there are bytes: a tokenizer of one token does. */
-const tokenizer = Tokenizer.fromJSON({
-  ...trainTokenizer({ texts: [], vocabularySize: 300 }).tokenizer,
-  model: { type: 'BPE', vocab: { a: 0 }, merges: [] },
-  added_tokens: [],
-});
+import { besideReference, expectClose, type GoldenSequence, goldenCases, goldenTraining, loadCase, policyOf } from './golden-case';
 
 /**
  * Lengths of the prompts that are sampled from one after the other: up in twos, back down in ones, where the cache holds more than the
@@ -20,35 +12,6 @@ const tokenizer = Tokenizer.fromJSON({
 const promptLengths = [8, 10, 12, 14, 16, 18, 20, 22, 24, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 6, 4, 2];
 /** What of each is not in the cache yet, or is its last token. */
 const fedTokens = [8, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 1, 1];
-
-/** A sequence of the golden batch, without its padding. */
-interface GoldenSequence extends PPOSequence {
-  /** Where its first token stands in the files. */
-  readonly row: number;
-  readonly start: number;
-}
-
-function sequencesOf(inputs: Tensors): GoldenSequence[] {
-  const [rows, length] = inputs.get('input_ids')!.shape as [number, number];
-  return Array.from({ length: rows }, (_, row) => {
-    const mask = inputs.get('attention_mask')!.data.subarray(row * length, (row + 1) * length);
-    const [start, end] = [mask.indexOf(1), mask.lastIndexOf(1) + 1];
-    // an entry of the files speaks of the token after it
-    const column = (name: string) =>
-      Float32Array.from({ length: end - start }, (_, t) => (t === 0 ? 0 : inputs.get(name)!.data[row * (length - 1) + start + t - 1]!));
-    return {
-      row,
-      start,
-      tokens: Int32Array.from(inputs.get('input_ids')!.data.subarray(row * length + start, row * length + end)),
-      actionMask: Uint8Array.from(column('action_mask')),
-      oldLogProbs: column('old_logp'),
-      referenceLogProbs: column('ref_logp'),
-      oldValues: column('old_values'),
-      advantages: column('advantages'),
-      returns: column('returns'),
-    };
-  });
-}
 
 /** A way to train, and the share of padding that comes with it. */
 type Way = [string, LocalPolicyOptions, number];
@@ -81,44 +44,21 @@ for (const [kind, open] of Object.entries(devices)) {
     afterAll(() => Promise.all(policies.map((policy) => policy.dispose())));
 
     describe.each(goldenCases)('%s', (name) => {
-      const { form, weights, inputs, expected, hyperparameters: h, steps, greedy } = loadCase(name);
-      const { config, lora } = form;
-      const sequences = sequencesOf(inputs);
-      const actions = sequences.reduce((total, { actionMask }) => total + actionMask.reduce((a, b) => a + b, 0), 0);
-      const loss = {
-        clip: h.clip,
-        valueClip: h.value_clip,
-        valueCoefficient: h.value_coef,
-        entropyCoefficient: h.entropy_coef,
-        klLossCoefficient: h.kl_loss_coef,
-        klLoss: 'k3' as const,
-        normalizer: actions,
-      };
+      const golden = loadCase(name);
+      const { inputs, expected, hyperparameters: h, steps, greedy } = golden;
+      const { config } = golden.form;
+      const { sequences, actions, loss, update } = goldenTraining(golden);
 
       async function goldenPolicy(options: LocalPolicyOptions = {}, fed: number[][] = []): Promise<LocalPolicy> {
-        const given = new Map([...weights].map(([key, { shape, data }]) => [key, { shape, data: data as Float32Array }]));
-        const device = watched(await open(), fed);
-        // no token ends a golden text
-        const model = { config, tokenizer, weights: given, eosTokenIds: [config.vocabularySize] };
-        const policy = new LocalPolicy(device, model, { lora, temperature: h.temperature, ...options });
+        const policy = policyOf(golden, watched(await open(), fed), options);
         policies.push(policy);
         return policy;
       }
 
-      const update = (policy: LocalPolicy) =>
-        policy.update({
-          learningRate: h.learning_rate,
-          betas: h.betas,
-          epsilon: h.eps,
-          weightDecay: h.weight_decay,
-          decayAll: true,
-          maxGradientNorm: h.max_grad_norm,
-        });
-
       /** The n-th optimiser step, whose losses and gradient norm are the reference's. → share of padding */
       async function takeStep(policy: LocalPolicy, n: number): Promise<number> {
         const report = await policy.accumulatePPO(sequences, loss);
-        const { gradientNorm } = await update(policy);
+        const { gradientNorm } = await policy.update(update);
         const reference = steps[n - 1];
         const pairs: [string, number, number][] = [
           ...besideReference(report, reference),
@@ -144,7 +84,10 @@ for (const [kind, open] of Object.entries(devices)) {
           if (n === 2) continue;
           for (const [key, { data }] of await policy.readWeights()) {
             const wanted = expected.get(`param.after${n}.${key}`);
-            if (wanted) expectClose(data, wanted.data, 2e-5, `${key} after step ${n}`);
+            // The gradient of a key's bias is what is left where terms cancel (softmax does not see a shift of all scores), and AdamW divides it
+            // by its own size: on some processors single precision leaves 2.003e-5 there.
+            const tolerance = key.endsWith('k_proj.bias') ? 3e-5 : 2e-5;
+            if (wanted) expectClose(data, wanted.data, tolerance, `${key} after step ${n}`);
           }
         }
       });

@@ -26,6 +26,9 @@ describe('normalizeText', () => {
   it.each([
     ['The  Café—Owner!', 'cafe owner'],
     ['twenty-nine years', '29 years'],
+    ['twenty nine years', '29 years'],
+    ['agent 007 of the zeroth nine', 'agent 7 of zeroth 9'],
+    ['Onerous anthem 70', 'onerous anthem 70'],
     ['1,000.0', '1000'],
     ['ＮＵＲＳＥ', 'nurse'],
     ["doesn't", 'doesnt'],

@@ -84,6 +84,12 @@ describe('ProfileSchema', () => {
     });
   });
 
+  it('gives a JSON Schema that the caller may change', () => {
+    const described = schema.jsonSchema() as { properties: { age: Record<string, unknown> } };
+    described.properties.age.minimum = 18;
+    expect(schema.jsonSchema()).toMatchObject({ properties: { age: { minimum: 0 } } });
+  });
+
   it('infers the types of values from the slots', () => {
     type Values = ProfileValues<typeof schema>;
     expectTypeOf<Values['occupation']>().toEqualTypeOf<string | undefined>();

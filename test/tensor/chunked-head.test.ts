@@ -3,8 +3,8 @@ import { Random } from '../../src/random';
 import { add, Graph, gradients, headLogProbability, multiply, scale, sum, type Tensor } from '../../src/tensor/index';
 import { devices } from '../device';
 
-/** So many rows and so large a vocabulary that the logits are never there as a whole: two chunks of rows. */
-const [rows, vocabulary, width, temperature] = [300, 10_000, 4, 0.8];
+/** So many rows and so large a vocabulary that the logits are never there as a whole: on a GPU two chunks of rows, on the CPU more. */
+const [rows, vocabulary, width, temperature] = [70, 132_000, 4, 0.8];
 const dice = new Random(11);
 const normals = (length: number) => Float32Array.from({ length }, () => dice.normal());
 const hidden = normals(rows * width);
@@ -14,7 +14,7 @@ const targets = Int32Array.from({ length: rows }, () => dice.integer(vocabulary)
 const [a, e] = [normals(rows), normals(rows)];
 
 /** The same by its definition, in double precision: L = Σ a·log p[target] + e·H. */
-function expected() {
+function byDefinition() {
   const logProbs = new Float64Array(rows);
   const entropies = new Float64Array(rows);
   const toHidden = new Float64Array(rows * width);
@@ -44,6 +44,7 @@ function expected() {
   }
   return { logProbs, entropies, toHidden, toWeight };
 }
+const expected = byDefinition();
 
 for (const [kind, open] of Object.entries(devices)) {
   describe(`the head in chunks on ${kind}`, async () => {
@@ -69,12 +70,12 @@ for (const [kind, open] of Object.entries(devices)) {
     }
 
     function expectAgreement(found: Record<string, ArrayLike<number>>, factor = 1) {
-      for (const [name, values] of Object.entries(expected())) {
+      for (const [name, values] of Object.entries(expected)) {
         const wanted = name.startsWith('to') ? values.map((value) => value * factor) : values;
         const largest = wanted.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
         const worst = wanted.reduce((most, value, i) => Math.max(most, Math.abs(value - found[name]![i]!)), 0);
-        // float32 adds up 10,000 terms here
-        expect(worst, name).toBeLessThan(1e-4 * largest);
+        // float32 adds up 132,000 terms here
+        expect(worst, name).toBeLessThan(3e-4 * largest);
       }
     }
 
@@ -82,6 +83,8 @@ for (const [kind, open] of Object.entries(devices)) {
       expectAgreement(await run((linear) => linear));
     });
 
+    // a GPU knows one way for both, and a software adapter takes half a minute
+    if (kind !== 'cpu') return;
     it('has them too where the gradient of a row depends on all rows', async () => {
       const found = await run((linear) => scale(multiply(linear, linear), 0.5));
       expectAgreement(found, found.linear![0]!);

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { create } from 'webgpu';
 import type { Kernel } from '../../src/device/kernels/index';
+import { openWebGpu as openGpu } from '../../src/device/webgpu/index';
 import { Pipelines } from '../../src/device/webgpu/pipelines';
 import { WebGpuDevice } from '../../src/device/webgpu/webgpu-device';
 import { RlpaError } from '../../src/errors';
@@ -69,6 +70,19 @@ describe('a GPU that is not there', () => {
 });
 
 describe('a GPU that can do less than is asked for', () => {
+  it('refuses half precision where the adapter has none, naming it, with what to do', async () => {
+    // the software adapter of the tests has none; of another, what it says is replaced
+    const without = {
+      requestAdapter: async () =>
+        new Proxy((await gpu.requestAdapter())!, {
+          get: (target, name) => (name === 'features' ? new Set() : Reflect.get(target, name, target)),
+        }),
+    };
+    const error = await errorOf(() => openGpu({ gpu: without, matmulPrecision: 'f16' }));
+    expect(error.code).toBe('device-failed');
+    expect(error.message).toMatch(/This GPU \(.+\) has no half precision.*matmulPrecision at 'f32'/);
+  });
+
   it('refuses a buffer over its limit, with both sizes', async () => {
     const device = new WebGpuDevice(await smallGpu());
     const error = await errorOf(() => device.create([40_000, 1000], 'f32'));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Launch } from '../../src/device/webgpu/lower';
 import { lowerGraph } from '../../src/device/webgpu/lower';
-import { tileOf } from '../../src/device/webgpu/tiles';
+import { methodsOf, single, usualMethod } from '../../src/device/webgpu/tiles';
 import { crossEntropyGraph, extendGraph, ppoGraph, scoreGraph, updateGraph } from '../../src/policy/programs';
 import type { Graph } from '../../src/tensor/index';
 import { type ModelConfig, parameterShapes, parseModelConfig, valueHeadShapes } from '../../src/transformer/index';
@@ -24,7 +24,7 @@ function model(layers: number): ModelConfig {
 }
 
 const launchesOf = (graph: Graph, storageBuffers = 8): readonly Launch[] =>
-  lowerGraph(graph, { storageBuffers, bindingBytes: 2 ** 30, sharedBytes: 16_384, tileOf }).launches;
+  lowerGraph(graph, { storageBuffers, bindingBytes: 2 ** 30, sharedBytes: 16_384, methodOf: usualMethod(methodsOf(single)) }).launches;
 
 /** What one more layer costs. */
 async function perLayer(build: (config: ModelConfig) => Graph | Promise<Graph>): Promise<number> {

@@ -23,14 +23,20 @@ export interface Kernel {
   readonly buffers: readonly KernelBuffer[];
   /** Sizes and numbers that differ from call to call without another compilation. */
   readonly uniforms: readonly { readonly name: string; readonly type: 'u32' | 'f32' }[];
-  readonly shared?: readonly { readonly name: string; readonly type: 'f32' | 'u32' | 'vec4f'; readonly size: number }[];
+  readonly shared?: readonly { readonly name: string; readonly type: SharedType; readonly size: number }[];
   readonly portable: boolean;
+  /** What WGSL needs to have enabled beyond its core: `f16`, … */
+  readonly extensions?: readonly string[];
   readonly body: string;
 }
 
+/** `f16` and `vec4h`, four of them, are of WGSL only, as is `vec4f`. */
+type SharedType = 'f32' | 'u32' | 'vec4f' | 'f16' | 'vec4h';
+const bytesOf: Record<SharedType, number> = { f32: 4, u32: 4, vec4f: 16, f16: 2, vec4h: 8 };
+
 /** Bytes of workgroup memory that a kernel takes. */
 export function sharedBytes({ shared = [] }: Kernel): number {
-  return shared.reduce((total, { type, size }) => total + size * (type === 'vec4f' ? 16 : 4), 0);
+  return shared.reduce((total, { type, size }) => total + size * bytesOf[type], 0);
 }
 
 /** A kernel with its numbers: `groups` workgroups, uniforms in the kernel's order. */
@@ -45,6 +51,10 @@ const wgslPrelude = `fn floatOfBits(x: u32) -> f32 { return bitcast<f32>(x); }
 fn bitsOfFloat(x: f32) -> u32 { return bitcast<u32>(x); }
 `;
 
+/** Places of subgroup matrices depend on the thread's number, and are the same for a subgroup: more than a compiler can tell. */
+const matrixDiagnostic = ({ extensions = [] }: Kernel) =>
+  extensions.some((extension) => extension.endsWith('subgroup_matrix')) ? 'diagnostic(off, chromium.subgroup_matrix_uniformity);\n' : '';
+
 /** The kernel as WGSL: binding 0 of group 0 holds the uniforms, the buffers follow in their order. */
 export function renderWgsl(kernel: Kernel): string {
   const fields = [...kernel.uniforms.map(({ name, type }) => `${name}: ${type}`), 'groupCount: u32'];
@@ -53,8 +63,9 @@ export function renderWgsl(kernel: Kernel): string {
       `@group(0) @binding(${index + 1}) var<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: array<${type}>;`,
   );
   const shared = (kernel.shared ?? []).map(({ name, type, size }) => `var<workgroup> ${name}: array<${type}, ${size}>;`);
+  const enabled = (kernel.extensions ?? []).map((extension) => `enable ${extension};\n`).join('');
   return `// ${kernel.name}
-struct Uniforms { ${fields.join(', ')} }
+${enabled}${matrixDiagnostic(kernel)}struct Uniforms { ${fields.join(', ')} }
 @group(0) @binding(0) var<uniform> p: Uniforms;
 ${[...buffers, ...shared].join('\n')}
 ${kernel.portable ? wgslPrelude : ''}@compute @workgroup_size(${kernel.threads})

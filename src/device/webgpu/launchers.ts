@@ -1,4 +1,4 @@
-import { type Append, type Node, type OperationName, sizeOf, type Tensor } from '../../tensor/index';
+import { type Append, type Node, type OperationName, type ProductAttributes, sizeOf, type Tensor } from '../../tensor/index';
 import {
   adamw,
   clipByGlobalNorm,
@@ -26,7 +26,7 @@ import { attentionGradientKeys, attentionGradientQueries } from './attention-gra
 import { type AttentionSizes, fittingAttention } from './attention-tiles';
 import { appendToCache, cachedAttention } from './cached-attention';
 import type { Lowering, Use, Value } from './lower';
-import { type MatmulShape, narrowMatmul, tiledMatmul } from './matmul';
+import { type MatmulShape, matmulBy } from './matmul';
 import type { Emission } from './schedule';
 
 /** Most bytes of logits that exist at a time. */
@@ -39,13 +39,12 @@ const widthOf = (tensor: Tensor) => tensor.shape[1]!;
 const only = ({ nodes: [node] }: Emission) => node!;
 
 function multiply(lowering: Lowering, shape: MatmulShape, uses: readonly (Use | Value)[]): void {
-  const tile = lowering.options.tileOf(shape);
-  lowering.launch(tile === 'narrow' ? narrowMatmul(shape) : tiledMatmul(shape, tile), uses, shape);
+  lowering.launch(matmulBy(lowering.options.methodOf(shape), shape), uses, shape);
 }
 
 const matmul: Launcher = (lowering, { nodes: [node], product, rowSums }) => {
   const [a, b] = node!.inputs as [Tensor, Tensor];
-  const { transposeA, transposeB } = node!.attributes as { transposeA: boolean; transposeB: boolean };
+  const { transposeA, transposeB, gradient } = node!.attributes as unknown as ProductAttributes;
   const { alpha, bias, result } = product!;
   const { accumulate, addend, y } = lowering.accumulate(result);
   const sums = rowSums && lowering.accumulate(rowSums.outputs[0]!);
@@ -57,6 +56,7 @@ const matmul: Launcher = (lowering, { nodes: [node], product, rowSums }) => {
     transposeA,
     transposeB,
     alpha,
+    gradient,
     bias: bias !== undefined,
     accumulate,
     ...(along && { rowSums: sums.accumulate as '' | ' + itself' }),
@@ -152,12 +152,13 @@ const headBackward: Launcher = (lowering, emission) => {
     const uses = [targets, temperature, normalizers, toLogProbability, ...entropy, ...(limited ? [thresholds] : []), logits];
     lowering.launch(headLogitsGradient(count, vocabulary, start, { limited, withEntropy }), uses);
     if (hiddenResult) {
-      const shape = { rows: count, columns: width, inner: vocabulary, transposeA: false, transposeB: false };
+      const shape = { rows: count, columns: width, inner: vocabulary, transposeA: false, transposeB: false, gradient: 'a' } as const;
       multiply(lowering, shape, [logits, weight, rowsOf(hiddenResult, start, count, width)]);
     }
     if (weightResult) {
       const accumulate = index > 0 ? ' + itself' : weightResult.accumulate;
-      const shape = { rows: vocabulary, columns: width, inner: count, transposeA: true, transposeB: false, accumulate } as const;
+      const product = { rows: vocabulary, columns: width, inner: count, transposeA: true, transposeB: false } as const;
+      const shape = { ...product, accumulate, gradient: 'a' } as const;
       multiply(lowering, shape, [logits, part, ...(index > 0 ? [] : weightResult.addend), weightResult.y]);
     }
   }

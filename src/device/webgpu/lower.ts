@@ -6,7 +6,7 @@ import { launchers } from './launchers';
 import type { MatmulShape } from './matmul';
 import { assignSlots } from './memory';
 import { chainOutputs, columnInputs, type Emission, isScalarConstant, type Schedule, schedule } from './schedule';
-import type { TileOf } from './tiles';
+import type { MethodOf } from './tiles';
 
 /** A piece of memory that a program uses; `slot` once it has been planned, for what lives within a run only. */
 export interface Value {
@@ -60,7 +60,7 @@ export interface LoweringOptions {
   readonly bindingBytes: number;
   /** Workgroup memory of a kernel at most. */
   readonly sharedBytes: number;
-  readonly tileOf: TileOf;
+  readonly methodOf: MethodOf;
 }
 
 /** Translates a graph to kernel launches, and plans the memory that they need. */

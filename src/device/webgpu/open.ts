@@ -1,4 +1,7 @@
 import { RlpaError } from '../../errors';
+import { type MatrixUnit, matrixMatmul, matrixTiles } from './matrix-matmul';
+import { Pipelines } from './pipelines';
+import type { Arithmetic, MatmulPrecision } from './tiles';
 import { type GpuDevice, WebGpuDevice, type WebGpuDeviceOptions } from './webgpu-device';
 
 /** The entry point of WebGPU: `navigator.gpu` in a browser, what `create` of the package `webgpu` returns in Node. */
@@ -10,6 +13,12 @@ export interface WebGpuOptions extends WebGpuDeviceOptions {
   /** `navigator.gpu` by default. */
   readonly gpu?: WebGpu;
   readonly powerPreference?: 'high-performance' | 'low-power';
+  /**
+   * `f32` by default. With `f16` the factors of matrix products are rounded to half precision as they are brought to shared memory, gradients
+   * after a scaling by 4096, and numbers beyond ±65,504 are cut off; sums, and everything in memory, stay single. GPUs multiply so at twice to
+   * sixteen times the rate, by subgroup matrices (tensor cores) where the adapter has them.
+   */
+  readonly matmulPrecision?: MatmulPrecision;
 }
 
 /** Features that kernels use where an adapter has them. */
@@ -18,12 +27,17 @@ const wantedFeatures = ['shader-f16', 'subgroups', 'timestamp-query', 'chromium-
 /**
  * Opens a GPU with everything that its adapter offers.
  *
- * @throws `missing-dependency` where there is no WebGPU or no adapter
+ * @throws `missing-dependency` where there is no WebGPU or no adapter, `device-failed` where half precision is asked of one that lacks it
  * @example
  * const device = await openWebGpu();                       // in a browser
  * const policy = await LocalPolicy.create({ ...model, device });
  */
-export async function openWebGpu({ gpu, powerPreference = 'high-performance', ...options }: WebGpuOptions = {}): Promise<GpuDevice> {
+export async function openWebGpu({
+  gpu,
+  powerPreference = 'high-performance',
+  matmulPrecision = 'f32',
+  ...options
+}: WebGpuOptions = {}): Promise<GpuDevice> {
   const entry = gpu ?? (globalThis.navigator as { gpu?: WebGpu } | undefined)?.gpu;
   if (!entry) {
     throw new RlpaError(
@@ -40,6 +54,14 @@ export async function openWebGpu({ gpu, powerPreference = 'high-performance', ..
       { adapter: null },
     );
   }
+  if (matmulPrecision === 'f16' && !adapter.features.has('shader-f16')) {
+    const name = adapter.info.description || adapter.info.vendor || 'unnamed';
+    throw new RlpaError(
+      'device-failed',
+      `This GPU (${name}) has no half precision (shader-f16): leave matmulPrecision at 'f32', or update its driver.`,
+      { adapter: name, feature: 'shader-f16' },
+    );
+  }
   const limits: Record<string, number> = {};
   for (const name in adapter.limits) {
     const limit = adapter.limits[name as keyof GPUSupportedLimits];
@@ -48,5 +70,41 @@ export async function openWebGpu({ gpu, powerPreference = 'high-performance', ..
   }
   const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
   const device = await adapter.requestDevice({ requiredLimits: limits, requiredFeatures });
-  return new WebGpuDevice(device, options);
+  const arithmetic: Arithmetic = { precision: matmulPrecision, ...(matmulPrecision === 'f16' && (await matrixUnit(adapter, device))) };
+  return new WebGpuDevice(device, options, arithmetic);
+}
+
+/**
+ * The largest matrices of half precision that a subgroup multiplies into single precision, if there are any and a kernel with them compiles:
+ * the feature is experimental, and its language changes.
+ */
+async function matrixUnit({ info }: GPUAdapter, device: GPUDevice): Promise<{ readonly unit: MatrixUnit } | undefined> {
+  const {
+    subgroupMinSize,
+    subgroupMaxSize,
+    subgroupMatrixConfigs = [],
+  } = info as GPUAdapterInfo & {
+    readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
+  };
+  if (!device.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName)) return undefined;
+  // a kernel counts on the size of its subgroups
+  if (subgroupMinSize === undefined || subgroupMinSize !== subgroupMaxSize) return undefined;
+  const units = [...subgroupMatrixConfigs]
+    .filter(({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32')
+    .map(({ M, N, K }): MatrixUnit => ({ rows: M, columns: N, inner: K, lanes: subgroupMinSize }))
+    .filter((unit) => matrixTiles(unit).length > 0)
+    .sort((one, other) => other.rows * other.columns * other.inner - one.rows * one.columns * one.inner);
+  const [unit] = units;
+  if (!unit) return undefined;
+  const { kernel } = matrixMatmul({ rows: 1, columns: 1, inner: 1, transposeA: false, transposeB: true }, matrixTiles(unit)[0]!);
+  const compiled = await new Pipelines(device).get(kernel, 'a trial').catch(() => undefined);
+  return compiled && { unit };
+}
+
+interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }

@@ -1,34 +1,58 @@
-import { type MatmulShape, narrowRows, type Tile, tiles } from './matmul';
+import type { MatmulShape, Method } from './matmul';
+import { type MatrixUnit, matrixThreads, matrixTiles } from './matrix-matmul';
+import { narrowRows } from './narrow-matmul';
+import { type Tile, threadsOf, tiles } from './tiled-matmul';
 
-export type TileOf = (shape: MatmulShape) => Tile | 'narrow';
+export type MethodOf = (shape: MatmulShape) => Method;
 
-/** A choice that is reasonable on any GPU: rows of a decoding step take the narrow kernel, small results small tiles. */
-export const tileOf: TileOf = (shape) => {
-  if (allows(shape, 'narrow')) return 'narrow';
-  return shape.rows <= 32 || shape.columns <= 32 ? tiles[2]! : tiles[0]!;
-};
+/** In what precision the factors of products are multiplied; sums are single in both. */
+export type MatmulPrecision = 'f32' | 'f16';
 
-/** Everything that a product may be computed by. */
-export const candidates: readonly (Tile | 'narrow')[] = [...tiles, 'narrow'];
-
-export function nameOf(tile: Tile | 'narrow'): string {
-  return tile === 'narrow' ? tile : `${tile.rows}x${tile.columns} by ${tile.threadRows}x${tile.threadColumns}`;
+/** How a device computes products. */
+export interface Arithmetic {
+  readonly precision: MatmulPrecision;
+  /** For half precision, where the device has matrices for it. */
+  readonly unit?: MatrixUnit;
 }
 
-export function allows({ rows, transposeA, transposeB, rowSums }: MatmulShape, tile: Tile | 'narrow'): boolean {
-  if (tile === 'narrow') return rows <= narrowRows && !transposeA && transposeB && rowSums === undefined;
+export const single: Arithmetic = { precision: 'f32' };
+
+/** Everything that a product may be computed by. The narrow kernel is limited by reading the matrix, not by its arithmetic. */
+export function methodsOf({ precision, unit }: Arithmetic): readonly Method[] {
+  if (precision === 'f32') return [...tiles, 'narrow'];
+  return [...(unit ? matrixTiles(unit) : []), ...tiles.map((tile): Tile => ({ ...tile, half: true })), 'narrow'];
+}
+
+/** A choice that is reasonable on any GPU: rows of a decoding step take the narrow kernel, small results small tiles. */
+export function usualMethod(methods: readonly Method[]): MethodOf {
+  return (shape) => {
+    if (allows(shape, 'narrow')) return 'narrow';
+    const side = shape.rows <= 32 || shape.columns <= 32 ? 32 : 64;
+    return methods.find((method) => method !== 'narrow' && method.rows === side && method.columns === side && allows(shape, method))!;
+  };
+}
+
+export function nameOf(method: Method): string {
+  if (method === 'narrow') return method;
+  const { rows, columns } = method;
+  if ('unit' in method) return `${rows}x${columns} by ${method.unit.rows}x${method.unit.columns}x${method.unit.inner} matrices`;
+  return `${rows}x${columns} by ${method.threadRows}x${method.threadColumns}${method.half ? ' f16' : ''}`;
+}
+
+export function allows({ rows, transposeA, transposeB, rowSums }: MatmulShape, method: Method): boolean {
+  if (method === 'narrow') return rows <= narrowRows && !transposeA && transposeB && rowSums === undefined;
   // sums of rows take a thread a row
-  return rowSums === undefined || (tile.rows / tile.threadRows) * (tile.columns / tile.threadColumns) >= tile.rows;
+  return rowSums === undefined || ('unit' in method ? matrixThreads(method) : threadsOf(method)) >= method.rows;
 }
 
 /** Products that are computed alike: sizes within a factor of two, and the same transposes. */
-export function classOf({ rows, columns, inner, transposeA, transposeB, rowSums }: MatmulShape): string {
+function classOf({ rows, columns, inner, transposeA, transposeB, rowSums }: MatmulShape): string {
   const size = (count: number) => 2 ** Math.ceil(Math.log2(count));
   const sums = rowSums === undefined ? '' : ' with row sums';
   return `${size(rows)}x${size(columns)}x${size(inner)} ${transposeA ? 'aᵀ' : 'a'}·${transposeB ? 'bᵀ' : 'b'}${sums}`;
 }
 
-/** By class, the name of the tile that was fastest. */
+/** By class, the name of the method that was fastest. */
 export type Tuning = Readonly<Record<string, string>>;
 
 /** What was measured for a class, and what was chosen. */
@@ -39,12 +63,18 @@ export interface TileChoice {
   readonly milliseconds: Readonly<Record<string, number>>;
 }
 
-/** Tile choices by measurement, where there is one. */
+/** Chooses how products are computed: by measurement, where there is one. */
 export class Tuner {
   readonly choices: TileChoice[] = [];
+  readonly methods: readonly Method[];
+  readonly #arithmetic: Arithmetic;
+  readonly #usual: MethodOf;
   #known: Record<string, string>;
 
-  constructor(known: Tuning = {}) {
+  constructor(arithmetic: Arithmetic, known: Tuning = {}) {
+    this.#arithmetic = arithmetic;
+    this.methods = methodsOf(arithmetic);
+    this.#usual = usualMethod(this.methods);
     this.#known = { ...known };
   }
 
@@ -52,17 +82,22 @@ export class Tuner {
     return this.#known;
   }
 
+  /** What a choice is made for. */
+  classOf(shape: MatmulShape): string {
+    return `${classOf(shape)}${this.#arithmetic.precision === 'f16' ? ' in f16' : ''}`;
+  }
+
   isKnown(shape: MatmulShape): boolean {
-    return classOf(shape) in this.#known;
+    return this.classOf(shape) in this.#known;
   }
 
-  /** The measured choice, or else `otherwise`'s. */
-  tileOf(shape: MatmulShape, otherwise: TileOf): Tile | 'narrow' {
-    const known = candidates.find((tile) => nameOf(tile) === this.#known[classOf(shape)]);
-    return known && allows(shape, known) ? known : otherwise(shape);
-  }
+  /** The measured choice, or else one that is reasonable on any GPU. */
+  readonly methodOf: MethodOf = (shape) => {
+    const known = this.methods.find((method) => nameOf(method) === this.#known[this.classOf(shape)]);
+    return known && allows(shape, known) ? known : this.#usual(shape);
+  };
 
-  /** @param measured milliseconds by class and tile */
+  /** @param measured milliseconds by class and method */
   settle(measured: ReadonlyMap<string, ReadonlyMap<string, number>>): void {
     for (const [products, times] of measured) {
       const [tile] = [...times].reduce((best, next) => (next[1] < best[1] ? next : best));

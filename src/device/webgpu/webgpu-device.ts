@@ -8,7 +8,7 @@ import { Buffers, forData, paddedBytes, roundUp, usage } from './buffers';
 import { type Launch, lowerGraph, type Value } from './lower';
 import { Pipelines } from './pipelines';
 import { alignment, Recording } from './recording';
-import { allows, candidates, classOf, nameOf, type TileChoice, type TileOf, Tuner, type Tuning, tileOf } from './tiles';
+import { type Arithmetic, allows, type MethodOf, nameOf, single, type TileChoice, Tuner, type Tuning } from './tiles';
 
 /** What a device has done since it was opened. */
 export interface DeviceCounters {
@@ -34,6 +34,8 @@ export interface DispatchTime {
 export interface GpuDevice extends Device {
   /** What was found: `software` adapters compute on the processor, slowly. */
   readonly adapter: { readonly name: string; readonly software: boolean };
+  /** In what precision matrix products multiply, and by what. */
+  readonly arithmetic: Arithmetic;
   readonly counters: DeviceCounters;
   /** What was measured for the products of the programs that ran, with the option `tune`. */
   readonly tileChoices: readonly TileChoice[];
@@ -42,8 +44,6 @@ export interface GpuDevice extends Device {
 }
 
 export interface WebGpuDeviceOptions {
-  /** Which part of a product a workgroup computes, where nothing was measured; by default a choice by the product's size. */
-  readonly tileOf?: TileOf;
   /** What was measured before, by the adapter's name. */
   readonly tuning?: Readonly<Record<string, Tuning>>;
   /**
@@ -65,7 +65,7 @@ const tuningRounds = 3;
  * dispatches in one submit and reads its outputs back. Weights, moments and caches stay on the GPU.
  */
 export class WebGpuDevice implements GpuDevice {
-  readonly kind = 'webgpu';
+  readonly kind: 'webgpu' | 'webgpu-f16';
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
   readonly #tuner: Tuner;
@@ -87,8 +87,13 @@ export class WebGpuDevice implements GpuDevice {
   readonly adapter: GpuDevice['adapter'];
 
   /** @param device with all limits that its adapter offers; it belongs to this object from now on */
-  constructor(device: GPUDevice, options: WebGpuDeviceOptions = {}) {
+  constructor(
+    device: GPUDevice,
+    options: WebGpuDeviceOptions = {},
+    readonly arithmetic: Arithmetic = single,
+  ) {
     this.#device = device;
+    this.kind = arithmetic.precision === 'f16' ? 'webgpu-f16' : 'webgpu';
     const { vendor, architecture, description, isFallbackAdapter } = device.adapterInfo;
     this.adapter = {
       name: description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed',
@@ -96,7 +101,7 @@ export class WebGpuDevice implements GpuDevice {
     };
     this.#pipelines = new Pipelines(device);
     this.#memory = new Buffers(device, (error) => this.#fail(error));
-    this.#tuner = new Tuner(options.tuning?.[this.adapter.name]);
+    this.#tuner = new Tuner(arithmetic, options.tuning?.[this.adapter.name]);
     this.#options = options;
     device.addEventListener('uncapturederror', (event) => {
       this.#complaint ??= new RlpaError('device-failed', `WebGPU: ${(event as GPUUncapturedErrorEvent).error.message}`);
@@ -170,18 +175,18 @@ export class WebGpuDevice implements GpuDevice {
 
   async compile(graph: Graph): Promise<Program> {
     this.#throwFailure();
-    const recording = await this.#record(this.#count++, graph, (shape) => this.#tuner.tileOf(shape, this.#options.tileOf ?? tileOf));
+    const recording = await this.#record(this.#count++, graph, this.#tuner.methodOf);
     this.#programs.set(recording.id, recording);
     return recording;
   }
 
-  async #record(id: number, graph: Graph, tileOf: TileOf): Promise<Recording> {
+  async #record(id: number, graph: Graph, methodOf: MethodOf): Promise<Recording> {
     const { limits } = this.#device;
     const lowered = lowerGraph(graph, {
       storageBuffers: limits.maxStorageBuffersPerShaderStage,
       bindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
       sharedBytes: limits.maxComputeWorkgroupStorageSize,
-      tileOf,
+      methodOf,
     });
     for (const launch of lowered.launches) this.#check(launch);
     const pipelines = await Promise.all(lowered.launches.map((launch) => this.#pipelines.get(launch.call.kernel, describe(launch))));
@@ -296,9 +301,8 @@ export class WebGpuDevice implements GpuDevice {
       [...bound].filter(([name]) => changed.has(name)).map(([name, { shape, type }]) => [name, this.create(shape, type)]),
     );
     const measured = new Map<string, Map<string, number>>();
-    for (const tile of candidates) {
-      const usual = this.#options.tileOf ?? tileOf;
-      const chosen: TileOf = (shape) => (!this.#tuner.isKnown(shape) && allows(shape, tile) ? tile : this.#tuner.tileOf(shape, usual));
+    for (const tile of this.#tuner.methods) {
+      const chosen: MethodOf = (shape) => (!this.#tuner.isKnown(shape) && allows(shape, tile) ? tile : this.#tuner.methodOf(shape));
       // a tile that this GPU has no room for is no candidate
       const trial = await this.#record(this.#count++, graph, chosen).catch(() => undefined);
       this.#throwFailure();
@@ -307,7 +311,7 @@ export class WebGpuDevice implements GpuDevice {
         const times = await this.#times(trial, new Map([...bound, ...copies]), options);
         for (const [index, launch] of trial.lowered.launches.entries()) {
           if (!isOpen(launch) || !allows(launch.product!, tile)) continue;
-          const products = classOf(launch.product!);
+          const products = this.#tuner.classOf(launch.product!);
           const known = measured.get(products) ?? new Map<string, number>();
           known.set(nameOf(tile), Math.min(known.get(nameOf(tile)) ?? Number.POSITIVE_INFINITY, times[index]!.milliseconds));
           measured.set(products, known);
@@ -319,10 +323,7 @@ export class WebGpuDevice implements GpuDevice {
     this.#tuner.settle(measured);
     await this.#options.onTuned?.(this.adapter.name, this.#tuner.tuning);
     recording.release();
-    this.#programs.set(
-      recording.id,
-      await this.#record(recording.id, graph, (shape) => this.#tuner.tileOf(shape, this.#options.tileOf ?? tileOf)),
-    );
+    this.#programs.set(recording.id, await this.#record(recording.id, graph, this.#tuner.methodOf));
   }
 
   discard(program: Program): void {

@@ -7,7 +7,7 @@ export { exponential } from './exponential';
 export { gather } from './gather';
 export { greaterOrEqual } from './greater-or-equal';
 export { type HeadResult, headLogProbability, type SupportLimits } from './head-log-probability';
-export { matmul } from './matmul';
+export { matmul, type ProductAttributes } from './matmul';
 export { maximum } from './maximum';
 export { minimum } from './minimum';
 export { multiply } from './multiply';

@@ -3,8 +3,19 @@ import type { GradientRule } from '../gradient';
 import type { Tensor } from '../graph';
 import { expectRank } from '../shape';
 
+/** How the factors of a product lie, and which of them is a gradient: the one whose numbers are by far the smaller, if one is. */
+export interface ProductAttributes {
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly gradient?: 'a' | 'b';
+}
+
 /** Matrix product of a [M, K] and b [K, N]; either may be given transposed. Weights in Hugging Face's layout [out, in] take `transposeB`. */
-export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = false } = {}): Tensor {
+export function matmul(
+  a: Tensor,
+  b: Tensor,
+  { transposeA = false, transposeB = false, gradient }: Partial<ProductAttributes> = {},
+): Tensor {
   expectRank('matmul', 'a', a.shape, 2);
   expectRank('matmul', 'b', b.shape, 2);
   const [rows, inner] = transposeA ? [a.shape[1]!, a.shape[0]!] : [a.shape[0]!, a.shape[1]!];
@@ -15,14 +26,17 @@ export function matmul(a: Tensor, b: Tensor, { transposeA = false, transposeB = 
       `matmul: [${a.shape}]${transposeA ? 'ᵀ' : ''} and [${b.shape}]${transposeB ? 'ᵀ' : ''} do not fit.`,
     );
   }
-  return a.graph.apply('matmul', [a, b], { transposeA, transposeB }, [{ shape: [rows, columns] }])[0]!;
+  return a.graph.apply('matmul', [a, b], { transposeA, transposeB, ...(gradient && { gradient }) }, [{ shape: [rows, columns] }])[0]!;
 }
 
 export const matmulRule: GradientRule = ({ inputs: [a, b], attributes }, [g]) => {
-  const transposeA = attributes.transposeA as boolean;
-  const transposeB = attributes.transposeB as boolean;
+  const { transposeA, transposeB } = attributes as unknown as ProductAttributes;
   // y = A·B with A = a or aᵀ, B = b or bᵀ: dA = g·Bᵀ, dB = Aᵀ·g, transposed back where needed.
-  const toA = transposeA ? matmul(b!, g!, { transposeA: transposeB, transposeB: true }) : matmul(g!, b!, { transposeB: !transposeB });
-  const toB = transposeB ? matmul(g!, a!, { transposeA: true, transposeB: transposeA }) : matmul(a!, g!, { transposeA: !transposeA });
+  const toA = transposeA
+    ? matmul(b!, g!, { transposeA: transposeB, transposeB: true, gradient: 'b' })
+    : matmul(g!, b!, { transposeB: !transposeB, gradient: 'a' });
+  const toB = transposeB
+    ? matmul(g!, a!, { transposeA: true, transposeB: transposeA, gradient: 'a' })
+    : matmul(a!, g!, { transposeA: !transposeA, gradient: 'b' });
   return [toA, toB];
 };
