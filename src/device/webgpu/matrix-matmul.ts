@@ -1,5 +1,5 @@
 import { accumulation, type KernelCall } from '../kernels/index';
-import { type Factor, factorsOf, fetch, places, store } from './factor';
+import { alongK, type Factor, factorsOf, rowSumsOf, store } from './factor';
 import { halfUniforms, scalesOf, toHalf } from './half';
 import type { MatmulShape } from './matmul';
 
@@ -52,7 +52,8 @@ export function matrixMatmul(shape: MatmulShape, tile: MatrixTile): KernelCall {
   const { unit } = tile;
   const threads = matrixThreads(tile);
   if (rowSums !== undefined && threads < tile.rows) throw new TypeError('Row sums need a thread a row.');
-  const { a, b } = factorsOf(shape, { rows: tile.rows, columns: tile.columns, depth, threads });
+  const factors = factorsOf(shape, { rows: tile.rows, columns: tile.columns, depth, threads });
+  const { a, b } = factors;
   const { scales, alpha } = scalesOf(shape);
   const across = tile.columns / tile.subgroupColumns;
   const range = (count: number) => Array.from({ length: count }, (_, index) => index);
@@ -90,14 +91,7 @@ export function matrixMatmul(shape: MatmulShape, tile: MatrixTile): KernelCall {
   workgroupBarrier();`,
     ),
   );
-  const sumLines =
-    rowSums === undefined
-      ? { declare: '', step: '', write: '' }
-      : {
-          declare: '  var row_sum = 0.0f;',
-          step: `    if (column0 == 0u && lane < ${tile.rows}u) { for (var k = 0u; k < ${depth}u; k++) { row_sum += f32(tile_a[${placeOf(a, 'lane', 'k')}]); } }`,
-          write: `  if (column0 == 0u && lane < ${tile.rows}u && row0 + lane < p.rows) { row_sums[row0 + lane] = row_sum / p.scale_a${rowSums === '' ? '' : ' + row_sums[row0 + lane]'}; }`,
-        };
+  const sums = rowSumsOf(shape, a, `[${placeOf(a, 'lane', 'k')}]`, 'p.scale_a');
   const type = (wide: boolean) => (wide ? 'vec4f' : 'f32');
   return {
     kernel: {
@@ -131,31 +125,18 @@ export function matrixMatmul(shape: MatmulShape, tile: MatrixTile): KernelCall {
   let subgroup = lane / ${unit.lanes}u;
   let own_row = subgroup / ${across}u * ${tile.subgroupRows}u;
   let own_column = subgroup % ${across}u * ${tile.subgroupColumns}u;
-${sumLines.declare}
+${sums.before}
 ${down.flatMap((i) => right.map((j) => `  var acc${i}_${j} = subgroup_matrix_result<f32, ${unit.columns}, ${unit.rows}>();`)).join('\n')}
-${places(a)}
-${places(b)}
-  var k0 = 0u;
-${fetch(a, 'var ')}
-${fetch(b, 'var ')}
-  loop {
-${toTile(a)}
-${toTile(b)}
-    workgroupBarrier();
-    k0 += ${depth}u;
-    if (k0 < p.inner) {
-${fetch(a)}
-${fetch(b)}
-    }
-    for (var k = 0u; k < ${depth}u; k += ${unit.inner}u) {
+${alongK(
+  factors,
+  toTile,
+  `    for (var k = 0u; k < ${depth}u; k += ${unit.inner}u) {
 ${products}
     }
-${sumLines.step}
-    if (k0 >= p.inner) { break; }
-    workgroupBarrier();
-  }
+${sums.body}`,
+)}
 ${writes.join('\n')}
-${sumLines.write}`,
+${sums.behind}`,
     },
     uniforms: [rows, columns, inner, Math.ceil(columns / tile.columns), alpha, ...scales],
     groups: Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns),

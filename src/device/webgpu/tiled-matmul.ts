@@ -1,5 +1,5 @@
 import { type Accumulate, accumulation, type KernelBuffer, type KernelCall } from '../kernels/index';
-import { type Factor, factorsOf, fetch, places, store } from './factor';
+import { alongK, type Factor, factorsOf, rowSumsOf, store } from './factor';
 import { halfUniforms, scalesOf, toHalf } from './half';
 import type { MatmulShape } from './matmul';
 
@@ -35,7 +35,8 @@ export function tiledMatmul(shape: MatmulShape, tile: Tile): KernelCall {
   const { half = false } = tile;
   const across = tile.columns / tile.threadColumns;
   const threads = threadsOf(tile);
-  const { a, b } = factorsOf(shape, { rows: tile.rows, columns: tile.columns, depth, threads });
+  const factors = factorsOf(shape, { rows: tile.rows, columns: tile.columns, depth, threads });
+  const { a, b } = factors;
   // four neighbours at once, where rows begin at multiples of four
   const wideY = columns % 4 === 0;
   const { scales, alpha } = half ? scalesOf(shape) : { scales: [], alpha: shape.alpha ?? 1 };
@@ -73,14 +74,7 @@ export function tiledMatmul(shape: MatmulShape, tile: Tile): KernelCall {
         .join(' ')} }`;
     }),
   );
-  const sumLines =
-    rowSums === undefined
-      ? { declare: '', step: '', write: '' }
-      : {
-          declare: '  var row_sum = 0.0f;',
-          step: `    if (column0 == 0u && lane < ${tile.rows}u) { for (var k = 0u; k < ${depth}u; k++) { row_sum += f32(tile_a[k * ${stride(a) / 4}u + lane / 4u][lane % 4u]); } }`,
-          write: `  if (column0 == 0u && lane < ${tile.rows}u && row0 + lane < p.rows) { row_sums[row0 + lane] = row_sum${half ? ' / p.scale_a' : ''}${rowSums === '' ? '' : ' + row_sums[row0 + lane]'}; }`,
-        };
+  const sums = rowSumsOf(shape, a, `[k * ${stride(a) / 4}u + lane / 4u][lane % 4u]`, half ? 'p.scale_a' : undefined);
   if (rowSums !== undefined && threads < tile.rows) throw new TypeError('Row sums need a thread a row.');
   const type = (wide: boolean) => (wide ? 'vec4f' : 'f32');
   const shared = half ? 'vec4h' : 'vec4f';
@@ -114,31 +108,18 @@ export function tiledMatmul(shape: MatmulShape, tile: Tile): KernelCall {
   let column0 = group % p.across * ${tile.columns}u;
   let tx = lane % ${across}u;
   let ty = lane / ${across}u;
-${sumLines.declare}
+${sums.before}
 ${accumulators.map((name) => `  var ${name} = vec4f();`).join('\n')}
-${places(a)}
-${places(b)}
-  var k0 = 0u;
-${fetch(a, 'var ')}
-${fetch(b, 'var ')}
-  loop {
-${toTile(a, half)}
-${toTile(b, half)}
-    workgroupBarrier();
-    k0 += ${depth}u;
-    if (k0 < p.inner) {
-${fetch(a)}
-${fetch(b)}
-    }
-    for (var k = 0u; k < ${depth}u; k++) {
+${alongK(
+  factors,
+  (factor) => toTile(factor, half),
+  `    for (var k = 0u; k < ${depth}u; k++) {
 ${product}
     }
-${sumLines.step}
-    if (k0 >= p.inner) { break; }
-    workgroupBarrier();
-  }
+${sums.body}`,
+)}
 ${writes.join('\n')}
-${sumLines.write}`,
+${sums.behind}`,
     },
     uniforms: [rows, columns, inner, Math.ceil(columns / tile.columns), alpha, ...scales],
     groups: Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns),
