@@ -36,10 +36,9 @@ export async function waitFor<T>(
     };
   });
   stopped.catch(() => {}); // `work` may reject first, and nobody else listens then
-  const timer = setTimeout(
-    () => stop(new RlpaError('timeout', `${what} took longer than ${timeoutMs} ms.`, { timeoutMs })),
-    Math.min(timeoutMs, 0x7fffffff),
-  );
+  const late = () => stop(new RlpaError('timeout', `${what} took longer than ${timeoutMs} ms.`, { timeoutMs }));
+  // without a deadline there is no timer that would keep the process
+  const timer = Number.isFinite(timeoutMs) ? setTimeout(late, Math.min(timeoutMs, 0x7fffffff)) : undefined;
   const onAbort = () => stop(abortedError(signal!));
   if (signal?.aborted) onAbort();
   else signal?.addEventListener('abort', onAbort, { once: true });

@@ -2,8 +2,19 @@
 
 export { type AiSdkMiddleware, type PersonalizedOptions, type ProfileMetadata, personalized } from './adapters/index';
 export * from './agent-entry';
-export type { Device, DeviceBuffer, DeviceKind, NumberArray, Program, RunOptions } from './device/index';
-export { type DeviceCounters, type GpuDevice, openWebGpu, type WebGpu, type WebGpuOptions } from './device/webgpu/index';
+export type { Device, DeviceBuffer, DeviceKind, MatmulPrecision, NumberArray, Program, RunOptions } from './device/index';
+export {
+  type Arithmetic,
+  type DeviceCounters,
+  type DispatchTime,
+  type GpuDevice,
+  type MatrixUnit,
+  openWebGpu,
+  type TileChoice,
+  type Tuning,
+  type WebGpu,
+  type WebGpuOptions,
+} from './device/webgpu/index';
 export {
   type AlternativeAction,
   DialogueEnvironment,

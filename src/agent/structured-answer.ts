@@ -44,7 +44,7 @@ function strictObject(properties: Record<string, unknown>): Record<string, unkno
 }
 
 /** Made for the first answer: they would take a seventh of the time of the import of the agent. */
-let types: ReturnType<typeof makeTypes> | undefined;
+let answerTypes: ReturnType<typeof makeTypes> | undefined;
 
 function makeTypes() {
   return {
@@ -63,11 +63,11 @@ function makeTypes() {
  * greeting, does not matter. The reply is the one that `JsonReplyReader` streams.
  */
 export function parseStructuredAnswer(text: string): StructuredAnswer {
-  types ??= makeTypes();
+  answerTypes ??= makeTypes();
   const streamed = wellFormed(new JsonReplyReader().push(text));
-  let answer: z.infer<typeof types.answer>;
+  let answer: z.infer<typeof answerTypes.answer>;
   try {
-    answer = types.answer.parse(JSON.parse(jsonIn(text), (_, value) => (typeof value === 'string' ? wellFormed(value) : value)));
+    answer = answerTypes.answer.parse(JSON.parse(jsonIn(text), (_, value) => (typeof value === 'string' ? wellFormed(value) : value)));
   } catch (error) {
     const reason = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : 'it is not JSON';
     const problem = {
@@ -81,7 +81,7 @@ export function parseStructuredAnswer(text: string): StructuredAnswer {
   const changes: ProposedChange[] = [];
   const rejected: RejectedValue[] = [];
   for (const element of answer.changes) {
-    const change = types.change.safeParse(element);
+    const change = answerTypes.change.safeParse(element);
     if (change.success) {
       const { op, slot, value, evidence } = change.data;
       changes.push({ op, slot, value: value ?? undefined, ...(evidence && { quote: evidence }) });

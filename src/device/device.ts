@@ -37,8 +37,10 @@ export interface SeriesOptions extends Pick<RunOptions, 'buffers'> {
 export const deviceKinds = ['cpu', 'webgpu', 'webgpu-f16'] as const;
 export type DeviceKind = (typeof deviceKinds)[number];
 
-/** In what precision the matrix products of a device multiply. */
-export const matmulPrecisionOf = (kind: DeviceKind) => (kind === 'webgpu-f16' ? 'f16' : 'f32');
+/** In what precision the factors of matrix products are multiplied; sums are single in both. */
+export type MatmulPrecision = 'f32' | 'f16';
+
+export const matmulPrecisionOf = (kind: DeviceKind): MatmulPrecision => (kind === 'webgpu-f16' ? 'f16' : 'f32');
 
 /**
  * Where tensors live and graphs run. All methods fail with `device-failed`, naming the operation where one is at fault.

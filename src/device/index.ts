@@ -4,6 +4,7 @@ export {
   type DeviceBuffer,
   type DeviceKind,
   deviceKinds,
+  type MatmulPrecision,
   matmulPrecisionOf,
   type NumberArray,
   type Program,

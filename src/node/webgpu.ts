@@ -66,5 +66,5 @@ async function readTuning(file: string): Promise<Record<string, Tuning>> {
 async function rememberTuning(file: string, adapter: string, tuning: Tuning): Promise<void> {
   const known = await readTuning(file);
   // a folder that can't be written costs another measurement, not the run
-  await writeJsonWhole(file, { ...known, [adapter]: tuning }).catch(() => {});
+  await writeJsonWhole(file, { ...known, [adapter]: { ...known[adapter], ...tuning } }).catch(() => {});
 }

@@ -91,7 +91,7 @@ export interface LocalModel {
 }
 
 export interface LoadOptions extends LocalPolicyOptions {
-  /** Where it runs: `cpu` (the default), `webgpu`, or a device, which the policy owns from then on. */
+  /** Where it runs: `cpu` (the default), `webgpu`, `webgpu-f16`, or a device, which the policy owns from then on. */
   readonly device?: DeviceKind | Device;
   /** The folder of a PEFT adapter to be put on the model. */
   readonly adapter?: string;
@@ -123,7 +123,7 @@ export interface OnnxExportOptions {
 export class LocalPolicy implements TrainablePolicy {
   readonly name: string;
   readonly temperature: number;
-  readonly logProbRounding: number;
+  readonly logProbRounding?: number;
   readonly fingerprint: string;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
@@ -220,7 +220,7 @@ export class LocalPolicy implements TrainablePolicy {
     this.name = name;
     this.temperature = temperature;
     // of half precision ten times what single leaves: factors are rounded 2¹³ times as coarsely, but sums are not
-    this.logProbRounding = device.kind === 'webgpu-f16' ? 0.1 : 0.01;
+    if (device.kind === 'webgpu-f16') this.logProbRounding = 0.1;
     this.#device = device;
     this.#programs = new ProgramCache(device);
     this.#form = { config: model.config, lora: this.lora, limits: options.limits, checkpointing: options.gradientCheckpointing };

@@ -1,6 +1,5 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
-import { Turn } from '../turn';
 import { Continuation, checkPrompt, chunkLength, extend, type Sample } from './continuation';
 import { KeyValueCache } from './key-value-cache';
 import { Pace } from './pace';
@@ -243,12 +242,8 @@ export class RunningBatch {
     if (gone.length === 0) return;
     this.#running = this.#running.filter((running) => !isGone(running));
     this.#cache.release(gone.map(({ request }) => request.owner));
-    for (const running of gone) {
-      // those that were aborted are settled already
-      if (running.finishReason === undefined) continue;
-      // the device gets its next work before anybody works on what has ended
-      void new Turn().next().then(() => running.settle(running.sample));
-    }
+    // those that were aborted are settled already
+    for (const running of gone) if (running.finishReason !== undefined) running.settle(running.sample);
   }
 
   /** The device failed, and nothing in the cache can be relied on. */

@@ -80,7 +80,7 @@ export interface TrainablePolicy extends Policy {
   /** Counts optimiser steps; travels with every action, so that stale samples can be told. */
   readonly version: number;
   readonly temperature: number;
-  /** How far rounding alone may take log-probabilities of generation and scoring apart; 0.01, as for single precision, where absent. */
+  /** How far rounding alone may take log-probabilities of generation and scoring apart; where absent, no further than single precision does. */
   readonly logProbRounding?: number;
   /** Scores with the current weights, or with the reference's. */
   score(sequences: readonly TrainingSequence[], options?: { reference?: boolean; signal?: AbortSignal }): Promise<ScoredSequence[]>;

@@ -80,7 +80,7 @@ describe('a GPU that can do less than is asked for', () => {
     };
     const error = await errorOf(() => openGpu({ gpu: without, matmulPrecision: 'f16' }));
     expect(error.code).toBe('device-failed');
-    expect(error.message).toMatch(/This GPU \(.+\) has no half precision.*matmulPrecision at 'f32'/);
+    expect(error.message).toMatch(/This GPU \(.+\) has no half precision.*'webgpu'.*'f32'/);
   });
 
   it('refuses a buffer over its limit, with both sizes', async () => {

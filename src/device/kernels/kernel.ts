@@ -27,6 +27,8 @@ export interface Kernel {
   readonly portable: boolean;
   /** What WGSL needs to have enabled beyond its core: `f16`, … */
   readonly extensions?: readonly string[];
+  /** WGSL functions that the body calls. */
+  readonly functions?: string;
   readonly body: string;
 }
 
@@ -68,7 +70,7 @@ export function renderWgsl(kernel: Kernel): string {
 ${enabled}${matrixDiagnostic(kernel)}struct Uniforms { ${fields.join(', ')} }
 @group(0) @binding(0) var<uniform> p: Uniforms;
 ${[...buffers, ...shared].join('\n')}
-${kernel.portable ? wgslPrelude : ''}@compute @workgroup_size(${kernel.threads})
+${kernel.portable ? wgslPrelude : ''}${kernel.functions ? `${kernel.functions}\n` : ''}@compute @workgroup_size(${kernel.threads})
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
   @builtin(num_workgroups) workgroups: vec3<u32>,

@@ -2,7 +2,8 @@ import type { MatmulShape } from './matmul';
 
 /**
  * One of the two factors of a product, as a workgroup brings it to shared memory piece by piece: `span` rows of a or columns of b, and
- * `depth` steps of K. A thread holds what it brings in vectors of four, `a_v0`, `a_v1`, …, while the piece before is still computed with.
+ * `depth` steps of K. A thread holds what it brings in loads of one vector of four, or of four such vectors where they are to be turned,
+ * while the piece before is still computed with.
  */
 export interface Factor {
   readonly name: 'a' | 'b';
@@ -13,67 +14,98 @@ export interface Factor {
   /** Four neighbours are read at once: rows begin at multiples of four. */
   readonly wide: boolean;
   readonly threads: number;
+  /**
+   * Vectors lie along K and are to lie along the span: a load is four of them, from neighbouring rows, turned by the thread itself. Two threads
+   * may not write parts of the same vector in shared memory.
+   */
+  readonly turned: boolean;
 }
 
 /** Both factors of a product, for a workgroup's part of it. */
 export function factorsOf(
   { rows, columns, inner, transposeA, transposeB }: MatmulShape,
-  part: { readonly rows: number; readonly columns: number; readonly depth: number; readonly threads: number },
+  part: {
+    readonly rows: number;
+    readonly columns: number;
+    readonly depth: number;
+    readonly threads: number;
+    /** Vectors in shared memory lie along the span; otherwise as in memory. */
+    readonly alongSpan: boolean;
+  },
 ): { readonly a: Factor; readonly b: Factor } {
-  const { depth, threads } = part;
+  const { depth, threads, alongSpan } = part;
   const wideA = (transposeA ? rows : inner) % 4 === 0;
   const wideB = (transposeB ? inner : columns) % 4 === 0;
   return {
-    a: { name: 'a', span: part.rows, depth, alongInner: !transposeA, wide: wideA, threads },
-    b: { name: 'b', span: part.columns, depth, alongInner: transposeB, wide: wideB, threads },
+    a: { name: 'a', span: part.rows, depth, alongInner: !transposeA, wide: wideA, threads, turned: alongSpan && !transposeA },
+    b: { name: 'b', span: part.columns, depth, alongInner: transposeB, wide: wideB, threads, turned: alongSpan && transposeB },
   };
 }
 
-/** Vectors of four that each thread brings. */
-const loadsOf = ({ span, depth, threads }: Factor) => Math.ceil((span * depth) / 4 / threads);
+/** Vectors of a load: `a_v0_0`, `a_v0_1`, … */
+const vectorsOf = ({ turned }: Factor) => Array.from({ length: turned ? 4 : 1 }, (_, index) => index);
+const loadCount = ({ span, depth, turned }: Factor) => (span * depth) / (turned ? 16 : 4);
+/** Loads of each thread. */
+const loadsOf = (factor: Factor) => Array.from({ length: Math.ceil(loadCount(factor) / factor.threads) }, (_, index) => index);
 
-/** Where each of a thread's vectors lies: its place in the span (`a_s0`) and along K (`a_k0`). */
+/** Where each of a thread's loads begins: its place in the span (`a_s0`) and along K (`a_k0`). */
 function places(factor: Factor): string {
-  const { name, span, depth, alongInner, threads } = factor;
-  return Array.from({ length: loadsOf(factor) }, (_, i) => {
-    const index = i === 0 ? 'lane' : `(lane + ${i * threads}u)`;
-    const [s, k] = alongInner
-      ? [`${index} / ${depth / 4}u`, `${index} % ${depth / 4}u * 4u`]
-      : [`${index} % ${span / 4}u * 4u`, `${index} / ${span / 4}u`];
-    return `  let ${name}_s${i} = ${s}; let ${name}_k${i} = ${k};`;
-  }).join('\n');
+  const { name, span, depth, alongInner, threads, turned } = factor;
+  return loadsOf(factor)
+    .map((i) => {
+      const index = i === 0 ? 'lane' : `(lane + ${i * threads}u)`;
+      const [s, k] = alongInner
+        ? [`${index} / ${depth / 4}u${turned ? ' * 4u' : ''}`, `${index} % ${depth / 4}u * 4u`]
+        : [`${index} % ${span / 4}u * 4u`, `${index} / ${span / 4}u`];
+      return `  let ${name}_s${i} = ${s}; let ${name}_k${i} = ${k};`;
+    })
+    .join('\n');
 }
 
-/** Reads the vectors at `row0`, `column0` and `k0`; what lies outside is zero. */
+/** Reads the loads at `row0`, `column0` and `k0`; what lies outside is zero. */
 function fetch(factor: Factor, declare = ''): string {
   const { name, alongInner, wide } = factor;
   const [origin, limit] = name === 'a' ? ['row0', 'p.rows'] : ['column0', 'p.columns'];
-  return Array.from({ length: loadsOf(factor) }, (_, i) => {
-    const s = `(${origin} + ${name}_s${i})`;
-    const k = `(k0 + ${name}_k${i})`;
-    const at = (j: number) => (alongInner ? `${s} * p.inner + ${k} + ${j}u` : `${k} * ${limit} + ${s} + ${j}u`);
-    const inside = (j: number) => (alongInner ? `${s} < ${limit} && ${k} + ${j}u < p.inner` : `${k} < p.inner && ${s} + ${j}u < ${limit}`);
-    const value = wide
-      ? `select(vec4f(), ${name}[(${at(0)}) / 4u], ${inside(0)})`
-      : `vec4f(${[0, 1, 2, 3].map((j) => `select(0.0f, ${name}[${at(j)}], ${inside(j)})`).join(', ')})`;
-    return `      ${declare}${name}_v${i} = ${value};`;
-  }).join('\n');
+  return loadsOf(factor)
+    .flatMap((i) =>
+      vectorsOf(factor).map((v) => {
+        const s = `(${origin} + ${name}_s${i}${v === 0 ? '' : ` + ${v}u`})`;
+        const k = `(k0 + ${name}_k${i})`;
+        const at = (j: number) => (alongInner ? `${s} * p.inner + ${k} + ${j}u` : `${k} * ${limit} + ${s} + ${j}u`);
+        const inside = (j: number) =>
+          alongInner ? `${s} < ${limit} && ${k} + ${j}u < p.inner` : `${k} < p.inner && ${s} + ${j}u < ${limit}`;
+        const value = wide
+          ? `select(vec4f(), ${name}[(${at(0)}) / 4u], ${inside(0)})`
+          : `vec4f(${[0, 1, 2, 3].map((j) => `select(0.0f, ${name}[${at(j)}], ${inside(j)})`).join(', ')})`;
+        return `      ${declare}${name}_v${i}_${v} = ${value};`;
+      }),
+    )
+    .join('\n');
 }
 
 /**
- * Puts the vectors into shared memory.
+ * Puts the loads into shared memory.
  *
- * @param write statements that do so with one vector, whose first number belongs at place `s` of the span and `k` along K; the others follow
- *   along K for {@link Factor.alongInner}, else along the span
- * @param convert what is made of the vectors first
+ * @param write a statement that does so with a vector whose first number belongs at place `s` of the span and `k` along K; the others follow
+ *   along the span if they lie so or were turned, else along K
+ * @param convert what is made of a vector first
  */
 export function store(factor: Factor, write: (vector: string, s: string, k: string) => string, convert = (v: string) => v): string {
-  const { name, span, depth, threads } = factor;
-  return Array.from({ length: loadsOf(factor) }, (_, i) => {
-    const all = ((span * depth) / 4) % threads === 0 || i < loadsOf(factor) - 1;
-    const guard = all ? '' : `if (lane + ${i * threads}u < ${(span * depth) / 4}u) `;
-    return `    ${guard}{ let v = ${convert(`${name}_v${i}`)}; ${write('v', `${name}_s${i}`, `${name}_k${i}`)} }`;
-  }).join('\n');
+  const { name, threads, turned } = factor;
+  const count = loadCount(factor);
+  return loadsOf(factor)
+    .map((i) => {
+      const guard = (i + 1) * threads <= count ? '' : `if (lane + ${i * threads}u < ${count}u) `;
+      const vectors = vectorsOf(factor);
+      const lines = vectors.map((v) => {
+        const held = `${name}_v${i}_`;
+        const vector = turned ? `vec4f(${vectors.map((r) => `${held}${r}.${'xyzw'[v]}`).join(', ')})` : `${held}${v}`;
+        const k = v === 0 ? `${name}_k${i}` : `(${name}_k${i} + ${v}u)`;
+        return `{ let v = ${convert(vector)}; ${write('v', `${name}_s${i}`, k)} }`;
+      });
+      return `    ${guard}{ ${lines.join(' ')} }`;
+    })
+    .join('\n');
 }
 
 /**

@@ -2,16 +2,19 @@ import type { MatmulShape } from './matmul';
 
 /**
  * By what a gradient is multiplied before it is rounded to half precision, and its product divided. Half precision holds numbers from 6e-8
- * (below 6e-5 with fewer digits) to 65,504; gradients of a mean over thousands of tokens lie around 1e-7. A power of two changes no digit.
+ * (below 6e-5 with fewer digits) to 65,504, and so gradients from 6e-11 (6e-8) to 64; those of a mean over thousands of tokens lie around
+ * 1e-7. A power of two changes no digit.
  */
-const gradientScale = 4096;
+const gradientScale = 1024;
 
-/** Largest finite number of half precision: what is beyond is cut off here, instead of becoming infinite. */
-const largest = '65504.0f';
+/** Functions of {@link toHalf}. What is beyond the largest number is cut off, but what is no number stays none: training finds it and ends. */
+export const halfFunctions = `fn toHalf(x: vec4f) -> vec4h {
+  let is_number = (bitcast<vec4u>(x) & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
+  return vec4h(select(x, clamp(x, vec4f(-65504.0f), vec4f(65504.0f)), is_number));
+}`;
 
 /** A factor's vector of four in half precision. */
-export const toHalf = (name: 'a' | 'b') => (vector: string) =>
-  `vec4h(clamp(${vector} * p.scale_${name}, vec4f(-${largest}), vec4f(${largest})))`;
+export const toHalf = (name: 'a' | 'b') => (vector: string) => `toHalf(${vector} * p.scale_${name})`;
 
 /** The uniforms of a product in half precision. */
 export const halfUniforms = [

@@ -1,6 +1,6 @@
 import { accumulation, type KernelCall } from '../kernels/index';
 import { alongK, type Factor, factorsOf, rowSumsOf, store } from './factor';
-import { halfUniforms, scalesOf, toHalf } from './half';
+import { halfFunctions, halfUniforms, scalesOf, toHalf } from './half';
 import type { MatmulShape } from './matmul';
 
 /** The product that a subgroup computes by one instruction: [rows, inner]·[inner, columns], factors in half precision, sums in single. */
@@ -52,7 +52,7 @@ export function matrixMatmul(shape: MatmulShape, tile: MatrixTile): KernelCall {
   const { unit } = tile;
   const threads = matrixThreads(tile);
   if (rowSums !== undefined && threads < tile.rows) throw new TypeError('Row sums need a thread a row.');
-  const factors = factorsOf(shape, { rows: tile.rows, columns: tile.columns, depth, threads });
+  const factors = factorsOf(shape, { rows: tile.rows, columns: tile.columns, depth, threads, alongSpan: false });
   const { a, b } = factors;
   const { scales, alpha } = scalesOf(shape);
   const across = tile.columns / tile.subgroupColumns;
@@ -99,6 +99,7 @@ export function matrixMatmul(shape: MatmulShape, tile: MatrixTile): KernelCall {
       threads,
       portable: false,
       extensions: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
+      functions: halfFunctions,
       buffers: [
         { name: 'a', type: type(a.wide), access: 'read' },
         { name: 'b', type: type(b.wide), access: 'read' },

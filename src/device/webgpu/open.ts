@@ -1,7 +1,8 @@
 import { RlpaError } from '../../errors';
+import type { MatmulPrecision } from '../device';
 import { type MatrixUnit, matrixMatmul, matrixTiles } from './matrix-matmul';
 import { Pipelines } from './pipelines';
-import type { Arithmetic, MatmulPrecision } from './tiles';
+import type { Arithmetic } from './tiles';
 import { type GpuDevice, WebGpuDevice, type WebGpuDeviceOptions } from './webgpu-device';
 
 /** The entry point of WebGPU: `navigator.gpu` in a browser, what `create` of the package `webgpu` returns in Node. */
@@ -14,9 +15,9 @@ export interface WebGpuOptions extends WebGpuDeviceOptions {
   readonly gpu?: WebGpu;
   readonly powerPreference?: 'high-performance' | 'low-power';
   /**
-   * `f32` by default. With `f16` the factors of matrix products are rounded to half precision as they are brought to shared memory, gradients
-   * after a scaling by 4096, and numbers beyond ±65,504 are cut off; sums, and everything in memory, stay single. GPUs multiply so at twice to
-   * sixteen times the rate, by subgroup matrices (tensor cores) where the adapter has them.
+   * `f32` by default. With `f16` the factors of matrix products are rounded to half precision as they are brought to shared memory; numbers
+   * beyond ±65,504, and gradients beyond ±64, are cut off; sums, and everything in memory, stay single. Subgroup matrices (tensor cores)
+   * multiply where the adapter has them, and subgroups of one size.
    */
   readonly matmulPrecision?: MatmulPrecision;
 }
@@ -58,7 +59,7 @@ export async function openWebGpu({
     const name = adapter.info.description || adapter.info.vendor || 'unnamed';
     throw new RlpaError(
       'device-failed',
-      `This GPU (${name}) has no half precision (shader-f16): leave matmulPrecision at 'f32', or update its driver.`,
+      `This GPU (${name}) has no half precision (shader-f16): take the device 'webgpu', or matmulPrecision 'f32'; a newer driver may have it.`,
       { adapter: name, feature: 'shader-f16' },
     );
   }

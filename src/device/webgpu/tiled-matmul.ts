@@ -1,6 +1,6 @@
 import { type Accumulate, accumulation, type KernelBuffer, type KernelCall } from '../kernels/index';
 import { alongK, type Factor, factorsOf, rowSumsOf, store } from './factor';
-import { halfUniforms, scalesOf, toHalf } from './half';
+import { halfFunctions, halfUniforms, scalesOf, toHalf } from './half';
 import type { MatmulShape } from './matmul';
 
 /** The part of y that a workgroup computes, and the part of it that a thread holds in registers: multiples of 4. */
@@ -35,7 +35,7 @@ export function tiledMatmul(shape: MatmulShape, tile: Tile): KernelCall {
   const { half = false } = tile;
   const across = tile.columns / tile.threadColumns;
   const threads = threadsOf(tile);
-  const factors = factorsOf(shape, { rows: tile.rows, columns: tile.columns, depth, threads });
+  const factors = factorsOf(shape, { rows: tile.rows, columns: tile.columns, depth, threads, alongSpan: true });
   const { a, b } = factors;
   // four neighbours at once, where rows begin at multiples of four
   const wideY = columns % 4 === 0;
@@ -83,7 +83,7 @@ export function tiledMatmul(shape: MatmulShape, tile: Tile): KernelCall {
       name: `matmul ${tile.rows}x${tile.columns} by ${tile.threadRows}x${tile.threadColumns}${half ? ' f16' : ''}${transposeA ? ' aᵀ' : ''}${transposeB ? ' bᵀ' : ''}`,
       threads,
       portable: false,
-      ...(half && { extensions: ['f16'] }),
+      ...(half && { extensions: ['f16'], functions: halfFunctions }),
       buffers: [
         { name: 'a', type: type(a.wide), access: 'read' },
         { name: 'b', type: type(b.wide), access: 'read' },
@@ -131,12 +131,8 @@ const stride = ({ span, alongInner }: Factor) => span + (alongInner ? 4 : 0);
 
 /** Puts a factor's vectors into shared memory, where four neighbours of the span make a vector. */
 function toTile(factor: Factor, half: boolean): string {
-  const { name, alongInner } = factor;
-  const row = stride(factor) / 4;
-  const write = (v: string, s: string, k: string) =>
-    alongInner
-      ? [0, 1, 2, 3].map((j) => `tile_${name}[(${k} + ${j}u) * ${row}u + ${s} / 4u][${s} % 4u] = ${v}.${'xyzw'[j]};`).join(' ')
-      : `tile_${name}[${k} * ${row}u + ${s} / 4u] = ${v};`;
+  const { name } = factor;
+  const write = (v: string, s: string, k: string) => `tile_${name}[${k} * ${stride(factor) / 4}u + ${s} / 4u] = ${v};`;
   return store(factor, write, half ? toHalf(name) : undefined);
 }
 

@@ -1,12 +1,10 @@
+import type { MatmulPrecision } from '../device';
 import type { MatmulShape, Method } from './matmul';
 import { type MatrixUnit, matrixThreads, matrixTiles } from './matrix-matmul';
 import { narrowRows } from './narrow-matmul';
 import { type Tile, threadsOf, tiles } from './tiled-matmul';
 
 export type MethodOf = (shape: MatmulShape) => Method;
-
-/** In what precision the factors of products are multiplied; sums are single in both. */
-export type MatmulPrecision = 'f32' | 'f16';
 
 /** How a device computes products. */
 export interface Arithmetic {
@@ -45,8 +43,8 @@ export function allows({ rows, transposeA, transposeB, rowSums }: MatmulShape, m
   return rowSums === undefined || ('unit' in method ? matrixThreads(method) : threadsOf(method)) >= method.rows;
 }
 
-/** Products that are computed alike: sizes within a factor of two, and the same transposes. */
-function classOf({ rows, columns, inner, transposeA, transposeB, rowSums }: MatmulShape): string {
+/** Of products that are computed alike: sizes within a factor of two, and the same transposes. */
+function sizesOf({ rows, columns, inner, transposeA, transposeB, rowSums }: MatmulShape): string {
   const size = (count: number) => 2 ** Math.ceil(Math.log2(count));
   const sums = rowSums === undefined ? '' : ' with row sums';
   return `${size(rows)}x${size(columns)}x${size(inner)} ${transposeA ? 'aᵀ' : 'a'}·${transposeB ? 'bᵀ' : 'b'}${sums}`;
@@ -82,9 +80,11 @@ export class Tuner {
     return this.#known;
   }
 
-  /** What a choice is made for. */
+  /** What a choice is made for: products of these sizes, with this arithmetic. */
   classOf(shape: MatmulShape): string {
-    return `${classOf(shape)}${this.#arithmetic.precision === 'f16' ? ' in f16' : ''}`;
+    const { precision, unit } = this.#arithmetic;
+    if (precision === 'f32') return sizesOf(shape);
+    return `${sizesOf(shape)} in f16${unit ? ` by ${unit.rows}x${unit.columns}x${unit.inner}` : ''}`;
   }
 
   isKnown(shape: MatmulShape): boolean {
