@@ -25,8 +25,8 @@ export interface Kernel {
   readonly uniforms: readonly { readonly name: string; readonly type: 'u32' | 'f32' }[];
   readonly shared?: readonly { readonly name: string; readonly type: SharedType; readonly size: number }[];
   readonly portable: boolean;
-  /** What WGSL needs to have enabled beyond its core: `f16`, … */
-  readonly extensions?: readonly string[];
+  /** WGSL's directives: `enable f16`, … */
+  readonly directives?: readonly string[];
   /** WGSL functions that the body calls. */
   readonly functions?: string;
   readonly body: string;
@@ -53,10 +53,6 @@ const wgslPrelude = `fn floatOfBits(x: u32) -> f32 { return bitcast<f32>(x); }
 fn bitsOfFloat(x: f32) -> u32 { return bitcast<u32>(x); }
 `;
 
-/** Places of subgroup matrices depend on the thread's number, and are the same for a subgroup: more than a compiler can tell. */
-const matrixDiagnostic = ({ extensions = [] }: Kernel) =>
-  extensions.some((extension) => extension.endsWith('subgroup_matrix')) ? 'diagnostic(off, chromium.subgroup_matrix_uniformity);\n' : '';
-
 /** The kernel as WGSL: binding 0 of group 0 holds the uniforms, the buffers follow in their order. */
 export function renderWgsl(kernel: Kernel): string {
   const fields = [...kernel.uniforms.map(({ name, type }) => `${name}: ${type}`), 'groupCount: u32'];
@@ -65,9 +61,9 @@ export function renderWgsl(kernel: Kernel): string {
       `@group(0) @binding(${index + 1}) var<storage, ${access === 'read' ? 'read' : 'read_write'}> ${name}: array<${type}>;`,
   );
   const shared = (kernel.shared ?? []).map(({ name, type, size }) => `var<workgroup> ${name}: array<${type}, ${size}>;`);
-  const enabled = (kernel.extensions ?? []).map((extension) => `enable ${extension};\n`).join('');
+  const directives = (kernel.directives ?? []).map((directive) => `${directive};\n`).join('');
   return `// ${kernel.name}
-${enabled}${matrixDiagnostic(kernel)}struct Uniforms { ${fields.join(', ')} }
+${directives}struct Uniforms { ${fields.join(', ')} }
 @group(0) @binding(0) var<uniform> p: Uniforms;
 ${[...buffers, ...shared].join('\n')}
 ${kernel.portable ? wgslPrelude : ''}${kernel.functions ? `${kernel.functions}\n` : ''}@compute @workgroup_size(${kernel.threads})

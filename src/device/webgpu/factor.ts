@@ -49,7 +49,7 @@ const loadCount = ({ span, depth, turned }: Factor) => (span * depth) / (turned 
 const loadsOf = (factor: Factor) => Array.from({ length: Math.ceil(loadCount(factor) / factor.threads) }, (_, index) => index);
 
 /** Where each of a thread's loads begins: its place in the span (`a_s0`) and along K (`a_k0`). */
-function places(factor: Factor): string {
+export function places(factor: Factor): string {
   const { name, span, depth, alongInner, threads, turned } = factor;
   return loadsOf(factor)
     .map((i) => {
@@ -63,7 +63,7 @@ function places(factor: Factor): string {
 }
 
 /** Reads the loads at `row0`, `column0` and `k0`; what lies outside is zero. */
-function fetch(factor: Factor, declare = ''): string {
+export function fetch(factor: Factor, declare = ''): string {
   const { name, alongInner, wide } = factor;
   const [origin, limit] = name === 'a' ? ['row0', 'p.rows'] : ['column0', 'p.columns'];
   return loadsOf(factor)
@@ -106,51 +106,4 @@ export function store(factor: Factor, write: (vector: string, s: string, k: stri
       return `    ${guard}{ ${lines.join(' ')} }`;
     })
     .join('\n');
-}
-
-/**
- * Goes along K: `body` computes with one piece of both factors in shared memory, while the next is on its way. Needs `row0` and `column0`.
- *
- * @param toShared puts a factor's vectors into shared memory
- */
-export function alongK({ a, b }: { readonly a: Factor; readonly b: Factor }, toShared: (factor: Factor) => string, body: string): string {
-  return `${places(a)}
-${places(b)}
-  var k0 = 0u;
-${fetch(a, 'var ')}
-${fetch(b, 'var ')}
-  loop {
-${toShared(a)}
-${toShared(b)}
-    workgroupBarrier();
-    k0 += ${a.depth}u;
-    if (k0 < p.inner) {
-${fetch(a)}
-${fetch(b)}
-    }
-${body}
-    if (k0 >= p.inner) { break; }
-    workgroupBarrier();
-  }`;
-}
-
-/**
- * The sums of the rows of a, by the threads of the first column of tiles: statements before {@link alongK}, in its body, and behind it.
- *
- * @param place where a row's number `k` is in `tile_a`, for the thread `lane`
- * @param scale by what a was multiplied
- */
-export function rowSumsOf(
-  { rowSums }: MatmulShape,
-  { span, depth }: Factor,
-  place: string,
-  scale?: string,
-): { readonly before: string; readonly body: string; readonly behind: string } {
-  if (rowSums === undefined) return { before: '', body: '', behind: '' };
-  const sum = `row_sum${scale ? ` / ${scale}` : ''}${rowSums === '' ? '' : ' + row_sums[row0 + lane]'}`;
-  return {
-    before: '  var row_sum = 0.0f;',
-    body: `    if (column0 == 0u && lane < ${span}u) { for (var k = 0u; k < ${depth}u; k++) { row_sum += f32(tile_a${place}); } }`,
-    behind: `  if (column0 == 0u && lane < ${span}u && row0 + lane < p.rows) { row_sums[row0 + lane] = ${sum}; }`,
-  };
 }

@@ -1,7 +1,8 @@
-import { accumulation, type KernelCall } from '../kernels/index';
-import { alongK, type Factor, factorsOf, rowSumsOf, store } from './factor';
-import { halfFunctions, halfUniforms, scalesOf, toHalf } from './half';
+import type { KernelCall } from '../kernels/index';
+import { type Factor, factorsOf, store } from './factor';
+import { toHalf } from './half';
 import type { MatmulShape } from './matmul';
+import { tiledProduct } from './tiled-product';
 
 /** The product that a subgroup computes by one instruction: [rows, inner]·[inner, columns], factors in half precision, sums in single. */
 export interface MatrixUnit {
@@ -48,100 +49,75 @@ const padding = 8;
  * each as it lies in memory, while it still computes with the ones before; each subgroup gathers its part of y in matrices of single precision.
  */
 export function matrixMatmul(shape: MatmulShape, tile: MatrixTile): KernelCall {
-  const { rows, columns, inner, transposeA, transposeB, bias = false, accumulate = '', rowSums } = shape;
   const { unit } = tile;
   const threads = matrixThreads(tile);
-  if (rowSums !== undefined && threads < tile.rows) throw new TypeError('Row sums need a thread a row.');
   const factors = factorsOf(shape, { rows: tile.rows, columns: tile.columns, depth, threads, alongSpan: false });
   const { a, b } = factors;
-  const { scales, alpha } = scalesOf(shape);
   const across = tile.columns / tile.subgroupColumns;
   const range = (count: number) => Array.from({ length: count }, (_, index) => index);
   const down = range(tile.subgroupRows / unit.rows);
   const right = range(tile.subgroupColumns / unit.columns);
-  const load = (factor: Factor, kind: string, s: string, k: string) => {
+  const kinds = {
+    a: `subgroup_matrix_left<f16, ${unit.inner}, ${unit.rows}>`,
+    b: `subgroup_matrix_right<f16, ${unit.columns}, ${unit.inner}>`,
+  };
+  const load = (factor: Factor, s: string) => {
     // along K, a row of memory is a row of a or a column of b
     const order = factor.alongInner === (factor.name === 'a') ? 'row_major' : 'col_major';
-    return `subgroupMatrixLoad<${kind}, ${order}>(&tile_${factor.name}, ${placeOf(factor, s, k)}, ${stride(factor)}u)`;
+    return `subgroupMatrixLoad<${kinds[factor.name]}, ${order}>(&tile_${factor.name}, ${placeOf(factor, s, 'k')}, ${stride(factor)}u)`;
   };
-  const left = `subgroup_matrix_left<f16, ${unit.inner}, ${unit.rows}>`;
-  const rightKind = `subgroup_matrix_right<f16, ${unit.columns}, ${unit.inner}>`;
   const products = [
-    ...down.map((i) => `      let a${i} = ${load(a, left, `(own_row + ${i * unit.rows}u)`, 'k')};`),
+    ...down.map((i) => `      let a${i} = ${load(a, `(own_row + ${i * unit.rows}u)`)};`),
     ...right.map((j) => {
-      const matrix = load(b, rightKind, `(own_column + ${j * unit.columns}u)`, 'k');
-      return `      { let b0 = ${matrix}; ${down.map((i) => `acc${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b0, acc${i}_${j});`).join(' ')} }`;
+      const sums = down.map((i) => `acc${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b0, acc${i}_${j});`);
+      return `      { let b0 = ${load(b, `(own_column + ${j * unit.columns}u)`)}; ${sums.join(' ')} }`;
     }),
   ].join('\n');
-  const { buffers, term } = accumulation(accumulate);
   const cells = unit.rows * unit.columns;
-  // matrices are written by way of shared memory, since what is added to them and where y ends is known by number only
-  const writes = down.flatMap((i) =>
-    right.map(
-      (j) => `  subgroupMatrixStore<row_major>(&result, subgroup * ${cells}u, acc${i}_${j}, ${unit.columns}u);
+  return tiledProduct(shape, {
+    name: `${unit.rows}x${unit.columns}x${unit.inner} matrices`,
+    tile,
+    factors,
+    half: true,
+    wide: false,
+    directives: [
+      'enable f16',
+      'enable subgroups',
+      'enable chromium_experimental_subgroup_matrix',
+      // places of matrices depend on the thread's number, and are the same for a subgroup: more than a compiler can tell
+      'diagnostic(off, chromium.subgroup_matrix_uniformity)',
+    ],
+    shared: [
+      { name: 'tile_a', type: 'f16', size: sharedSize(a) },
+      { name: 'tile_b', type: 'f16', size: sharedSize(b) },
+      { name: 'results', type: 'f32', size: (threads / unit.lanes) * cells },
+    ],
+    begin: `  let subgroup = lane / ${unit.lanes}u;
+  let own_row = subgroup / ${across}u * ${tile.subgroupRows}u;
+  let own_column = subgroup % ${across}u * ${tile.subgroupColumns}u;
+${down.flatMap((i) => right.map((j) => `  var acc${i}_${j} = subgroup_matrix_result<f32, ${unit.columns}, ${unit.rows}>();`)).join('\n')}`,
+    toShared: toTile,
+    compute: `    for (var k = 0u; k < ${depth}u; k += ${unit.inner}u) {
+${products}
+    }`,
+    rowPlace: `[${placeOf(a, 'lane', 'k')}]`,
+    // by way of shared memory, since what is added to y, and where it ends, is known by number only
+    write: (result) =>
+      down
+        .flatMap((i) =>
+          right.map(
+            (j) => `  subgroupMatrixStore<row_major>(&results, subgroup * ${cells}u, acc${i}_${j}, ${unit.columns}u);
   workgroupBarrier();
   for (var cell = lane % ${unit.lanes}u; cell < ${cells}u; cell += ${unit.lanes}u) {
     let r = row0 + own_row + ${i * unit.rows}u + cell / ${unit.columns}u;
     let c = column0 + own_column + ${j * unit.columns}u + cell % ${unit.columns}u;
-    if (r < p.rows && c < p.columns) {
-      let k = r * p.columns + c;
-      y[k] = p.alpha * result[subgroup * ${cells}u + cell]${bias ? ' + bias[c]' : ''}${term('k')};
-    }
+    if (r < p.rows && c < p.columns) { let k = r * p.columns + c; y[k] = ${result(`results[subgroup * ${cells}u + cell]`, 'c', 'k')}; }
   }
   workgroupBarrier();`,
-    ),
-  );
-  const sums = rowSumsOf(shape, a, `[${placeOf(a, 'lane', 'k')}]`, 'p.scale_a');
-  const type = (wide: boolean) => (wide ? 'vec4f' : 'f32');
-  return {
-    kernel: {
-      name: `matmul ${tile.rows}x${tile.columns} by ${unit.rows}x${unit.columns}x${unit.inner} matrices${transposeA ? ' aᵀ' : ''}${transposeB ? ' bᵀ' : ''}`,
-      threads,
-      portable: false,
-      extensions: ['f16', 'subgroups', 'chromium_experimental_subgroup_matrix'],
-      functions: halfFunctions,
-      buffers: [
-        { name: 'a', type: type(a.wide), access: 'read' },
-        { name: 'b', type: type(b.wide), access: 'read' },
-        ...(bias ? [{ name: 'bias', type: 'f32', access: 'read' } as const] : []),
-        ...buffers,
-        { name: 'y', type: 'f32', access: 'write' },
-        ...(rowSums === undefined ? [] : [{ name: 'row_sums', type: 'f32', access: 'write' } as const]),
-      ],
-      uniforms: [
-        { name: 'rows', type: 'u32' },
-        { name: 'columns', type: 'u32' },
-        { name: 'inner', type: 'u32' },
-        { name: 'across', type: 'u32' },
-        { name: 'alpha', type: 'f32' },
-        ...halfUniforms,
-      ],
-      shared: [
-        { name: 'tile_a', type: 'f16', size: sharedSize(a) },
-        { name: 'tile_b', type: 'f16', size: sharedSize(b) },
-        { name: 'result', type: 'f32', size: (threads / unit.lanes) * cells },
-      ],
-      body: `  let row0 = group / p.across * ${tile.rows}u;
-  let column0 = group % p.across * ${tile.columns}u;
-  let subgroup = lane / ${unit.lanes}u;
-  let own_row = subgroup / ${across}u * ${tile.subgroupRows}u;
-  let own_column = subgroup % ${across}u * ${tile.subgroupColumns}u;
-${sums.before}
-${down.flatMap((i) => right.map((j) => `  var acc${i}_${j} = subgroup_matrix_result<f32, ${unit.columns}, ${unit.rows}>();`)).join('\n')}
-${alongK(
-  factors,
-  toTile,
-  `    for (var k = 0u; k < ${depth}u; k += ${unit.inner}u) {
-${products}
-    }
-${sums.body}`,
-)}
-${writes.join('\n')}
-${sums.behind}`,
-    },
-    uniforms: [rows, columns, inner, Math.ceil(columns / tile.columns), alpha, ...scales],
-    groups: Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns),
-  };
+          ),
+        )
+        .join('\n'),
+  });
 }
 
 const stride = ({ span, alongInner }: Factor) => (alongInner ? depth : span) + padding;
