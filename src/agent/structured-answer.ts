@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { type ProfileChange, type RejectedValue, type SlotDefinition, valueJsonSchema } from '../profile/index';
 import { JsonReplyReader } from './json-reply-reader';
 import { wellFormed } from './well-formed';
@@ -43,36 +42,17 @@ function strictObject(properties: Record<string, unknown>): Record<string, unkno
   return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
 }
 
-/** Made for the first answer: they would take a seventh of the time of the import of the agent. */
-let answerTypes: ReturnType<typeof makeTypes> | undefined;
-
-function makeTypes() {
-  return {
-    answer: z.object({ changes: z.array(z.unknown()), reply: z.string() }),
-    change: z.object({
-      op: z.enum(['set', 'add', 'remove']),
-      slot: z.string(),
-      value: z.unknown(),
-      evidence: z.string().nullish(),
-    }),
-  };
-}
-
 /**
  * Reads an answer. Never throws: of a broken one the reply is saved where there is one. Text around the JSON, as a Markdown fence or a
  * greeting, does not matter. The reply is the one that `JsonReplyReader` streams.
  */
 export function parseStructuredAnswer(text: string): StructuredAnswer {
-  answerTypes ??= makeTypes();
   const streamed = wellFormed(new JsonReplyReader().push(text));
-  let answer: z.infer<typeof answerTypes.answer>;
-  try {
-    answer = answerTypes.answer.parse(JSON.parse(jsonIn(text), (_, value) => (typeof value === 'string' ? wellFormed(value) : value)));
-  } catch (error) {
-    const reason = error instanceof z.ZodError ? `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}` : 'it is not JSON';
+  const answer = readAnswer(text);
+  if (typeof answer === 'string') {
     const problem = {
       code: 'invalid-json',
-      message: `Expected JSON with "changes" and "reply", found ${quote(text)}: ${reason}.`,
+      message: `Expected JSON with "changes" and "reply", found ${quote(text)}: ${answer}.`,
     } as const;
     const reply = streamed.trim() === '' ? plainReply(text) : streamed;
     return { ok: false, problem, ...(reply && { reply }) };
@@ -81,13 +61,36 @@ export function parseStructuredAnswer(text: string): StructuredAnswer {
   const changes: ProposedChange[] = [];
   const rejected: RejectedValue[] = [];
   for (const element of answer.changes) {
-    const change = answerTypes.change.safeParse(element);
-    if (change.success) {
-      const { op, slot, value, evidence } = change.data;
-      changes.push({ op, slot, value: value ?? undefined, ...(evidence && { quote: evidence }) });
-    } else rejected.push({ slot: '', value: element, reason: 'a change has "op", "slot" and "value"' });
+    const change = readChange(element);
+    if (change) changes.push(change);
+    else rejected.push({ slot: '', value: element, reason: 'a change has "op", "slot" and "value"' });
   }
   return { ok: true, changes, rejected, reply: streamed };
+}
+
+/** → what is wrong with it, if it is not of the form. */
+function readAnswer(text: string): { readonly changes: readonly unknown[] } | string {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(jsonIn(text), (_, value) => (typeof value === 'string' ? wellFormed(value) : value));
+  } catch {
+    return 'it is not JSON';
+  }
+  if (!isObject(answer) || !Array.isArray(answer.changes)) return '"changes" is not a list';
+  if (typeof answer.reply !== 'string') return '"reply" is not a text';
+  return { changes: answer.changes };
+}
+
+function readChange(element: unknown): ProposedChange | undefined {
+  if (!isObject(element)) return undefined;
+  const { op, slot, value, evidence } = element;
+  if ((op !== 'set' && op !== 'add' && op !== 'remove') || typeof slot !== 'string') return undefined;
+  if (evidence !== undefined && evidence !== null && typeof evidence !== 'string') return undefined;
+  return { op, slot, value: value ?? undefined, ...(evidence && { quote: evidence }) };
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
 
 /** From the first brace to the last. */

@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import { ProfileSchema, slot } from '../profile/index';
+import { ProfileSchema, slot, text } from '../profile/index';
 import { generatePersonas, type Persona, type PersonaOptions } from '../simulation/index';
 
 /**
@@ -7,12 +6,12 @@ import { generatePersonas, type Persona, type PersonaOptions } from '../simulati
  * that starts from nothing learns to keep six lines in a minute; the ten slots with their lists take it several.
  */
 export const shortSchema = ProfileSchema.define({
-  interests: slot.one(z.string(), { label: 'Interest' }),
-  educationBackground: slot.one(z.string(), { label: 'Education' }),
-  personalityTraits: slot.one(z.string(), { label: 'Personality' }),
-  occupation: slot.one(z.string(), { label: 'Occupation' }),
-  maritalStatus: slot.one(z.string(), { label: 'Marital Status' }),
-  location: slot.one(z.string(), { label: 'Location' }),
+  interests: slot.one(text, { label: 'Interest' }),
+  educationBackground: slot.one(text, { label: 'Education' }),
+  personalityTraits: slot.one(text, { label: 'Personality' }),
+  occupation: slot.one(text, { label: 'Occupation' }),
+  maritalStatus: slot.one(text, { label: 'Marital Status' }),
+  location: slot.one(text, { label: 'Location' }),
 });
 
 /** Generated people as far as the six slots tell of them: of a list its first value. */

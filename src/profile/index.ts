@@ -40,3 +40,4 @@ export {
 export { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
 export type { RejectedValue, SlotReading } from './slot-items';
 export { TurnStream } from './turn-stream';
+export { text, type ValueType } from './value-type';

@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import type { ChatModel } from '../chat/index';
 import { RlpaError } from '../errors';
 import { normalizedText } from './item';
@@ -65,13 +64,13 @@ function isOpen([a, b]: ItemPair): boolean {
 
 function readAnswer(text: string, count: number, model: string): readonly number[] {
   const json = text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1);
-  let same: readonly number[] | undefined;
+  let same: unknown;
   try {
-    same = z.object({ same: z.array(z.int()) }).parse(JSON.parse(json)).same;
+    same = JSON.parse(json).same;
   } catch {
     same = undefined;
   }
-  if (!same?.every((id) => id >= 0 && id < count)) {
+  if (!Array.isArray(same) || !same.every((id) => Number.isInteger(id) && id >= 0 && id < count)) {
     const message = `Model "${model}" was asked which of ${count} pairs mean the same, as {"same": [ids]}; it answered ${JSON.stringify(text.slice(0, 200))}.`;
     throw new RlpaError('model-failed', message, { model, answer: text });
   }

@@ -1,10 +1,10 @@
-import { z } from 'zod';
 import { RlpaError } from '../errors';
 import type { ProfileChange } from './changes';
 import { type ProfileItem, slotItem } from './item';
 import { Profile } from './profile';
 import { type Cardinality, type Slot, type SlotDefinition, slot } from './slot';
 import { changeItems, found, type RejectedValue, readItems, readValue, type SlotReading } from './slot-items';
+import { text, wholeNumber } from './value-type';
 
 export type SlotMap = Readonly<Record<string, Slot>>;
 
@@ -50,7 +50,7 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   /**
    * @throws `invalid-schema` without slots, for an empty or doubled label, and for a type that is not zod's.
    * @example
-   * const schema = ProfileSchema.define({ occupation: slot.one(z.string()), interests: slot.many(z.string()) });
+   * const schema = ProfileSchema.define({ occupation: slot.one(text), interests: slot.many(text) });
    */
   static define<const S extends SlotMap>(slots: S): ProfileSchema<S> {
     if (typeof slots !== 'object' || slots === null) {
@@ -188,15 +188,15 @@ let standard: ProfileSchema<ReturnType<typeof standardSlots>> | undefined;
 
 function standardSlots() {
   return {
-    age: slot.one(z.int().min(0).max(130)),
-    gender: slot.one(z.string()),
-    interests: slot.many(z.string()),
-    educationBackground: slot.one(z.string()),
-    personalityTraits: slot.many(z.string()),
-    occupation: slot.one(z.string()),
-    maritalStatus: slot.one(z.string()),
-    familyBackground: slot.one(z.string()),
-    location: slot.one(z.string()),
+    age: slot.one(wholeNumber(0, 130)),
+    gender: slot.one(text),
+    interests: slot.many(text),
+    educationBackground: slot.one(text),
+    personalityTraits: slot.many(text),
+    occupation: slot.one(text),
+    maritalStatus: slot.one(text),
+    familyBackground: slot.one(text),
+    location: slot.one(text),
     otherInformation: slot.open(),
   };
 }
@@ -205,13 +205,13 @@ const jsonSchemas = new WeakMap<SlotDefinition, string>();
 
 /** The JSON Schema of one value of a slot: the caller's own, made once for each slot and kept as text. */
 export function valueJsonSchema(definition: SlotDefinition): Record<string, unknown> {
-  let text = jsonSchemas.get(definition);
-  if (text === undefined) {
-    const { $schema: _, ...schema } = z.toJSONSchema(definition.type, { unrepresentable: 'any', io: 'input' });
-    text = JSON.stringify(schema);
-    jsonSchemas.set(definition, text);
+  let json = jsonSchemas.get(definition);
+  if (json === undefined) {
+    const schema = { ...definition.type.toJSONSchema({ unrepresentable: 'any', io: 'input' }), $schema: undefined };
+    json = JSON.stringify(schema);
+    jsonSchemas.set(definition, json);
   }
-  return JSON.parse(text);
+  return JSON.parse(json);
 }
 
 function defineSlot(key: string, value: Slot): SlotDefinition {
@@ -221,8 +221,8 @@ function defineSlot(key: string, value: Slot): SlotDefinition {
   if (typeof value !== 'object' || value === null || (value.cardinality !== 'one' && value.cardinality !== 'many')) {
     throw invalidSchema(key, `expected slot.one(…), slot.many(…) or slot.open(), found ${found(value)}`);
   }
-  if (typeof value.type?.safeParse !== 'function' || !('_zod' in value.type)) {
-    throw invalidSchema(key, `expected a zod 4 type, found ${found(value.type)}`);
+  if (typeof value.type?.safeParse !== 'function' || typeof value.type.toJSONSchema !== 'function') {
+    throw invalidSchema(key, `expected a type of zod 4.2 or later, found ${found(value.type)}`);
   }
   const { label = humanize(key), description, matching = 'normalized', maxLength = defaultMaxLength, sensitive = false } = value.options;
   if (!/^[^\s:<>-][^\n\r:<>]*$/.test(label) || label !== label.trim()) {

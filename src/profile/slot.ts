@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { text, type ValueType } from './value-type';
 
 export type Cardinality = 'one' | 'many';
 
@@ -19,7 +19,7 @@ export interface SlotOptions {
 export interface Slot<Value = unknown, C extends Cardinality = Cardinality> {
   readonly cardinality: C;
   /** The type of one value; of each element when the cardinality is `many`. */
-  readonly type: z.ZodType<Value>;
+  readonly type: ValueType<Value>;
   /** Free-form facts that fit no other slot. */
   readonly open: boolean;
   readonly options: SlotOptions;
@@ -30,7 +30,7 @@ export interface SlotDefinition<Value = unknown, C extends Cardinality = Cardina
   readonly key: string;
   readonly label: string;
   readonly cardinality: C;
-  readonly type: z.ZodType<Value>;
+  readonly type: ValueType<Value>;
   readonly open: boolean;
   readonly description: string | undefined;
   readonly matching: 'exact' | 'normalized' | 'fuzzy';
@@ -51,15 +51,15 @@ export interface SlotDefinition<Value = unknown, C extends Cardinality = Cardina
  */
 export const slot = {
   /** At most one value. */
-  one<Value>(type: z.ZodType<Value>, options: SlotOptions = {}): Slot<Value, 'one'> {
+  one<Value>(type: ValueType<Value>, options: SlotOptions = {}): Slot<Value, 'one'> {
     return { cardinality: 'one', type, open: false, options };
   },
   /** Any number of values, all different. */
-  many<Value>(type: z.ZodType<Value>, options: SlotOptions = {}): Slot<Value, 'many'> {
+  many<Value>(type: ValueType<Value>, options: SlotOptions = {}): Slot<Value, 'many'> {
     return { cardinality: 'many', type, open: false, options };
   },
   /** Any number of free-form strings, for facts that fit no typed slot. */
   open(options: SlotOptions = {}): Slot<string, 'many'> {
-    return { cardinality: 'many', type: z.string(), open: true, options };
+    return { cardinality: 'many', type: text, open: true, options };
   },
 };

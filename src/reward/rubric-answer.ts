@@ -1,10 +1,6 @@
-import { z } from 'zod';
-import { type Criterion, criteria, type Verdict } from './verdict';
+import { type CriterionVerdict, criteria, type Verdict } from './verdict';
 
 export type VerdictReading = { readonly ok: true; readonly verdict: Verdict } | { readonly ok: false; readonly problem: string };
-
-const criterionType = z.object({ pass: z.boolean(), reason: z.string() });
-const verdictType = z.object(Object.fromEntries(criteria.map((each) => [each, criterionType])) as Record<Criterion, typeof criterionType>);
 
 /**
  * Reads a verdict out of a model's answer: the last JSON object in it that is one, whatever prose or code fence stands around.
@@ -20,12 +16,19 @@ export function readVerdict(answer: string): VerdictReading {
       problem = 'it is not valid JSON';
       continue;
     }
-    const result = verdictType.safeParse(value);
-    if (result.success) return { ok: true, verdict: result.data };
-    const issue = result.error.issues[0]!;
-    problem = `${issue.path.join('.') || 'the object'}: ${issue.message}`;
+    const given = value as Readonly<Record<string, Partial<CriterionVerdict> | null>>;
+    const missing = criteria.find((criterion) => !isVerdict(given[criterion]));
+    if (missing === undefined) {
+      const verdicts = criteria.map((criterion) => [criterion, { pass: given[criterion]!.pass, reason: given[criterion]!.reason }]);
+      return { ok: true, verdict: Object.fromEntries(verdicts) };
+    }
+    problem = `${missing}: expected {"pass": true or false, "reason": a text}`;
   }
   return { ok: false, problem };
+}
+
+function isVerdict(value: Partial<CriterionVerdict> | null | undefined): value is CriterionVerdict {
+  return typeof value?.pass === 'boolean' && typeof value.reason === 'string';
 }
 
 /** The outermost balanced braces of a text, braces inside of JSON strings not counted. An object left open counts to the end. */

@@ -66,9 +66,23 @@ describe('ProfileSchema', () => {
     expect(refusal(() => ProfileSchema.define({ 'a b': slot.one(z.string()) })).code).toBe('invalid-schema');
     expect(refusal(() => ProfileSchema.define({ job: slot.one('string' as never) }))).toMatchObject({
       code: 'invalid-schema',
-      message: 'Slot "job": expected a zod 4 type, found "string".',
+      message: 'Slot "job": expected a type of zod 4.2 or later, found "string".',
     });
     expect(refusal(() => ProfileSchema.define({ job: z.string() as never })).code).toBe('invalid-schema');
+  });
+
+  it('has slots of text and of whole numbers that take and describe what zod’s do', () => {
+    const own = ProfileSchema.standard;
+    const zods = ProfileSchema.define({ age: slot.one(z.int().min(0).max(130)), gender: slot.one(z.string()) });
+    for (const value of [0, 34, 130, -1, 131, 1.5, '34', ' nurse ', '', true, null, undefined, [], {}, Number.NaN, 2 ** 60]) {
+      for (const key of ['age', 'gender'] as const) {
+        const [reading, expected] = [own.read(key, value), zods.read(key, value)];
+        expect([value, reading.ok, reading.ok && reading.value]).toEqual([value, expected.ok, expected.ok && expected.value]);
+      }
+    }
+    expect(own.jsonSchema().properties).toMatchObject(zods.jsonSchema().properties as object);
+    expect(own.read('age', 131)).toEqual({ ok: false, reason: 'expected a whole number from 0 to 130, found 131' });
+    expect(own.read('gender', 7)).toEqual({ ok: false, reason: 'expected a text, found 7' });
   });
 
   it('describes its values as JSON Schema', () => {

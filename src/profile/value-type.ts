@@ -1,0 +1,33 @@
+/** What a slot asks of the type of its values. zod's types have it, and so have {@link text} and {@link wholeNumber}, without zod. */
+export interface ValueType<Value = unknown> {
+  safeParse(
+    value: unknown,
+  ): { readonly success: true; readonly data: Value } | { readonly success: false; readonly error: { readonly issues: readonly Issue[] } };
+  /** JSON Schema 2020-12 of what is accepted; what it cannot express is left open. */
+  toJSONSchema(options: { readonly unrepresentable: 'any'; readonly io: 'input' }): object;
+}
+
+interface Issue {
+  readonly message: string;
+}
+
+/** Any text: `z.string()`, for those who define no types of their own and need not load zod for it. */
+export const text: ValueType<string> = {
+  safeParse: (value) => (typeof value === 'string' ? { success: true, data: value } : refused('a text')),
+  toJSONSchema: () => ({ type: 'string' }),
+};
+
+/** A whole number from `minimum` to `maximum`: `z.int().min(minimum).max(maximum)`. */
+export function wholeNumber(minimum: number, maximum: number): ValueType<number> {
+  return {
+    safeParse: (value) =>
+      typeof value === 'number' && Number.isInteger(value) && value >= minimum && value <= maximum
+        ? { success: true, data: value }
+        : refused(`a whole number from ${minimum} to ${maximum}`),
+    toJSONSchema: () => ({ type: 'integer', minimum, maximum }),
+  };
+}
+
+function refused(expected: string) {
+  return { success: false, error: { issues: [{ message: `expected ${expected}` }] } } as const;
+}
