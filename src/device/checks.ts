@@ -9,14 +9,10 @@ export function checkBufferData(shape: Shape, data: NumberArray | undefined): vo
 }
 
 /** @throws `device-failed` naming the input that is missing or of another size */
-function checkInputs(
-  { graph }: Program,
-  inputs: Readonly<Record<string, NumberArray>>,
-  carried: Readonly<Record<string, string>> = {},
-): void {
+function checkInputs({ graph }: Program, inputs: Readonly<Record<string, NumberArray>>): void {
   for (const [name, { shape }] of graph.inputs) {
     const found = inputs[name]?.length;
-    if (found === sizeOf(shape) || (found === undefined && name in carried)) continue;
+    if (found === sizeOf(shape)) continue;
     const message = `Input ${name} of shape [${shape}] needs ${sizeOf(shape)} values, found ${found ?? 'none'}.`;
     throw new RlpaError('device-failed', message, { name });
   }
@@ -39,25 +35,11 @@ function boundBuffers({ graph }: Program, buffers: NonNullable<RunOptions['buffe
 }
 
 /**
- * What a program needs for a run, by the names in its graph.
+ * What a program needs for a series of runs, by the names in its graph.
  *
  * @throws `device-failed` naming the input or buffer that is missing or of another size
  */
-export function checkedRun(program: Program, { inputs = {}, buffers }: RunOptions): Map<string, DeviceBuffer> {
-  return checkedSeries(program, { inputs: [inputs], buffers });
-}
-
-/**
- * The same for a series of runs.
- *
- * @throws `device-failed` naming the input or buffer that is missing or of another size
- */
-export function checkedSeries(program: Program, { inputs, carry = {}, buffers = {} }: SeriesOptions): Map<string, DeviceBuffer> {
-  for (const [index, each] of inputs.entries()) checkInputs(program, each, index === 0 ? {} : carry);
-  for (const [input, output] of Object.entries(carry)) {
-    const [to, from] = [program.graph.inputs.get(input), program.graph.outputs.get(output)];
-    if (to && from && to.type === from.type && sizeOf(to.shape) === sizeOf(from.shape)) continue;
-    throw new RlpaError('device-failed', `Output ${output} can't be input ${input} of the next run.`, { input, output });
-  }
+export function checkedSeries(program: Program, { inputs, buffers = {} }: SeriesOptions): Map<string, DeviceBuffer> {
+  for (const each of inputs) checkInputs(program, each);
   return boundBuffers(program, buffers);
 }

@@ -29,8 +29,6 @@ export interface RunOptions {
 export interface SeriesOptions extends Pick<RunOptions, 'buffers'> {
   /** Data for each input of the graph, for one run after the other. */
   readonly inputs: readonly Readonly<Record<string, NumberArray>>[];
-  /** By the name of an input, that of the output which it is from the second run on: what the run before gave. */
-  readonly carry?: Readonly<Record<string, string>>;
 }
 
 /** Devices that are opened by their name. `webgpu-f16` is a GPU whose matrix products multiply in half precision. */
@@ -62,12 +60,14 @@ export interface Device {
   /** Runs the program: buffers are updated by its assignments and appends; its outputs are returned. */
   run(program: Program, options: RunOptions): Promise<Record<string, NumberArray>>;
   /**
-   * Runs the program several times, as {@link run} does, one after the other; → the outputs of each run. Nothing else is to be done with its
-   * buffers before that.
+   * Runs the program several times, as {@link run} does, one after the other; → the outputs of each run. What a run leaves in a buffer the
+   * next one finds there, without the way back to the caller. Another series may be begun before the results of this one are read.
    *
    * @example
-   * // samples three tokens
-   * await device.runSeries(program, { inputs: [{ tokens, positions: at(5) }, { positions: at(6) }, { positions: at(7) }], carry: { tokens: 'tokens' }, buffers });
+   * // samples six tokens: each run reads the buffer `tokens`, and assigns what it sampled
+   * const first = device.runSeries(program, { inputs: [at(5), at(6), at(7)], buffers });
+   * const second = device.runSeries(program, { inputs: [at(8), at(9), at(10)], buffers });
+   * const sampled = [...(await first), ...(await second)];
    */
   runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]>;
   /** Frees a program. */

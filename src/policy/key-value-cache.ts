@@ -1,15 +1,20 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import type { ModelConfig } from '../transformer/index';
 import { bucket } from './batch';
-import { cacheBuffer } from './programs';
+import { cacheBuffer, lastTokensBuffer } from './programs';
 
 const capacityStep = 64;
 
-/** What a row of the cache holds: the tokens whose keys and values it has, for whichever dialogue owns it. */
-interface Row {
+/** A row of the cache, for whichever dialogue owns it. */
+export interface Row {
   owner: string | undefined;
-  tokens: number[];
+  /** The tokens whose keys and values it is known to hold. */
+  readonly tokens: number[];
+  /** How many entries it will have once all runs that were begun are over. What is behind the known tokens may be of no use. */
+  length: number;
 }
+
+const freeRow = (): Row => ({ owner: undefined, tokens: [], length: 0 });
 
 /**
  * Keys and values of the dialogues that are being sampled, one row each: [rows, kvHeads, capacity, headSize] a layer and part. Rows stay
@@ -40,7 +45,7 @@ export class KeyValueCache {
     return given.map((row, index) => {
       if (row !== undefined) return row;
       const next = this.rows.findIndex(({ owner }) => owner === undefined);
-      this.rows[next] = { owner: demands[index]!.owner, tokens: [] };
+      this.rows[next] = { ...freeRow(), owner: demands[index]!.owner };
       return next;
     });
   }
@@ -54,7 +59,8 @@ export class KeyValueCache {
   /** The dialogues are over: their rows may be given to others. An idle cache gives its memory back. */
   release(owners: Iterable<string>): void {
     const gone = new Set(owners);
-    for (const row of this.rows) if (row.owner !== undefined && gone.has(row.owner)) Object.assign(row, { owner: undefined, tokens: [] });
+    // rows of their own: runs that are under way still know the old ones
+    this.rows = this.rows.map((row) => (row.owner !== undefined && gone.has(row.owner) ? freeRow() : row));
     if (this.rows.every(({ owner }) => owner === undefined)) this.clear();
   }
 
@@ -68,12 +74,17 @@ export class KeyValueCache {
 
   /** Forgets what was computed, keeping rows and memory. */
   invalidate(): void {
-    for (const row of this.rows) row.tokens = [];
+    this.rows = this.rows.map(({ owner }) => ({ ...freeRow(), owner }));
+  }
+
+  /** Drops what runs have written, or will write, behind the known tokens. */
+  trim(): void {
+    for (const row of this.rows) row.length = row.tokens.length;
   }
 
   async #resize(rows: number, capacity: number): Promise<void> {
     const { kvHeads, headSize, layers } = this.config;
-    const filled = this.rows.some(({ tokens }) => tokens.length > 0);
+    const filled = this.rows.some(({ length }) => length > 0);
     for (let layer = 0; layer < layers; layer++) {
       for (const part of ['keys', 'values'] as const) {
         const name = cacheBuffer(layer, part);
@@ -92,7 +103,12 @@ export class KeyValueCache {
         this.buffers.set(name, this.device.create([rows, kvHeads, capacity, headSize], 'f32', data));
       }
     }
-    while (this.rows.length < rows) this.rows.push({ owner: undefined, tokens: [] });
+    const held = this.buffers.get(lastTokensBuffer);
+    const lastTokens = new Int32Array(rows);
+    if (held && filled) lastTokens.set(await this.device.read(held));
+    if (held) this.device.release([held]);
+    this.buffers.set(lastTokensBuffer, this.device.create([rows], 'i32', lastTokens));
+    while (this.rows.length < rows) this.rows.push(freeRow());
     this.capacity = capacity;
   }
 }

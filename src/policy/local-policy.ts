@@ -148,6 +148,8 @@ export class LocalPolicy implements TrainablePolicy {
   #version = 0;
   #optimizerSteps = 0;
   #queue: Promise<unknown> = Promise.resolve();
+  /** Calls in the queue that have not begun. */
+  #waiting = 0;
 
   /**
    * Opens a Hugging Face folder of a Qwen2 or Llama model, or what {@link save} wrote. A PEFT adapter is put on it where `adapter` names
@@ -233,6 +235,7 @@ export class LocalPolicy implements TrainablePolicy {
       stopTokens: this.#stopTokens,
       weights: () => this.#weights(),
       exclusive: (task) => this.#exclusive(undefined, task),
+      isWanted: () => this.#waiting > 0,
     });
     this.#maxNewTokens = maxNewTokens;
     this.#microBatchTokens = microBatchTokens;
@@ -703,7 +706,9 @@ export class LocalPolicy implements TrainablePolicy {
 
   /** One call at a time: sampling and training share buffers. A call whose signal fires while it waits never starts. */
   #exclusive<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
+    this.#waiting++;
     const result = this.#queue.then(() => {
+      this.#waiting--;
       throwIfAborted(signal);
       return task();
     });

@@ -15,6 +15,7 @@ import {
   type Shape,
   type SupportLimits,
   sampleHead,
+  select,
   type Tensor,
 } from '../tensor/index';
 import { decoder, headWeight, type LoraConfig, type ModelConfig, valueHead } from '../transformer/index';
@@ -187,10 +188,13 @@ export interface ExtendShape {
 }
 
 export const cacheBuffer = (layer: number, part: 'keys' | 'values') => `cache ${layer} ${part}`;
+/** [rows] i32: the token that was sampled last for each row of the cache, which is the next to be fed to it. */
+export const lastTokensBuffer = 'cache tokens';
 
 /**
- * Feeds new tokens to rows with a cache, extends the caches, and samples each row's next token from the last of its new ones. With
- * `chosen` that many rows are computed: `chosen` names the cache row of each, and `places` each cache row's place among them.
+ * Feeds new tokens to rows with a cache, extends the caches, and samples each row's next token from the last of its new ones. Where `length`
+ * is 1 they are those that were sampled last, which never leave the device; otherwise they are given. With `chosen` that many rows are computed:
+ * `chosen` names the cache row of each, and `places` each cache row's place among them.
  */
 export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, fresh, greedy }: ExtendShape): Graph {
   const graph = new Graph();
@@ -200,11 +204,16 @@ export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, f
   const lengths = graph.input('lengths', [batch], 'i32');
   const counts = graph.input('counts', [rows], 'i32');
   const shape: AttentionShape = { batch, length, heads: config.heads, kvHeads, headSize };
-  const subset = chosen !== undefined && {
-    chosen: graph.input('chosen', [chosen], 'i32'),
-    places: graph.input('places', [rows], 'i32'),
-    offsets: graph.input('offsets', [rows], 'i32'),
-  };
+  const subset =
+    chosen === undefined
+      ? undefined
+      : {
+          chosen: graph.input('chosen', [chosen], 'i32'),
+          places: graph.input('places', [rows], 'i32'),
+          offsets: graph.input('offsets', [rows], 'i32'),
+        };
+  const held = graph.buffer(lastTokensBuffer, [rows], 'i32');
+  const lastTokens = (chosen: Tensor | undefined) => (chosen ? flat(gather(reshape(held, [rows, 1]), chosen)) : held);
   const cached = (layer: number, part: 'keys' | 'values'): Tensor => {
     const whole = graph.buffer(cacheBuffer(layer, part), [rows, kvHeads, capacity, headSize]);
     if (!subset) return whole;
@@ -217,7 +226,7 @@ export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, f
     graph.append({ buffer: cacheBuffer(layer, part), value: all, offsets: subset ? subset.offsets : lengths, counts });
   };
   const hidden = decoder(graph, config, {
-    tokens: graph.input('tokens', [batch * length], 'i32'),
+    tokens: length === 1 ? lastTokens(subset?.chosen) : graph.input('tokens', [batch * length], 'i32'),
     // a single token stands after what its row holds
     positions: length === 1 ? lengths : graph.input('positions', [batch * length], 'i32'),
     attend: (layer, queries, keys, values) => {
@@ -233,8 +242,12 @@ export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, f
     ...form.limits,
     greedy,
   });
+  const ofRows = subset ? flat(gather(reshape(sampled.tokens, [batch, 1]), subset.places)) : sampled.tokens;
+  graph.assign(lastTokensBuffer, select(counts, ofRows, held));
   graph.output('tokens', sampled.tokens);
   graph.output('logProbs', sampled.logProbabilities);
   graph.output('values', valueHead(graph, last));
   return graph;
 }
+
+const flat = (column: Tensor) => reshape(column, [column.shape[0]!]);

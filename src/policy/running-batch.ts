@@ -1,6 +1,7 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
-import { Continuation, checkPrompt, chunkLength, extend, type Sample } from './continuation';
+import { Continuation, checkPrompt, type Sample, type SampleEnd } from './continuation';
+import { chunkLength, type Extension, extend } from './extension';
 import { KeyValueCache } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
@@ -41,6 +42,8 @@ export interface RunningBatchHost {
   weights(): ReadonlyMap<string, DeviceBuffer>;
   /** Runs the task while nothing else uses the weights. */
   exclusive<T>(task: () => Promise<T>): Promise<T>;
+  /** Whether somebody else waits for them. */
+  isWanted(): boolean;
 }
 
 /** Most requests in the batch; the others wait. */
@@ -84,7 +87,8 @@ interface Waiting {
 /**
  * Continuous batching: a request that arrives while others are being sampled joins them within milliseconds, and one that is finished or
  * aborted leaves at once. Each step first feeds the newcomers' prompts, or a part of them, computing their rows only, then samples a few tokens
- * for every request whose prompt is read: one, or as many as take five milliseconds.
+ * for every request whose prompt is read: one, or as many as take five milliseconds. Where a token takes less than those, a step is begun before
+ * the one before it is read.
  *
  * Which rows are computed together depends on time, so a request's numbers may differ from one run to the next by rounding. Training, which
  * must not, samples by `Sampler`.
@@ -142,7 +146,7 @@ export class RunningBatch {
     this.#isBusy = true;
     while (this.#waiting.length > 0 || this.#running.length > 0) {
       try {
-        await this.#host.exclusive(() => this.#step());
+        await this.#host.exclusive(() => this.#sampleOn());
       } catch (error) {
         this.#fail(error);
       }
@@ -150,22 +154,42 @@ export class RunningBatch {
     this.#isBusy = false;
   }
 
-  async #step(): Promise<void> {
-    this.#leave((running) => running.demand.signal?.aborted ?? false);
-    await this.#admit();
-    await this.#feed();
-    await this.#extend(this.#running.filter(({ pending, finishReason }) => pending.length === 1 && finishReason === undefined));
-    this.#leave(({ finishReason }) => finishReason !== undefined);
+  /** Step after step, until nobody is left or somebody else waits for the weights. */
+  async #sampleOn(): Promise<void> {
+    const underWay: Extension[] = [];
+    const take = async (most: number) => {
+      while (underWay.length > most) {
+        this.#tokens += await underWay.shift()!.take();
+        this.#leave(({ finishReason }) => finishReason !== undefined);
+      }
+    };
+    do {
+      this.#leave((running) => running.demand.signal?.aborted ?? false);
+      await this.#admit();
+      const fed = await this.#feed();
+      const sampled = await this.#extend(
+        this.#running.filter((running) => running.pending.length === 0 && running.room(this.#end(running)) > 0),
+      );
+      underWay.push(...fed, ...sampled);
+      await take(sampled.length > 0 ? this.#pace.ahead : 0);
+    } while (!this.#host.isWanted() && (this.#waiting.length > 0 || this.#running.length > 0));
+    await take(0);
+  }
+
+  #end({ demand: { maxNewTokens, form } }: Running): SampleEnd {
+    return { stopTokens: this.#host.stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
   }
 
   /** Feeds the newcomers' prompts: whole, where the chunks of the longest do not make more than a step's tokens. */
-  async #feed(): Promise<void> {
+  async #feed(): Promise<Extension[]> {
+    const begun: Extension[] = [];
     for (let left = promptTokensAStep; left > 0; ) {
-      const newcomers = this.#running.filter(({ pending }) => pending.length > 1);
-      if (newcomers.length === 0) return;
-      left -= Math.max(...newcomers.map(({ pending }) => promptChunk(pending.length)));
-      if (left >= 0) await this.#extend(newcomers);
+      const newcomers = this.#running.filter(({ pending }) => pending.length > 0);
+      if (newcomers.length === 0) break;
+      left -= Math.max(...newcomers.map(({ pending }) => chunkLength(pending.length)));
+      if (left >= 0) begun.push(...(await this.#extend(newcomers)));
     }
+    return begun;
   }
 
   /**
@@ -197,17 +221,19 @@ export class RunningBatch {
     }
   }
 
-  async #extend(batch: readonly Running[]): Promise<void> {
-    const { device, programs, weights, stopTokens } = this.#host;
+  async #extend(batch: readonly Running[]): Promise<Extension[]> {
+    const { device, programs, weights } = this.#host;
+    const begun: Extension[] = [];
     for (const { group, length } of this.#groups(batch)) {
       const { form, temperature, greedy } = group[0]!.demand;
-      const { maxPositions } = form.config;
-      const { runs, tokens } = await extend(
+      const extension = await extend(
         { device, programs, cache: this.#cache, weights: weights() },
-        group.map((continuation) => {
-          const { maxNewTokens, signal } = continuation.demand;
-          return { continuation, count: length, end: { stopTokens, maxNewTokens, maxPositions }, signal };
-        }),
+        group.map((continuation) => ({
+          continuation,
+          count: length === 1 ? 0 : length,
+          end: this.#end(continuation),
+          signal: continuation.demand.signal,
+        })),
         { form, temperature, greedy, length, compact: true, pace: this.#pace },
         (continuation, token) => {
           const { onToken, isEnd } = continuation.demand;
@@ -215,9 +241,10 @@ export class RunningBatch {
           if (isEnd?.(token)) continuation.finishReason = 'stop';
         },
       );
-      this.#steps += runs;
-      this.#tokens += tokens;
+      this.#steps += extension.runs;
+      begun.push(extension);
     }
+    return begun;
   }
 
   /**
@@ -227,8 +254,8 @@ export class RunningBatch {
   #groups(batch: readonly Running[]): Iterable<{ readonly group: readonly Running[]; readonly length: number }> {
     const found = new Map<string, { readonly group: Running[]; readonly length: number }>();
     for (const running of batch) {
-      const length = promptChunk(running.pending.length);
-      const isFresh = this.#cache.rows[running.row]!.tokens.length === 0;
+      const length = chunkLength(running.pending.length);
+      const isFresh = this.#cache.rows[running.row]!.length === 0;
       const key = `${running.key} ${length} ${isFresh}`;
       const known = found.get(key);
       if (known) known.group.push(running);
@@ -253,12 +280,6 @@ export class RunningBatch {
     this.#running = [];
     this.#cache.clear();
   }
-}
-
-/** How much of a prompt is fed at a time. A chunk that would be mostly padding gives way to two smaller ones. */
-function promptChunk(tokens: number): number {
-  const length = chunkLength(tokens);
-  return tokens > (3 / 4) * length || length <= 16 ? length : length / 2;
 }
 
 function asFailure(error: unknown): RlpaError {

@@ -1,6 +1,7 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { throwIfAborted } from '../errors';
-import { Continuation, checkPrompt, chunkLength, extend, type Sample, type SampleRequest } from './continuation';
+import { Continuation, checkPrompt, type Sample, type SampleRequest } from './continuation';
+import { chunkLength, type Extension, extend } from './extension';
 import { KeyValueCache } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
@@ -43,11 +44,21 @@ export class Sampler {
       const held = this.#cache.rows[rows[index]!]!;
       const kept = Math.min(commonPrefix(held.tokens, request.prompt), request.prompt.length - 1);
       held.tokens.length = kept;
+      held.length = kept;
       return new Continuation(request, rows[index]!, kept);
     });
-    while (batch.some(({ finishReason }) => finishReason === undefined)) {
-      throwIfAborted(options.signal);
-      await this.#step(weights, batch, options);
+    const underWay: Extension[] = [];
+    try {
+      for (;;) {
+        throwIfAborted(options.signal);
+        const begun = await this.#extend(weights, batch, options);
+        if (begun) underWay.push(begun);
+        else if (underWay.length === 0) break;
+        const most = begun ? this.#pace.ahead : 0;
+        while (underWay.length > most) await underWay.shift()!.take();
+      }
+    } finally {
+      this.#cache.trim();
     }
     return batch.map(({ sample }) => sample);
   }
@@ -65,16 +76,21 @@ export class Sampler {
     this.#cache.clear();
   }
 
-  /** Feeds a chunk of what is pending to every unfinished row; rows with nothing left pending get new tokens. */
-  async #step(weights: ReadonlyMap<string, DeviceBuffer>, batch: readonly Continuation[], options: SampleOptions): Promise<void> {
+  /** Begins to feed a chunk of what is pending to every unfinished row; rows with nothing left pending get new tokens. */
+  async #extend(
+    weights: ReadonlyMap<string, DeviceBuffer>,
+    batch: readonly Continuation[],
+    options: SampleOptions,
+  ): Promise<Extension | undefined> {
     const { stopTokens, maxNewTokens, form, signal, onToken } = options;
     const end = { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
-    const active = batch.filter(({ finishReason }) => finishReason === undefined);
+    const active = batch.filter((continuation) => continuation.finishReason === undefined && continuation.room(end) > 0);
+    if (active.length === 0) return undefined;
     const most = Math.max(...active.map(({ pending }) => pending.length));
     const length = chunkLength(most);
     // while others still have chunks to come, a row keeps one token for the last of them, so that all rows sample from one run
     const count = ({ pending }: Continuation) => (most > length ? Math.min(length, pending.length - 1) : pending.length);
-    await extend(
+    return extend(
       { device: this.device, programs: this.programs, cache: this.#cache, weights },
       active.map((continuation) => ({ continuation, count: count(continuation), end, signal })),
       { ...options, length, compact: false, pace: this.#pace },

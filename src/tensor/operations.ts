@@ -28,6 +28,7 @@ export const operationNames = [
   'headLogProbability',
   'headLogProbabilityGradient',
   'sampleHead',
+  'select',
   'clipByGlobalNorm',
   'adamw',
 ] as const;

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { cpuDevice } from '../../src/device/cpu/index';
 import type { NumberArray } from '../../src/device/index';
 import { Random } from '../../src/random';
-import { add, cachedAttention, Graph, rotary, rotaryAngles, scale, type Tensor } from '../../src/tensor/index';
+import { add, cachedAttention, Graph, gather, reshape, rotary, rotaryAngles, scale, select, type Tensor } from '../../src/tensor/index';
 import { devices } from '../device';
 
 const random = new Random(11);
@@ -114,42 +114,55 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
     },
   );
 
-  it('runs a program several times in a row, each with what the one before gave', async () => {
+  it('runs a program several times in a row, each with what the one before left, and the next series before this one is read', async () => {
     const graph = new Graph();
-    const [x, y] = [graph.input('x', [2]), graph.input('y', [2])];
+    const [y, counts] = [graph.input('y', [2]), graph.input('counts', [2], 'i32')];
     const total = graph.buffer('total', [2]);
-    graph.output('next', scale(add(x, y), 2));
-    graph.assign('total', add(total, x));
+    const held = graph.buffer('held', [2], 'i32');
+    graph.output('before', total);
+    graph.output('heldBefore', held);
+    graph.assign('total', scale(add(total, y), 2));
+    // token ids are small integers, which are no numbers to be calculated with as floats
+    const table = graph.constant([3, 1], Int32Array.of(7, 1, 2));
+    graph.assign('held', select(counts, reshape(gather(table, graph.input('rows', [2], 'i32')), [2]), held));
     const program = await device.compile(graph);
-    const buffer = device.create([2], 'f32');
-    const inputs: Record<string, NumberArray>[] = [
-      { x: Float32Array.of(1, 2), y: Float32Array.of(0, 1) },
-      { y: Float32Array.of(1, 1) },
-      { y: Float32Array.of(5, 0) },
-    ];
-    const outputs = await device.runSeries(program, { inputs, carry: { x: 'next' }, buffers: { total: buffer } });
-    expect(outputs.map(({ next }) => Array.from(next!))).toEqual([
-      [2, 6],
-      [6, 14],
-      [22, 28],
+    const buffers = { total: device.create([2], 'f32'), held: device.create([2], 'i32', Int32Array.of(5, 6)) };
+    const run = (y: number[], rows: number[], counts: number[]): Record<string, NumberArray> => ({
+      y: Float32Array.from(y),
+      rows: Int32Array.from(rows),
+      counts: Int32Array.from(counts),
+    });
+    const series = [
+      [run([1, 2], [0, 1], [0, 1]), run([0, 1], [1, 1], [0, 0])],
+      [run([5, 0], [2, 0], [3, 0]), run([0, 0], [0, 0], [0, 0])],
+    ].map((inputs) => device.runSeries(program, { inputs, buffers }));
+    const outputs = (await Promise.all(series)).flat();
+    expect(outputs.map(({ before }) => Array.from(before!))).toEqual([
+      [0, 0],
+      [2, 4],
+      [4, 10],
+      [18, 20],
     ]);
-    // 1 + 2 + 6, 2 + 6 + 14
-    expect(Array.from(await device.read(buffer))).toEqual([9, 22]);
+    expect(outputs.map(({ heldBefore }) => Array.from(heldBefore!))).toEqual([
+      [5, 6],
+      [5, 1],
+      [5, 1],
+      [2, 1],
+    ]);
+    expect(Array.from(await device.read(buffers.total))).toEqual([36, 40]);
+    expect(Array.from(await device.read(buffers.held))).toEqual([2, 1]);
   });
 
-  it('refuses a series that leaves out an input which nothing is carried to, or carries what does not fit', async () => {
+  it('refuses a series in which one run lacks an input, naming it, before it begins', async () => {
     const graph = new Graph();
-    const x = graph.input('x', [2]);
-    graph.output('y', scale(x, 2));
-    graph.output('z', scale(graph.input('w', [3]), 2));
+    const total = graph.buffer('total', [2]);
+    graph.output('y', total);
+    graph.assign('total', add(total, graph.input('x', [2])));
     const program = await device.compile(graph);
-    const [two, three] = [new Float32Array(2), new Float32Array(3)];
-    const series = (second: Record<string, NumberArray>, carry: Record<string, string>) =>
-      device.runSeries(program, { inputs: [{ x: two, w: three }, second], carry });
-    await expect(series({ w: three }, {})).rejects.toMatchObject({ code: 'device-failed', details: { name: 'x' } });
-    await expect(series({ w: three }, { x: 'z' })).rejects.toMatchObject({ code: 'device-failed', details: { input: 'x', output: 'z' } });
-    await expect(series({ w: three }, { x: 'nothing' })).rejects.toMatchObject({ code: 'device-failed' });
-    await expect(series({ w: three }, { x: 'y' })).resolves.toHaveLength(2);
+    const buffers = { total: device.create([2], 'f32') };
+    const broken = device.runSeries(program, { inputs: [{ x: Float32Array.of(1, 1) }, {}], buffers });
+    await expect(broken).rejects.toMatchObject({ code: 'device-failed', details: { name: 'x' } });
+    expect(Array.from(await device.read(buffers.total))).toEqual([0, 0]);
   });
 });
 

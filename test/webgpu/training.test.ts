@@ -4,6 +4,7 @@ import { cpuDevice } from '../../src/device/cpu/index';
 import type { Device } from '../../src/device/index';
 import { WebGpuDevice } from '../../src/device/webgpu/webgpu-device';
 import { RlpaError } from '../../src/errors';
+import { chunkLength } from '../../src/policy/extension';
 import { LocalPolicy, type PolicyAction } from '../../src/policy/index';
 import { type PPOMetrics, PPOTrainer } from '../../src/training/index';
 import { openWebGpu } from '../device';
@@ -128,20 +129,20 @@ describe('PPO on webgpu', () => {
     const warm = device.counters;
     for (let i = 2; i < 102; i++) await iteration(i);
     const { pipelines, bindGroups, buffers, bytes } = device.counters;
-    expect({ pipelines, bindGroups, buffers, bytes }).toEqual({
-      pipelines: warm.pipelines,
-      bindGroups: warm.bindGroups,
-      buffers: warm.buffers,
-      bytes: warm.bytes,
-    });
+    expect({ pipelines, bindGroups }).toEqual({ pipelines: warm.pipelines, bindGroups: warm.bindGroups });
+    // but a copy to be read of what each of the three tokens came to, if they were sampled at a time that often
+    expect(buffers - warm.buffers).toBeLessThanOrEqual(2);
+    expect(bytes - warm.bytes).toBeLessThanOrEqual(2 * 48);
 
     const before = device.counters.submits;
     const [sample] = await policy.sample([{ owner: 'b', prompt, seed: 1 }], { maxNewTokens: 20 });
     const decoding = sample!.completion.length - 1;
     const between = device.counters.submits;
     expect(decoding).toBeGreaterThan(2);
-    // one for what was read at first, one for each token that was fed, and one for each cache that was cleared for the dialogue
-    expect(between - before).toBe(1 + decoding + 2 * policy.config.layers);
+    let chunks = 0;
+    for (let left = prompt.length; left > 0; left -= chunkLength(left)) chunks++;
+    // one for each chunk that was read at first, one for each token that was fed, and one for each cache that was cleared for the dialogue
+    expect(between - before).toBe(chunks + decoding + 2 * policy.config.layers);
     await policy.accumulatePPO([sequence], loss);
     expect(device.counters.submits - between).toBe(1);
     await policy.dispose();

@@ -98,8 +98,7 @@ class CpuDevice implements Device {
   async runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]> {
     const bound = checkedSeries(program, options);
     const buffers = Int32Array.from(bound.values(), ({ id }) => id);
-    const { inputs, carry = {} } = options;
-    return (await this.#ask({ kind: 'run', program: program.id, inputs, carry, buffers })) as Record<string, NumberArray>[];
+    return (await this.#ask({ kind: 'run', program: program.id, inputs: options.inputs, buffers })) as Record<string, NumberArray>[];
   }
 
   discard(program: Program): void {

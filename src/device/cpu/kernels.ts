@@ -101,6 +101,9 @@ export const kernels = {
   headLogProbability,
   headLogProbabilityGradient,
   sampleHead,
+  select: ({ model, inputs: [condition, a, b] }) => [
+    model.node('Where', [model.node('Greater', [condition!, model.constant('i32', [], [0])]), a!, b!]),
+  ],
   clipByGlobalNorm: ({ model, inputs: [limit, ...gradients] }) => {
     const squares = gradients.map((gradient) => model.reshape(model.node('ReduceSumSquare', [gradient], { keepdims: { int: 0 } }), 1));
     const norm = model.node('Sqrt', [model.node('ReduceSum', [joinRows(model, squares)], { keepdims: { int: 0 } })]);

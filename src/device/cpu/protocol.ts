@@ -16,8 +16,6 @@ export type Request = { readonly id?: number } & (
       readonly program: number;
       /** For each run. */
       readonly inputs: readonly Readonly<Record<string, NumberArray>>[];
-      /** By input, the output of the run before that it is from the second run on. */
-      readonly carry: Readonly<Record<string, string>>;
       /** In the order in which they were named to `compile`: a thousand names would take longer to send than all the rest. */
       readonly buffers: Int32Array;
     }

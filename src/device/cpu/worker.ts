@@ -1,7 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { sizeOf } from '../../tensor/index';
 import type { NumberArray } from '../device';
-import { seriesInputs } from '../series';
 import type { LoweredGraph, Port } from './lower';
 import { DeviceMemory } from './memory';
 import { fixedArray, MissingPackage, OnnxRuntime, type OnnxSession, type OnnxValue } from './onnxruntime';
@@ -116,13 +115,13 @@ function discard(id: number): void {
 }
 
 /** All runs of a series, whose outputs are copied: the next run writes over them. */
-function runSeries(runtime: OnnxRuntime, { program: id, inputs, carry, buffers: ids }: RunRequest): Record<string, NumberArray>[] {
+function runSeries(runtime: OnnxRuntime, { program: id, inputs, buffers: ids }: RunRequest): Record<string, NumberArray>[] {
   const program = programs.get(id);
   if (!program) throw new Error(`Program ${id} was discarded.`);
   const { lowered } = program;
   const outputs: Record<string, NumberArray>[] = [];
   for (const given of inputs) {
-    run(runtime, program, seriesInputs(given, outputs.at(-1), carry), ids);
+    run(runtime, program, given, ids);
     outputs.push(Object.fromEntries(lowered.outputs.map(({ name }, place) => [name, program.outputs[place]!.data.slice()])));
   }
   return outputs;

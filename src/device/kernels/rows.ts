@@ -26,6 +26,49 @@ export function gather(count: number, width: number, type: 'f32' | 'i32' = 'f32'
   };
 }
 
+/** Four bytes at a time, whatever they are: as floats some integers would not survive it. */
+export function copy(count: number): KernelCall {
+  return {
+    kernel: {
+      name: 'copy',
+      threads,
+      portable: true,
+      buffers: [
+        { name: 'x', type: 'i32', access: 'read' },
+        { name: 'y', type: 'i32', access: 'write' },
+      ],
+      uniforms: [{ name: 'count', type: 'u32' }],
+      body: `  let i = group * ${threads}u + lane;
+  if (i < p.count) { y[i] = x[i]; }`,
+    },
+    uniforms: [count],
+    groups: Math.ceil(count / threads),
+  };
+}
+
+/** The integers of y where condition ≤ 0, those of x elsewhere: y [M] holds them before and after. */
+export function select(count: number): KernelCall {
+  return {
+    kernel: {
+      name: 'select i32',
+      threads,
+      portable: true,
+      buffers: [
+        { name: 'condition', type: 'i32', access: 'read' },
+        { name: 'x', type: 'i32', access: 'read' },
+        { name: 'y', type: 'i32', access: 'write' },
+      ],
+      uniforms: [{ name: 'count', type: 'u32' }],
+      body: `  let i = group * ${threads}u + lane;
+  if (i < p.count) {
+    if (condition[i] > 0) { y[i] = x[i]; }
+  }`,
+    },
+    uniforms: [count],
+    groups: Math.ceil(count / threads),
+  };
+}
+
 /**
  * Adds rows of values [M, width] to the rows of y [height, width] that they belong to. GPUs have no exact way to add from several threads at
  * once, so each element of y looks up its own: `order` lists the rows of values by the row of y that they go to, `starts` [height + 1] where

@@ -15,6 +15,7 @@ import {
   type Support,
   sampleHead,
   scatterAdd,
+  select,
   sum,
   sumGroups,
   sumRows,
@@ -225,7 +226,7 @@ export const launchers = {
   },
   gather: (lowering, { nodes: [node] }) => {
     const [table, rows] = node!.inputs as [Tensor, Tensor];
-    lowering.launch(gather(sizeOf(rows.shape), widthOf(table)), [
+    lowering.launch(gather(sizeOf(rows.shape), widthOf(table), table.type), [
       lowering.read(table),
       lowering.read(rows),
       lowering.write(node!.outputs[0]!),
@@ -281,6 +282,11 @@ export const launchers = {
   headLogProbability: headForward,
   headLogProbabilityGradient: headBackward,
   sampleHead: sample,
+  select: (lowering, { nodes: [node] }) => {
+    const [condition, a, b] = node!.inputs as [Tensor, Tensor, Tensor];
+    const reads = [lowering.read(condition), lowering.read(a)];
+    lowering.launch(select(sizeOf(a.shape)), [...reads, lowering.change(b, node!.outputs[0]!)]);
+  },
   clipByGlobalNorm: (lowering, { nodes: [node] }) => {
     const [limit, ...gradients] = node!.inputs as [Tensor, ...Tensor[]];
     const groups = gradients.map(({ shape }) => sumGroups(sizeOf(shape), true));

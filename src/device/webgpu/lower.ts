@@ -1,6 +1,6 @@
 import { RlpaError } from '../../errors';
 import { type Graph, type Node, sizeOf, type Tensor } from '../../tensor/index';
-import { type Accumulate, type ElementwiseStep, elementwise, type KernelCall } from '../kernels/index';
+import { type Accumulate, copy, type ElementwiseStep, elementwise, type KernelCall } from '../kernels/index';
 import { root } from './fusion';
 import { launchers } from './launchers';
 import type { MatmulShape } from './matmul';
@@ -200,13 +200,13 @@ export class Lowering {
   finish(): LoweredProgram {
     this.#node = undefined;
     this.#index = Number.POSITIVE_INFINITY;
+    const outputs = new Map([...this.graph.outputs].map(([name, tensor]) => [name, { value: this.#result(tensor), tensor }]));
     this.#appends();
     for (const [name, tensor] of this.graph.assignments) {
       const target = this.read(this.graph.buffers.get(name)!);
       const value = this.read(tensor);
       if (value !== target) this.#copy(value, target, sizeOf(tensor.shape));
     }
-    const outputs = new Map([...this.graph.outputs].map(([name, tensor]) => [name, { value: this.read(tensor), tensor }]));
     const slots = assignSlots(this.#launches, new Set([...outputs.values()].map(({ value }) => value)));
     return {
       launches: this.#launches,
@@ -216,6 +216,15 @@ export class Lowering {
       constants: this.#constants,
       outputs,
     };
+  }
+
+  /** Where an output is found at the end: the content of a buffer that is assigned to is put by before. */
+  #result(tensor: Tensor): Value {
+    const value = this.read(tensor);
+    if (value.place.kind !== 'buffer' || !this.graph.assignments.has(value.place.name) || root(tensor).node) return value;
+    const old = this.temporary(value.bytes);
+    this.#copy(value, old, sizeOf(tensor.shape));
+    return old;
   }
 
   #appends(): void {
@@ -230,8 +239,7 @@ export class Lowering {
   }
 
   #copy(from: Value, to: Value, count: number): void {
-    const steps: ElementwiseStep[] = [{ operation: 'broadcast', operands: [{ input: 0, reach: 'each' }], single: false }];
-    this.launch(elementwise(steps, 1, [0], { count, width: 1 }), [from, to]);
+    this.launch(copy(count), [from, to]);
   }
 
   /** Elementwise nodes as one launch. */

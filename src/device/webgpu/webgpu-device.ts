@@ -1,9 +1,8 @@
 import { RlpaError } from '../../errors';
 import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
-import { checkBufferData, checkedRun, checkedSeries } from '../checks';
+import { checkBufferData, checkedSeries } from '../checks';
 import type { Device, DeviceBuffer, NumberArray, Program, RunOptions, SeriesOptions } from '../device';
 import { sharedBytes } from '../kernels/index';
-import { seriesInputs } from '../series';
 import { Buffers, forData, paddedBytes, roundUp, usage } from './buffers';
 import { type Launch, lowerGraph, type Value } from './lower';
 import { Pipelines } from './pipelines';
@@ -80,6 +79,8 @@ export class WebGpuDevice implements GpuDevice {
   #generation = 0;
   #count = 0;
   #counters = { submits: 0, dispatches: 0, bindGroups: 0 };
+  /** Programs are tuned one after the other, and run in the order in which that was asked for. */
+  #tuning: Promise<void> = Promise.resolve();
   #failure: RlpaError | undefined;
   /** An error that came out of itself. What was found out about its cause goes before it. */
   #complaint: RlpaError | undefined;
@@ -145,6 +146,7 @@ export class WebGpuDevice implements GpuDevice {
   }
 
   async read(buffer: DeviceBuffer): Promise<NumberArray> {
+    if (this.#options.tune) await this.#tuning;
     this.#throwFailure();
     const bytes = 4 * sizeOf(buffer.shape);
     const staging = this.#memory.create(bytes, usage.mapRead | usage.copyTarget, 'a copy to be read');
@@ -195,50 +197,55 @@ export class WebGpuDevice implements GpuDevice {
     return new Recording(id, graph, lowered, pipelines, this.#memory);
   }
 
-  async run(program: Program, options: RunOptions): Promise<Record<string, NumberArray>> {
-    this.#throwFailure();
-    return this.#run(program, checkedRun(program, options), options);
+  async run(program: Program, { inputs = {}, buffers }: RunOptions): Promise<Record<string, NumberArray>> {
+    const [outputs] = await this.runSeries(program, { inputs: [inputs], buffers });
+    return outputs!;
   }
 
-  async #run(program: Program, bound: ReadonlyMap<string, DeviceBuffer>, options: RunOptions): Promise<Record<string, NumberArray>> {
-    if (this.#options.tune) await this.#tune(this.#recordingOf(program), bound, options);
+  async runSeries(program: Program, { inputs, buffers }: SeriesOptions): Promise<Record<string, NumberArray>[]> {
+    this.#throwFailure();
+    const bound = checkedSeries(program, { inputs, buffers });
+    if (this.#options.tune && inputs[0]) {
+      const tuned = this.#tuning.then(() => this.#tune(this.#recordingOf(program), bound, { inputs: inputs[0] }));
+      this.#tuning = tuned.catch(() => undefined);
+      await tuned;
+    }
     const recording = this.#recordingOf(program);
+    const runs = inputs.map((each) => this.#begin(recording, bound, each));
+    return Promise.all(runs.map((staging) => this.#outputsOf(recording, staging)));
+  }
+
+  /** Submits a run. → where its outputs are copied to, if it has any. */
+  #begin(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, inputs: SeriesOptions['inputs'][number]): GPUBuffer | undefined {
     const { lowered, outputBytes } = recording;
     const groups = this.#bindGroups(recording, bound);
-    recording.writeInputs(options.inputs ?? {});
+    recording.writeInputs(inputs);
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     for (const [index, group] of groups.entries()) recording.dispatch(pass, index, group);
     pass.end();
     this.#counters.dispatches += groups.length;
-    if (outputBytes === 0) {
-      this.#submit(encoder);
+    const staging = outputBytes > 0 ? recording.takeStaging() : undefined;
+    if (staging) {
+      for (const [name, { value, tensor }] of lowered.outputs) {
+        const [buffer, offset] = this.#placeOf(recording, bound, value);
+        encoder.copyBufferToBuffer(buffer, offset, staging, recording.outputOffsets.get(name)!, 4 * sizeOf(tensor.shape));
+      }
+    }
+    this.#submit(encoder);
+    return staging;
+  }
+
+  async #outputsOf(recording: Recording, staging: GPUBuffer | undefined): Promise<Record<string, NumberArray>> {
+    if (!staging) {
       await this.#device.queue.onSubmittedWorkDone();
       await this.#memory.granted();
       this.#throwFailure();
       return {};
     }
-    const staging = recording.takeStaging();
-    for (const [name, { value, tensor }] of lowered.outputs) {
-      const [buffer, offset] = this.#placeOf(recording, bound, value);
-      encoder.copyBufferToBuffer(buffer, offset, staging, recording.outputOffsets.get(name)!, 4 * sizeOf(tensor.shape));
-    }
-    this.#submit(encoder);
-    const data = await this.#mapped(staging, outputBytes);
+    const data = await this.#mapped(staging, recording.outputBytes);
     recording.giveStaging(staging);
     return recording.outputsFrom(data);
-  }
-
-  async runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]> {
-    this.#throwFailure();
-    const bound = checkedSeries(program, options);
-    const { inputs, carry = {}, buffers } = options;
-    const outputs: Record<string, NumberArray>[] = [];
-    for (const given of inputs) {
-      this.#throwFailure();
-      outputs.push(await this.#run(program, bound, { inputs: seriesInputs(given, outputs.at(-1), carry), buffers }));
-    }
-    return outputs;
   }
 
   /**
@@ -251,7 +258,8 @@ export class WebGpuDevice implements GpuDevice {
     this.#throwFailure();
     if (!this.#device.features.has('timestamp-query'))
       throw new RlpaError('device-failed', 'This GPU does not tell the time (timestamp-query).');
-    return this.#times(this.#recordingOf(program), checkedRun(program, options), options);
+    const { inputs = {}, buffers } = options;
+    return this.#times(this.#recordingOf(program), checkedSeries(program, { inputs: [inputs], buffers }), options);
   }
 
   async #times(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, options: RunOptions): Promise<DispatchTime[]> {

@@ -17,6 +17,7 @@ export { type RotaryAngles, rotary, rotaryAngles } from './rotary';
 export { sampleHead } from './sample-head';
 export { scale } from './scale';
 export { scatterAdd } from './scatter-add';
+export { select } from './select';
 export { subtract } from './subtract';
 export { sum } from './sum';
 export { sumRows } from './sum-rows';

@@ -1,0 +1,159 @@
+import type { Device, DeviceBuffer, NumberArray } from '../device/index';
+import type { Continuation, SampleEnd } from './continuation';
+import { type KeyValueCache, rowBucket } from './key-value-cache';
+import type { Pace } from './pace';
+import type { ProgramCache } from './program-cache';
+import { extendGraph, type ModelForm } from './programs';
+
+/** Lengths of the chunks that prompts are fed in. */
+const chunkLengths = [8, 16, 32, 64, 128, 256];
+
+/**
+ * The length of the chunk in which so many tokens are fed, or begin to be; 1 where there are none, and what was sampled is fed. A chunk that
+ * would be mostly padding gives way to two smaller ones.
+ */
+export function chunkLength(tokens: number): number {
+  if (tokens === 0) return 1;
+  const length = chunkLengths.find((size) => size >= tokens) ?? chunkLengths.at(-1)!;
+  return tokens > (3 / 4) * length || length <= 16 ? length : length / 2;
+}
+
+/** What continues texts: a model on a device, and the cache that they have their rows in. */
+export interface Extender {
+  readonly device: Device;
+  readonly programs: ProgramCache;
+  readonly cache: KeyValueCache;
+  readonly weights: ReadonlyMap<string, DeviceBuffer>;
+}
+
+export interface ExtendSettings {
+  readonly form: ModelForm;
+  readonly temperature: number;
+  readonly greedy: boolean;
+  /** Tokens a row that the program has room for; see {@link chunkLength}. */
+  readonly length: number;
+  /** Compute the rows that are fed and not the whole cache: the same numbers but for rounding, from one program more. */
+  readonly compact: boolean;
+  /** Says how many tokens to sample where what was sampled is fed, and is told what they took. */
+  readonly pace: Pace;
+}
+
+/** What a continuation is fed. */
+export interface Feed<C extends Continuation> {
+  readonly continuation: C;
+  /** How many of its pending tokens; with none pending, what was sampled last. */
+  readonly count: number;
+  readonly end: SampleEnd;
+  /** Once it fires, the continuation takes no more tokens. */
+  readonly signal?: AbortSignal;
+}
+
+/** Runs of the model that are under way. */
+export interface Extension {
+  readonly runs: number;
+  /** Waits for what was sampled, and gives it to the continuations. → how many tokens they took */
+  take(): Promise<number>;
+}
+
+/**
+ * Begins to run the model: feeds each continuation the given number of its pending tokens, and samples for those that have none left. Where all
+ * are fed what was sampled for them, it goes on with that at the given pace unless nobody has room for so many tokens. Others may be begun
+ * before the first are taken, in the same order. What is sampled for a continuation after its end is dropped.
+ *
+ * @param onToken told of each token once its continuation has taken it
+ */
+export async function extend<C extends Continuation>(
+  { device, programs, cache, weights }: Extender,
+  feeds: readonly Feed<C>[],
+  { form, temperature, greedy, length, compact, pace }: ExtendSettings,
+  onToken: (continuation: C, token: number) => void,
+): Promise<Extension> {
+  const beganAt = performance.now();
+  const { capacity } = cache;
+  const rows = cache.rows.length;
+  const bucket = rowBucket(feeds.length);
+  // one token costs little in rows that nobody asks for: to bring the others together costs more, unless they are few
+  const computed = compact && (length > 1 ? bucket < rows : 2 * bucket <= rows) ? bucket : rows;
+  const chosen = computed < rows ? computed : undefined;
+  // so a dialogue begins, and every dialogue under way goes on after an update: worth a program that leaves the empty cache alone
+  const fresh = length > 1 && feeds.every(({ continuation: { row } }) => cache.rows[row]!.length === 0);
+  const places = feeds.map(({ continuation: { row } }, index) => (chosen === undefined ? row : index));
+  const held = feeds.map(({ continuation: { row } }) => cache.rows[row]!);
+  const given = feeds.map(({ continuation, count }) => continuation.pending.splice(0, count));
+  const rooms = feeds.map(({ continuation, end }) => (continuation.pending.length > 0 ? 0 : continuation.room(end)));
+  const runs = length === 1 ? Math.min(pace.steps, Math.max(...rooms)) : 1;
+  const series = Array.from({ length: runs }, (_, step) => {
+    const inputs = {
+      lengths: new Int32Array(computed),
+      counts: new Int32Array(rows),
+      uniform: new Float32Array(computed),
+      temperature: Float32Array.of(temperature),
+    };
+    const chunk = {
+      tokens: new Int32Array(computed * length),
+      positions: new Int32Array(computed * length),
+      last: Int32Array.from({ length: computed }, (_, place) => place * length),
+    };
+    const subset = { chosen: new Int32Array(computed), places: new Int32Array(rows), offsets: new Int32Array(rows) };
+    // what is computed for a row that nobody asks for stands after what the row holds
+    if (chosen === undefined) for (const [index, row] of cache.rows.entries()) inputs.lengths[index] = row.length;
+    for (const [index, { continuation }] of feeds.entries()) {
+      const { row, random } = continuation;
+      const place = places[index]!;
+      const own = given[index]!;
+      // the same goes for one that has no room left
+      const position = held[index]!.length;
+      const isSampled = step < rooms[index]!;
+      subset.chosen[place] = row;
+      subset.places[row] = place;
+      subset.offsets[row] = position;
+      inputs.lengths[place] = position;
+      chunk.tokens.set(own, place * length);
+      for (let i = 0; i < own.length; i++) chunk.positions[place * length + i] = position + i;
+      chunk.last[place] = place * length + Math.max(0, own.length - 1);
+      inputs.counts[row] = length > 1 ? own.length : Number(isSampled);
+      held[index]!.length += inputs.counts[row];
+      if (!isSampled) continue;
+      continuation.underWay++;
+      // 24 bits, so that float32 never rounds up to 1
+      inputs.uniform[place] = (random.uint32() >>> 8) / 2 ** 24;
+    }
+    return { ...inputs, ...(length > 1 && chunk), ...(chosen !== undefined && subset) };
+  });
+  const key = `extend ${JSON.stringify([form.lora !== undefined, form.limits, rows, chosen, length, capacity, fresh, greedy])}`;
+  const program = await programs.get(key, () => extendGraph(form, { rows, chosen, length, capacity, fresh, greedy }));
+  const results = device.runSeries(program, {
+    inputs: series,
+    buffers: { get: (name) => cache.buffers.get(name) ?? weights.get(name) },
+  });
+  // who begins others first hears of a failure from those
+  results.catch(() => undefined);
+
+  function takeTokens(outputs: readonly Readonly<Record<string, NumberArray>>[]): number {
+    // not before the run: the cache never claims keys that a failed one did not write
+    for (const [index, { tokens }] of held.entries()) tokens.push(...given[index]!);
+    let taken = 0;
+    for (const [step, { tokens, logProbs, values }] of outputs.entries()) {
+      for (const [index, { continuation, end, signal }] of feeds.entries()) {
+        if (continuation.finishReason !== undefined || signal?.aborted || step >= rooms[index]!) continue;
+        // what was sampled before was fed in this step
+        if (length === 1) held[index]!.tokens.push(continuation.completion.at(-1)!);
+        const place = places[index]!;
+        const token = tokens![place]!;
+        continuation.take(token, logProbs![place]!, values![place]!, end);
+        taken++;
+        onToken(continuation, token);
+      }
+    }
+    return taken;
+  }
+
+  return {
+    runs,
+    take: async () => {
+      const taken = takeTokens(await results);
+      pace.finished(beganAt, length === 1 ? runs : undefined);
+      return taken;
+    },
+  };
+}
