@@ -11,7 +11,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { cpuDevice } from '../src/device/cpu/index';
 import { LocalPolicy } from '../src/policy/index';
-import buildWorker from '../test/build-worker';
+import buildPackage from '../test/build';
 import { type Measurement, openPeer } from './peer';
 import { floatingPointOperations, largeSizes } from './sizes';
 import { best, gemmOf, gemmRepeats, measure, measureSampling, measureUpdate, memoryReads, readBytes } from './works';
@@ -44,7 +44,7 @@ interface Round extends Measurement {
   readonly peer?: Measurement;
 }
 
-await buildWorker();
+await buildPackage();
 const opened = options.peer ? await openPeer(threads) : 'left out';
 const peer = typeof opened === 'string' ? undefined : opened;
 say(`${cpus()[0]?.model}, ${threads} threads, load ${loadavg()[0]!.toFixed(2)}; ${peer?.version ?? `no PyTorch: ${opened}`}`);

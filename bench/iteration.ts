@@ -18,7 +18,7 @@ import { ProfileSchema } from '../src/profile/index';
 import { DualReward, profileReward, responseReward, ruleJudge } from '../src/reward/index';
 import { generatePersonas, SimulatedUser, scriptedBehaviour } from '../src/simulation/index';
 import { PPOTrainer } from '../src/training/index';
-import buildWorker from '../test/build-worker';
+import buildPackage from '../test/build';
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -112,7 +112,7 @@ function observed(policy: LocalPolicy): LocalPolicy {
   });
 }
 
-await buildWorker();
+await buildPackage();
 const started = performance.now();
 const policy = await LocalPolicy.load(folder, {
   lora: { rank: 16 },

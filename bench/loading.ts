@@ -5,9 +5,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { LocalPolicy } from '../src/policy/index';
-import buildWorker from '../test/build-worker';
+import buildPackage from '../test/build';
 
-await buildWorker();
+await buildPackage();
 /** Of the whole process since it began, in bytes. */
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
 const before = peak();

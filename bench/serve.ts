@@ -19,7 +19,7 @@ import { ProfileSchema } from '../src/profile/index';
 import { Random } from '../src/random';
 import { serveAgent } from '../src/server/index';
 import { Tokenizer, trainTokenizer } from '../src/transformer/index';
-import buildWorker from '../test/build-worker';
+import buildPackage from '../test/build';
 import type { ClientsJob, ClientsReport } from './serve-clients';
 import { configOf, sizes } from './sizes';
 
@@ -40,7 +40,7 @@ const rounds = Number(options.rounds);
 const perClient = Number(options.requests);
 const [promptTokens, tokens, threads] = [Number(options.prompt), Number(options.tokens), Number(options.threads)];
 
-await buildWorker();
+await buildPackage();
 const syllables = ['ka', 'lo', 'mi', 'ne', 'ru', 'sa', 'ti', 'vo', 'ze', 'pa'];
 const words = syllables.flatMap((a) => syllables.flatMap((b) => syllables.map((c) => a + b + c)));
 

@@ -9,7 +9,7 @@ import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { cpuDevice } from '../src/device/cpu/index';
 import { LocalPolicy } from '../src/policy/index';
-import buildWorker from '../test/build-worker';
+import buildPackage from '../test/build';
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -30,7 +30,7 @@ function peerTime(command: string): number {
   return 1000 / Number(rate[1]);
 }
 
-await buildWorker();
+await buildPackage();
 const policy = await LocalPolicy.load(folder, { device: cpuDevice({ threads: 1 }) });
 let [ours, theirs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
 // the first round compiles

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { cpuDevice } from '../src/device/cpu/index';
 import { LocalPolicy } from '../src/policy/index';
 import { Tokenizer, trainTokenizer } from '../src/transformer/index';
-import buildWorker from '../test/build-worker';
+import buildPackage from '../test/build';
 import { type Measurement, openPeer, type Peer } from './peer';
 import { type BenchSize, configOf, floatingPointOperations, sizes } from './sizes';
 import { best, gemmOf, gemmRepeats, measure, measureSampling, measureUpdate, type SamplingMeasurement } from './works';
@@ -48,7 +48,7 @@ async function measurePeer(peer: Peer, size: BenchSize): Promise<Omit<Works, 'de
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
-await buildWorker();
+await buildPackage();
 const opened = await openPeer(threads);
 const peer = typeof opened === 'string' ? undefined : opened;
 say(`${cpus()[0]?.model}, ${threads} threads, load ${loadavg()[0]!.toFixed(2)}; ${peer?.version ?? `no PyTorch: ${opened}`}`);

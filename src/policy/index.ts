@@ -1,15 +1,15 @@
 export { type Batch, type BatchLayout, planBatches } from './batch';
 export { type ChatPolicyOptions, chatPolicy } from './chat-policy';
-export {
-  type CreateOptions,
-  type LoadOptions,
-  type LocalModel,
-  LocalPolicy,
-  type LocalPolicyOptions,
-  type OnnxExportOptions,
-  type SaveOptions,
-  type Weights,
-} from './local-policy';
+export { LocalPolicy } from './local-policy';
+export type {
+  CreateOptions,
+  LoadOptions,
+  LocalModel,
+  LocalPolicyOptions,
+  OnnxExportOptions,
+  SaveOptions,
+  Weights,
+} from './local-policy-options';
 export { crossEntropyLoss, ppoLoss, reportPPOLoss } from './losses';
 export type { ActOptions, Policy, PolicyAction, PolicyState, SampledTokens } from './policy';
 export type { PolicyHost, PolicyToStore, StoredPolicy } from './policy-host';

@@ -1,43 +1,36 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
-import { type Device, type DeviceBuffer, type DeviceKind, deviceKinds, type NumberArray, type Program } from '../device/index';
+import { type Device, deviceKinds, type NumberArray, type Program } from '../device/index';
 import { RlpaError, throwIfAborted } from '../errors';
-import { Random } from '../random';
-import { type Graph, type Shape, type SupportLimits, sizeOf } from '../tensor/index';
+import type { Graph, Shape, SupportLimits } from '../tensor/index';
 import {
   ChatTemplate,
   encodeChat,
   endOfTurn,
-  initialLora,
-  initialWeights,
   type LoraConfig,
   loraConfig,
-  loraShapes,
   type ModelConfig,
   mergeLora,
-  type Projection,
-  parameterShapes,
   type Tokenizer,
   toHuggingFaceConfig,
-  valueHeadShapes,
 } from '../transformer/index';
 import { type Batch, type BatchLayout, gatherActions, planBatches, spreadActions } from './batch';
 import type { Sample, SampleRequest } from './continuation';
 import { localChatModel } from './local-chat-model';
+import {
+  type CreateOptions,
+  checkOptions,
+  type LoadOptions,
+  type LocalModel,
+  type LocalPolicyOptions,
+  type OnnxExportOptions,
+  type SaveOptions,
+} from './local-policy-options';
 import { reportPPOLoss } from './losses';
 import type { ActOptions, PolicyAction, PolicyState } from './policy';
+import { PolicyBuffers } from './policy-buffers';
 import type { PolicyToStore } from './policy-host';
 import { ProgramCache } from './program-cache';
-import {
-  crossEntropyGraph,
-  gradientBuffer,
-  type ModelForm,
-  meanBuffer,
-  type ParameterGroup,
-  ppoGraph,
-  scoreGraph,
-  updateGraph,
-  varianceBuffer,
-} from './programs';
+import { crossEntropyGraph, type ModelForm, type ParameterGroup, ppoGraph, scoreGraph, updateGraph } from './programs';
 import { RunningBatch, type RunningRequest, type SamplingCounters } from './running-batch';
 import { type SampleOptions, Sampler } from './sampler';
 import type {
@@ -51,66 +44,6 @@ import type {
   TrainablePolicy,
   TrainingSequence,
 } from './trainable-policy';
-
-export type Weights = ReadonlyMap<string, { readonly shape: Shape; readonly data: Float32Array }>;
-
-export interface LocalPolicyOptions {
-  /** Train an adapter and leave the base model as it is. Without it all weights are trained. */
-  readonly lora?: { readonly rank: number; readonly alpha?: number; readonly targets?: readonly Projection[] };
-  /** Seeds weights that are not given: a new model's, a new adapter's. Default 0. */
-  readonly seed?: number;
-  /** Of the sampling distribution, and of every log-probability. Default 1. */
-  readonly temperature?: number;
-  /** Restricts sampling, and every log-probability with it. Off by default, and best left off in training. */
-  readonly limits?: SupportLimits;
-  /** Most tokens of an action. Default 256. */
-  readonly maxNewTokens?: number;
-  /** Most tokens, padding included, of a forward and backward pass. Changes memory and speed, not results: what a pass of many
-   * thousands computes no longer stays near the processor. Default 2048. */
-  readonly microBatchTokens?: number;
-  /** How sequences share the rows of a training batch. Changes speed, not results. Default `packed`. */
-  readonly layout?: BatchLayout;
-  /** Compute each layer again in the backward pass instead of keeping what it computed: less memory for more time. Default false. */
-  readonly gradientCheckpointing?: boolean;
-  readonly name?: string;
-}
-
-/** What a {@link LocalPolicy} is made of. */
-export interface LocalModel {
-  readonly config: ModelConfig;
-  readonly tokenizer: Tokenizer;
-  readonly template?: ChatTemplate;
-  /** Base weights by Hugging Face name; absent for a new model. May hold adapter and value-head tensors too. Without data: zeros. */
-  readonly weights?: ReadonlyMap<string, { readonly shape: Shape; readonly data?: Float32Array }>;
-  /** Tokens that end a text, beside what the template and the tokenizer say; the configuration's by default. */
-  readonly eosTokenIds?: readonly number[];
-  /** What generation_config.json says to others; saved again with the model. */
-  readonly generationConfig?: Readonly<Record<string, unknown>>;
-  /** Folder or hub name of these base weights, for whoever opens an adapter that was trained on them. */
-  readonly baseModel?: string;
-}
-
-export interface LoadOptions extends LocalPolicyOptions {
-  /** Where it runs: `cpu` (the default), `webgpu`, `webgpu-f16`, or a device, which the policy owns from then on. */
-  readonly device?: DeviceKind | Device;
-  /** The folder of a PEFT adapter to be put on the model. */
-  readonly adapter?: string;
-  readonly signal?: AbortSignal;
-}
-
-export interface CreateOptions extends LocalModel, LocalPolicyOptions {
-  readonly device?: DeviceKind | Device;
-}
-
-export interface SaveOptions {
-  /** Add the adapter to the base model and save the whole, for those who read no adapters. */
-  readonly merged?: boolean;
-}
-
-export interface OnnxExportOptions {
-  /** Matrices in 8 bits a value: a quarter of the size, and nearly the same model. */
-  readonly quantized?: boolean;
-}
 
 /**
  * A Qwen2 or Llama model on a device, which acts in dialogues and can be trained by PPO and SFT. Weights, gradients, optimiser state and
@@ -139,12 +72,7 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #microBatchTokens: number;
   readonly #layout: BatchLayout;
   readonly #origin: Pick<LocalModel, 'generationConfig' | 'baseModel'>;
-  /** Weights, and once training began gradients and moments, by name. */
-  readonly #buffers = new Map<string, DeviceBuffer>();
-  /** Shapes of what training moves. */
-  readonly #trainable: ReadonlyMap<string, Shape>;
-  /** The reference's own weights; absent while they are the base's. */
-  #reference: Map<string, DeviceBuffer> | undefined;
+  readonly #buffers: PolicyBuffers;
   #version = 0;
   #optimizerSteps = 0;
   #queue: Promise<unknown> = Promise.resolve();
@@ -179,7 +107,7 @@ export class LocalPolicy implements TrainablePolicy {
     try {
       // one after the other, and each handed over: the weights are never in memory twice
       for (const name of tensors.shapes.keys()) {
-        policy.#device.write(policy.#buffers.get(name)!, await tensors.read(name, signal), { transfer: true });
+        policy.#buffers.write(name, await tensors.read(name, signal));
       }
       return policy;
     } catch (error) {
@@ -233,7 +161,7 @@ export class LocalPolicy implements TrainablePolicy {
       programs: this.#programs,
       form: this.#form,
       stopTokens: this.#stopTokens,
-      weights: () => this.#weights(),
+      weights: () => this.#buffers.weights,
       exclusive: (task) => this.#exclusive(undefined, task),
       isWanted: () => this.#waiting > 0,
     });
@@ -252,10 +180,7 @@ export class LocalPolicy implements TrainablePolicy {
       );
     }
     this.fingerprint = JSON.stringify({ config: toHuggingFaceConfig(model.config), lora: this.lora, tokens: this.tokenizer.size });
-    const head = valueHeadShapes(model.config.hiddenSize);
-    const adapter = this.lora ? loraShapes(model.config, this.lora) : new Map<string, Shape>();
-    this.#trainable = new Map([...(this.lora ? adapter : parameterShapes(model.config)), ...head]);
-    this.#createWeights(model, new Random(seed), new Map([...parameterShapes(model.config), ...adapter, ...head]));
+    this.#buffers = new PolicyBuffers(device, model, this.lora, seed);
   }
 
   get version(): number {
@@ -264,7 +189,7 @@ export class LocalPolicy implements TrainablePolicy {
 
   /** Number of base, adapter and value-head parameters. */
   get parameterCount(): number {
-    return [...this.#weightNames()].reduce((total, name) => total + sizeOf(this.#buffers.get(name)!.shape), 0);
+    return this.#buffers.parameterCount;
   }
 
   // Acting
@@ -295,7 +220,7 @@ export class LocalPolicy implements TrainablePolicy {
     const { limits = this.#form.limits, ...rest } = options;
     if (requests.length === 0) return Promise.resolve([]);
     return this.#exclusive(options.signal, () =>
-      this.#sampler.sample(this.#weights(), requests, {
+      this.#sampler.sample(this.#buffers.weights, requests, {
         temperature: this.temperature,
         greedy: false,
         maxNewTokens: this.#maxNewTokens,
@@ -372,14 +297,14 @@ export class LocalPolicy implements TrainablePolicy {
       entropies: new Float32Array(tokens.length),
     }));
     // left alone it would move with the weights, and the KL would stay 0 whatever they become
-    if (reference && !this.lora && !this.#reference) await this.setReference();
+    if (reference && !this.lora && !this.#buffers.hasReference) await this.setReference();
     const form: ModelForm = reference ? { ...this.#form, lora: undefined } : this.#form;
     await this.#overBatches(sequences, signal, async (batch) => {
       const program = await this.#program(signal, `score ${batchKey(batch)} ${form.lora !== undefined}`, () =>
         scoreGraph(form, shapeOf(batch)),
       );
-      const weights = reference ? this.#referenceWeights() : this.#weights();
-      const found = await this.#device.run(program, { inputs: this.#tokenInputs(batch), buffers: weights });
+      const buffers = reference ? this.#buffers.referenceWeights : this.#buffers.weights;
+      const found = await this.#device.run(program, { inputs: this.#tokenInputs(batch), buffers });
       for (const part of ['logProbs', 'values', 'entropies'] as const) {
         spreadActions(batch, sequences, found[part] as Float32Array, (sequence, data) => {
           results[sequence]![part] = data;
@@ -400,7 +325,7 @@ export class LocalPolicy implements TrainablePolicy {
     );
     await this.#overBatches(sequences, signal, async (batch) => {
       const program = await this.#program(signal, `ppo ${batchKey(batch)} ${loss.klLoss}`, () =>
-        ppoGraph(this.#form, shapeOf(batch), loss.klLoss, this.#trainable),
+        ppoGraph(this.#form, shapeOf(batch), loss.klLoss, this.#buffers.trainable),
       );
       const column = (read: (sequence: PPOSequence) => Float32Array) => gatherActions(batch, sequences, read);
       const columns = {
@@ -412,7 +337,7 @@ export class LocalPolicy implements TrainablePolicy {
       };
       const found = await this.#device.run(program, {
         inputs: { ...this.#tokenInputs(batch), ...columns, ...scalars, weights: tokenWeights(batch, loss.normalizer) },
-        buffers: this.#trainingBuffers(),
+        buffers: this.#buffers.forTraining(),
       });
       computed += batch.tokens.length;
       tokens.push(
@@ -446,11 +371,11 @@ export class LocalPolicy implements TrainablePolicy {
     let tokens = 0;
     await this.#overBatches(sequences, signal, async (batch) => {
       const program = await this.#program(signal, `sft ${batchKey(batch)}`, () =>
-        crossEntropyGraph(this.#form, shapeOf(batch), this.#trainable),
+        crossEntropyGraph(this.#form, shapeOf(batch), this.#buffers.trainable),
       );
       const found = await this.#device.run(program, {
         inputs: { ...this.#tokenInputs(batch), weights: tokenWeights(batch, normalizer) },
-        buffers: this.#trainingBuffers(),
+        buffers: this.#buffers.forTraining(),
       });
       loss += found.loss![0]!;
       tokens += batch.count;
@@ -466,8 +391,8 @@ export class LocalPolicy implements TrainablePolicy {
         Float32Array.of(learningRate, beta1, beta2, step.epsilon, weightDecay, 1 - beta1 ** t, 1 - beta2 ** t);
       const groupOf = (name: string): ParameterGroup =>
         name.startsWith('value_head.') ? 'value' : name.endsWith('.bias') || name.includes('norm') ? 'plain' : 'decayed';
-      const buffers = this.#trainingBuffers();
-      const program = await this.#programs.get('update', () => updateGraph(this.#trainable, groupOf));
+      const buffers = this.#buffers.forTraining();
+      const program = await this.#programs.get('update', () => updateGraph(this.#buffers.trainable, groupOf));
       const { norm } = await this.#device.run(program, {
         inputs: {
           limit: Float32Array.of(Math.min(step.maxGradientNorm, 3e38)),
@@ -477,7 +402,7 @@ export class LocalPolicy implements TrainablePolicy {
         },
         buffers,
       });
-      this.#zeroGradients();
+      this.#buffers.clearGradients();
       this.#version++;
       this.#invalidateCaches();
       return { gradientNorm: norm![0]! };
@@ -485,9 +410,7 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   async clearGradients(): Promise<void> {
-    await this.#exclusive(undefined, async () => {
-      if (this.#buffers.has(gradientBuffer('value_head.bias'))) this.#zeroGradients();
-    });
+    await this.#exclusive(undefined, async () => this.#buffers.clearGradients());
   }
 
   async setReference(): Promise<void> {
@@ -495,70 +418,22 @@ export class LocalPolicy implements TrainablePolicy {
       if (this.#version === 0) return;
       throw new RlpaError('invalid-option', 'With an adapter the base model is the reference: it cannot be moved after training began.');
     }
-    await this.#exclusive(undefined, async () => {
-      this.#reference ??= new Map([...parameterShapes(this.config)].map(([name, shape]) => [name, this.#device.create(shape, 'f32')]));
-      for (const [name, buffer] of this.#reference) this.#device.copy(this.#buffers.get(name)!, buffer);
-    });
+    await this.#exclusive(undefined, async () => this.#buffers.setReference());
   }
 
   async exportState(): Promise<PolicyTrainingState> {
     return this.#exclusive(undefined, async () => {
-      const tensors = new Map<string, { shape: Shape; data: Float32Array }>();
-      const keep = async (key: string, buffer: DeviceBuffer) =>
-        tensors.set(key, { shape: buffer.shape, data: (await this.#device.read(buffer)) as Float32Array });
-      for (const name of this.#trainable.keys()) {
-        await keep(name, this.#buffers.get(name)!);
-        if (!this.#buffers.has(meanBuffer(name))) continue;
-        await keep(meanBuffer(name), this.#buffers.get(meanBuffer(name))!);
-        await keep(varianceBuffer(name), this.#buffers.get(varianceBuffer(name))!);
-      }
-      for (const [name, buffer] of this.#reference ?? []) await keep(`reference ${name}`, buffer);
-      return { version: this.#version, optimizerStep: this.#optimizerSteps, tensors };
+      return { version: this.#version, optimizerStep: this.#optimizerSteps, tensors: await this.#buffers.export() };
     });
   }
 
   async importState({ version, optimizerStep, tensors }: PolicyTrainingState): Promise<void> {
     await this.#exclusive(undefined, async () => {
-      this.#checkState(tensors);
-      if ([...tensors.keys()].some((key) => key.startsWith('mean '))) this.#trainingBuffers();
-      for (const [name, shape] of this.#trainable) {
-        this.#device.write(this.#buffers.get(name)!, tensors.get(name)!.data);
-        for (const moment of [meanBuffer(name), varianceBuffer(name)]) {
-          // a state from before the first step has none: those of later steps must not survive it
-          if (this.#buffers.has(moment))
-            this.#device.write(this.#buffers.get(moment)!, tensors.get(moment)?.data ?? new Float32Array(sizeOf(shape)));
-        }
-      }
-      if (this.#reference) this.#device.release(this.#reference.values());
-      this.#reference = undefined;
-      for (const [name, shape] of parameterShapes(this.config)) {
-        const stored = tensors.get(`reference ${name}`);
-        if (!stored) continue;
-        this.#reference ??= new Map();
-        this.#reference.set(name, this.#device.create(shape, 'f32', stored.data));
-      }
+      this.#buffers.import(tensors);
       this.#version = version;
       this.#optimizerSteps = optimizerStep;
       this.#invalidateCaches();
     });
-  }
-
-  /** Refuses a state that is not this model's, before any of it is taken over. */
-  #checkState(tensors: PolicyTrainingState['tensors']): void {
-    const expected = new Map<string, Shape>();
-    for (const [name, shape] of this.#trainable) for (const key of [name, meanBuffer(name), varianceBuffer(name)]) expected.set(key, shape);
-    if (!this.lora) for (const [name, shape] of parameterShapes(this.config)) expected.set(`reference ${name}`, shape);
-    const missing = [...this.#trainable.keys()].filter((name) => !tensors.has(name));
-    for (const name of [...missing, ...tensors.keys()]) {
-      const found = tensors.get(name)?.shape;
-      const wanted = expected.get(name);
-      if (found && wanted && String(found) === String(wanted)) continue;
-      throw new RlpaError(
-        'invalid-checkpoint',
-        `The checkpoint's tensor ${name}: expected ${wanted ? `shape [${wanted}]` : 'none'}, found ${found ? `[${found}]` : 'nothing'}.`,
-        { name },
-      );
-    }
   }
 
   /**
@@ -592,7 +467,7 @@ export class LocalPolicy implements TrainablePolicy {
     const { config, tokenizer, template, lora } = this;
     const { generationConfig, baseModel } = this.#origin;
     const adapter = lora && !merged ? { lora, baseModel } : undefined;
-    const weights = await this.readWeights(adapter ? this.#trainable.keys() : this.#weightNames());
+    const weights = await this.readWeights(adapter && this.#buffers.trainable.keys());
     return {
       config,
       tokenizer,
@@ -605,70 +480,18 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   /** Weights by name, read from the device: base, adapter and value head, or those that are named. */
-  async readWeights(names: Iterable<string> = this.#weightNames()): Promise<Map<string, { shape: Shape; data: Float32Array }>> {
-    return this.#exclusive(undefined, async () => {
-      const weights = new Map<string, { shape: Shape; data: Float32Array }>();
-      for (const name of names) {
-        const buffer = this.#buffers.get(name)!;
-        weights.set(name, { shape: buffer.shape, data: (await this.#device.read(buffer)) as Float32Array });
-      }
-      return weights;
-    });
+  async readWeights(names?: Iterable<string>): Promise<Map<string, { shape: Shape; data: Float32Array }>> {
+    return this.#exclusive(undefined, () => this.#buffers.read(names));
   }
 
   async dispose(): Promise<void> {
     await this.#device.dispose();
   }
 
-  #createWeights({ config, weights }: LocalModel, random: Random, shapes: ReadonlyMap<string, Shape>): void {
-    const fresh = weights ? undefined : initialWeights(config, random);
-    for (const [name, shape] of shapes) {
-      const given = weights?.get(name) ?? fresh?.get(name);
-      if (given && String(given.shape) !== String(shape)) {
-        throw new RlpaError('invalid-model', `Tensor ${name} should have shape [${shape}], found [${given.shape}].`, {
-          name,
-          expected: shape,
-          found: given.shape,
-        });
-      }
-      const data = given?.data ?? (name.includes('lora_') ? initialLora(name, shape, random.split('lora', name)) : undefined);
-      if (!given && !data && !name.startsWith('value_head.'))
-        throw new RlpaError('invalid-model', `Tensor ${name} [${shape}] is missing.`, { name });
-      this.#buffers.set(name, this.#device.create(shape, 'f32', data));
-    }
-  }
-
-  *#weightNames(): Iterable<string> {
-    yield* parameterShapes(this.config).keys();
-    for (const name of this.#trainable.keys()) if (name.includes('.lora_') || name.startsWith('value_head.')) yield name;
-  }
-
-  #weights(): ReadonlyMap<string, DeviceBuffer> {
-    return this.#buffers;
-  }
-
-  #referenceWeights(): ReadonlyMap<string, DeviceBuffer> {
-    return this.#reference ? new Map([...this.#buffers, ...this.#reference]) : this.#buffers;
-  }
-
-  /** All buffers, with gradients and moments created on first use: a policy that only acts does without. */
-  #trainingBuffers(): ReadonlyMap<string, DeviceBuffer> {
-    for (const [name, shape] of this.#trainable) {
-      for (const key of [gradientBuffer(name), meanBuffer(name), varianceBuffer(name)]) {
-        if (!this.#buffers.has(key)) this.#buffers.set(key, this.#device.create(shape, 'f32'));
-      }
-    }
-    return this.#buffers;
-  }
-
   /** The weights changed. */
   #invalidateCaches(): void {
     this.#sampler.invalidate();
     this.#running.invalidate();
-  }
-
-  #zeroGradients(): void {
-    this.#device.clear([...this.#trainable.keys()].map((name) => this.#buffers.get(gradientBuffer(name))!));
   }
 
   #tokenInputs(batch: Batch): Record<string, NumberArray> {
@@ -727,19 +550,4 @@ function batchKey(batch: Batch): string {
 
 function tokenWeights(batch: Batch, normalizer: number): Float32Array {
   return new Float32Array(batch.predictors.length).fill(1 / normalizer, 0, batch.count);
-}
-
-function checkOptions({ temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, limits }: LocalPolicyOptions): void {
-  const { topK = 1, topP = 1 } = limits ?? {};
-  if (!Number.isInteger(topK) || topK < 1 || !(topP > 0 && topP <= 1)) {
-    const found = JSON.stringify({ topK, topP });
-    throw new RlpaError('invalid-option', `limits must be a topK of at least 1 and a topP in (0, 1], found ${found}.`, {
-      name: 'limits',
-      found,
-    });
-  }
-  for (const [name, value] of Object.entries({ temperature, maxNewTokens, microBatchTokens })) {
-    if (!(value > 0) || !Number.isFinite(value))
-      throw new RlpaError('invalid-option', `${name} must be a positive number, found ${value}.`, { name, found: value });
-  }
 }

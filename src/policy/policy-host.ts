@@ -1,6 +1,6 @@
 import type { Device, DeviceKind } from '../device/index';
 import type { ChatTemplate, LoraConfig, ModelConfig, TensorSource, Tokenizer } from '../transformer/index';
-import type { LocalModel, OnnxExportOptions, Weights } from './local-policy';
+import type { LocalModel, OnnxExportOptions, Weights } from './local-policy-options';
 
 /**
  * What a local policy needs of the machine that it runs on: a device and files. Node has all of them (`src/node/policy-host.ts`); elsewhere

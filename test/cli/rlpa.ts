@@ -13,7 +13,7 @@ export interface Finished {
 }
 
 /**
- * Runs `rlpa` from the sources as a process of its own.
+ * Runs `rlpa` as a process of its own, as it is built of the sources.
  *
  * @param send a signal to send once `when` says so of the standard error output, which is asked whenever there is more of it, and often
  */
@@ -21,7 +21,7 @@ export function rlpa(
   args: readonly string[],
   { input = '', send }: { input?: string; send?: { signal: NodeJS.Signals; when: (stderr: string) => boolean } } = {},
 ): Promise<Finished> {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src/cli/main.ts'), ...args], { cwd: root });
+  const child = spawn(process.execPath, [join(root, 'dist/cli.js'), ...args], { cwd: root });
   child.stdin.end(input);
   let stdout = '';
   let stderr = '';

@@ -29,9 +29,9 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** Runs `rlpa serve` from the sources, until it listens. */
+/** Runs `rlpa serve` until it listens. */
 async function serve(args: readonly string[], env: Record<string, string> = {}) {
-  const argv = ['--import', 'tsx', join(root, 'src/cli/main.ts'), 'serve', '--policy', policyFolder, '--port', '0', ...args];
+  const argv = [join(root, 'dist/cli.js'), 'serve', '--policy', policyFolder, '--port', '0', ...args];
   const child = spawn(process.execPath, argv, { cwd: root, env: { ...process.env, ...env } });
   children.push(child);
   let [stdout, stderr] = ['', ''];

@@ -1,10 +1,54 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { cpuDevice } from '../../src/device/cpu/index';
 import type { LocalPolicy } from '../../src/policy/index';
+import { Pace } from '../../src/policy/pace';
 import { microPolicy, warmWeights } from '../integration/micro-policy';
 
-/** Milliseconds that every look at the clock takes: none, and eight tokens are sampled at a time; ten, and it is one. */
-const clocks = { 'eight at a time': 0, 'one at a time': 10 };
+/** Milliseconds that every look at the clock takes: none, and eight tokens are sampled at a time; a hundred, and it is one. */
+const clocks = { 'eight at a time': 0, 'one at a time': 100 };
+
+/** The steps and series ahead that a device comes to, where so many steps take this long from one result to the next. */
+function paceOf(msOf: (steps: number) => number, series = 20) {
+  const pace = new Pace();
+  const clock = vi.spyOn(performance, 'now');
+  let now = 0;
+  const chosen: (readonly [steps: number, ahead: number])[] = [];
+  for (let i = 0; i < series; i++) {
+    chosen.push([pace.steps, pace.ahead]);
+    now += msOf(pace.steps);
+    clock.mockReturnValue(now);
+    // asked for while the one before was under way
+    pace.finished(now - 2 * msOf(pace.steps), pace.steps);
+  }
+  clock.mockRestore();
+  return chosen;
+}
+
+describe('the pace', () => {
+  it.each([
+    ['of steps of half a millisecond is eight at a time', (steps: number) => 0.5 * steps, [8, 1]],
+    ['of steps of a millisecond is four, which take less than five', (steps: number) => steps, [4, 1]],
+    ['of steps of ten milliseconds is one, with another under way', (steps: number) => 10 * steps, [1, 1]],
+    ['of steps of a tenth of a second is one, and none under way', (steps: number) => 100 * steps, [1, 0]],
+    ['where all but the crossing takes no time is eight', (steps: number) => Math.max(10, steps / 10), [8, 1]],
+    ['where a crossing takes as long as three steps is four', (steps: number) => Math.max(9, 3 * steps), [4, 1]],
+  ])('%s', (_, msOf, expected) => {
+    expect(paceOf(msOf).at(-1)).toEqual(expected);
+  });
+
+  it('never tries what would keep everybody waiting', () => {
+    expect(new Set(paceOf((steps) => 30 * steps).map(([steps]) => steps))).toEqual(new Set([1]));
+  });
+
+  it('follows a device that becomes slower, and one that becomes faster', () => {
+    let count = 0;
+    const chosen = paceOf((steps) => (count++ < 400 ? 0.5 : 20) * steps, 400);
+    expect(chosen[100]).toEqual([8, 1]);
+    expect(chosen.at(-1)).toEqual([1, 1]);
+    count = 0;
+    expect(paceOf((steps) => (count++ < 400 ? 20 : 0.5) * steps, 400).at(-1)).toEqual([8, 1]);
+  });
+});
 
 describe('sampling several tokens at a time', () => {
   let weights: Awaited<ReturnType<typeof warmWeights>>;

@@ -1,0 +1,81 @@
+import type { Device, DeviceKind } from '../device/index';
+import { RlpaError } from '../errors';
+import type { Shape, SupportLimits } from '../tensor/index';
+import type { ChatTemplate, ModelConfig, Projection, Tokenizer } from '../transformer/index';
+import type { BatchLayout } from './batch';
+
+export type Weights = ReadonlyMap<string, { readonly shape: Shape; readonly data: Float32Array }>;
+
+export interface LocalPolicyOptions {
+  /** Train an adapter and leave the base model as it is. Without it all weights are trained. */
+  readonly lora?: { readonly rank: number; readonly alpha?: number; readonly targets?: readonly Projection[] };
+  /** Seeds weights that are not given: a new model's, a new adapter's. Default 0. */
+  readonly seed?: number;
+  /** Of the sampling distribution, and of every log-probability. Default 1. */
+  readonly temperature?: number;
+  /** Restricts sampling, and every log-probability with it. Off by default, and best left off in training. */
+  readonly limits?: SupportLimits;
+  /** Most tokens of an action. Default 256. */
+  readonly maxNewTokens?: number;
+  /** Most tokens, padding included, of a forward and backward pass. Changes memory and speed, not results: what a pass of many
+   * thousands computes no longer stays near the processor. Default 2048. */
+  readonly microBatchTokens?: number;
+  /** How sequences share the rows of a training batch. Changes speed, not results. Default `packed`. */
+  readonly layout?: BatchLayout;
+  /** Compute each layer again in the backward pass instead of keeping what it computed: less memory for more time. Default false. */
+  readonly gradientCheckpointing?: boolean;
+  readonly name?: string;
+}
+
+/** What a {@link LocalPolicy} is made of. */
+export interface LocalModel {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly template?: ChatTemplate;
+  /** Base weights by Hugging Face name; absent for a new model. May hold adapter and value-head tensors too. Without data: zeros. */
+  readonly weights?: ReadonlyMap<string, { readonly shape: Shape; readonly data?: Float32Array }>;
+  /** Tokens that end a text, beside what the template and the tokenizer say; the configuration's by default. */
+  readonly eosTokenIds?: readonly number[];
+  /** What generation_config.json says to others; saved again with the model. */
+  readonly generationConfig?: Readonly<Record<string, unknown>>;
+  /** Folder or hub name of these base weights, for whoever opens an adapter that was trained on them. */
+  readonly baseModel?: string;
+}
+
+export interface LoadOptions extends LocalPolicyOptions {
+  /** Where it runs: `cpu` (the default), `webgpu`, `webgpu-f16`, or a device, which the policy owns from then on. */
+  readonly device?: DeviceKind | Device;
+  /** The folder of a PEFT adapter to be put on the model. */
+  readonly adapter?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface CreateOptions extends LocalModel, LocalPolicyOptions {
+  readonly device?: DeviceKind | Device;
+}
+
+export interface SaveOptions {
+  /** Add the adapter to the base model and save the whole, for those who read no adapters. */
+  readonly merged?: boolean;
+}
+
+export interface OnnxExportOptions {
+  /** Matrices in 8 bits a value: a quarter of the size, and nearly the same model. */
+  readonly quantized?: boolean;
+}
+
+/** @throws `invalid-option` */
+export function checkOptions({ temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, limits }: LocalPolicyOptions): void {
+  const { topK = 1, topP = 1 } = limits ?? {};
+  if (!Number.isInteger(topK) || topK < 1 || !(topP > 0 && topP <= 1)) {
+    const found = JSON.stringify({ topK, topP });
+    throw new RlpaError('invalid-option', `limits must be a topK of at least 1 and a topP in (0, 1], found ${found}.`, {
+      name: 'limits',
+      found,
+    });
+  }
+  for (const [name, value] of Object.entries({ temperature, maxNewTokens, microBatchTokens })) {
+    if (!(value > 0) || !Number.isFinite(value))
+      throw new RlpaError('invalid-option', `${name} must be a positive number, found ${value}.`, { name, found: value });
+  }
+}
