@@ -1,5 +1,5 @@
 import { RlpaError } from '../errors';
-import { type Shape, sizeOf } from '../tensor/index';
+import { type Shape, sameShape, sizeOf } from '../tensor/index';
 import type { BuffersByName, DeviceBuffer, NumberArray, Program, RunOptions, SeriesOptions } from './device';
 
 /** @throws `device-failed` if the data has not as many values as the shape */
@@ -18,6 +18,11 @@ function checkInputs({ graph }: Program, inputs: Readonly<Record<string, NumberA
   }
 }
 
+/** Whether a buffer can stand for one of this shape: itself, or by its first rows. */
+function fits(buffer: Shape, shape: Shape): boolean {
+  return sizeOf(buffer) === sizeOf(shape) || (buffer[0]! > shape[0]! && sameShape(buffer.slice(1), shape.slice(1)));
+}
+
 /** @throws `device-failed` naming the buffer that is missing or of another size */
 function boundBuffers({ graph }: Program, buffers: NonNullable<RunOptions['buffers']>): Map<string, DeviceBuffer> {
   const given =
@@ -25,7 +30,7 @@ function boundBuffers({ graph }: Program, buffers: NonNullable<RunOptions['buffe
   const bound = new Map<string, DeviceBuffer>();
   for (const [name, { shape }] of graph.buffers) {
     const buffer = given.get(name);
-    if (!buffer || sizeOf(buffer.shape) !== sizeOf(shape)) {
+    if (!buffer || !fits(buffer.shape, shape)) {
       const message = `Buffer ${name} of shape [${shape}] was given ${buffer ? `[${buffer.shape}]` : 'nothing'}.`;
       throw new RlpaError('device-failed', message, { name });
     }

@@ -22,7 +22,10 @@ export interface BuffersByName {
 export interface RunOptions {
   /** Data for each input of the graph. */
   readonly inputs?: Readonly<Record<string, NumberArray>>;
-  /** The buffer that stands for each buffer name of the graph: a map, or whatever else knows them by name. */
+  /**
+   * The buffer that stands for each buffer name of the graph: a map, or whatever else knows them by name. One that has more rows, entries of the
+   * first dimension, than the graph says is read and written in its first rows only.
+   */
   readonly buffers?: BuffersByName | Readonly<Record<string, DeviceBuffer>>;
 }
 
@@ -55,6 +58,8 @@ export interface Device {
   read(buffer: DeviceBuffer): Promise<NumberArray>;
   /** Copies between buffers of one shape without a detour. */
   copy(from: DeviceBuffer, to: DeviceBuffer): void;
+  /** Exchanges two rows, entries of the first dimension, of each of the buffers. */
+  swapRows(buffers: Iterable<DeviceBuffer>, one: number, other: number): void;
   release(buffers: Iterable<DeviceBuffer>): void;
   compile(graph: Graph): Promise<Program>;
   /** Runs the program: buffers are updated by its assignments and appends; its outputs are returned. */

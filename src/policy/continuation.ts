@@ -1,5 +1,6 @@
 import { RlpaError } from '../errors';
 import { Random } from '../random';
+import type { Row } from './key-value-cache';
 
 /** One text to be continued. */
 export interface SampleRequest {
@@ -38,7 +39,7 @@ export class Continuation {
   /** @param cached how many tokens of the prompt the row holds; the last one is always fed, for its hidden state gives the next one */
   constructor(
     readonly request: SampleRequest,
-    readonly row: number,
+    readonly row: Row,
     cached: number,
   ) {
     this.random = new Random(request.seed);

@@ -32,10 +32,10 @@ export interface ExtendSettings {
   readonly greedy: boolean;
   /** Tokens a row that the program has room for; see {@link chunkLength}. */
   readonly length: number;
-  /** Compute the rows that are fed and not the whole cache: the same numbers but for rounding, from one program more. */
-  readonly compact: boolean;
   /** Says how many tokens to sample where what was sampled is fed, and is told what they took. */
   readonly pace: Pace;
+  /** But no more than these. */
+  readonly mostSteps?: number;
 }
 
 /** What a continuation is fed. */
@@ -65,23 +65,24 @@ export interface Extension {
 export async function extend<C extends Continuation>(
   { device, programs, cache, weights }: Extender,
   feeds: readonly Feed<C>[],
-  { form, temperature, greedy, length, compact, pace }: ExtendSettings,
+  { form, temperature, greedy, length, pace, mostSteps = Number.POSITIVE_INFINITY }: ExtendSettings,
   onToken: (continuation: C, token: number) => void,
 ): Promise<Extension> {
   const beganAt = performance.now();
   const { capacity } = cache;
-  const rows = cache.rows.length;
-  const bucket = rowBucket(feeds.length);
-  // one token costs little in rows that nobody asks for: to bring the others together costs more, unless they are few
-  const computed = compact && (length > 1 ? bucket < rows : 2 * bucket <= rows) ? bucket : rows;
-  const chosen = computed < rows ? computed : undefined;
+  const held = feeds.map(({ continuation: { row } }) => row);
+  // One token is sampled for the first rows of the cache, as many as hold all that are asked for; a chunk of a prompt costs so much more that the
+  // rows are brought together for it.
+  const needed = length === 1 ? Math.max(...held.map(({ index }) => index)) + 1 : feeds.length;
+  const computed = Math.min(cache.rows.length, rowBucket(needed));
+  const chosen = length > 1 && computed < cache.rows.length ? computed : undefined;
+  const rows = length === 1 ? computed : cache.rows.length;
   // so a dialogue begins, and every dialogue under way goes on after an update: worth a program that leaves the empty cache alone
-  const fresh = length > 1 && feeds.every(({ continuation: { row } }) => cache.rows[row]!.length === 0);
-  const places = feeds.map(({ continuation: { row } }, index) => (chosen === undefined ? row : index));
-  const held = feeds.map(({ continuation: { row } }) => cache.rows[row]!);
+  const fresh = length > 1 && held.every((row) => row.length === 0);
+  const places = held.map(({ index: row }, index) => (chosen === undefined ? row : index));
   const given = feeds.map(({ continuation, count }) => continuation.pending.splice(0, count));
   const rooms = feeds.map(({ continuation, end }) => (continuation.pending.length > 0 ? 0 : continuation.room(end)));
-  const runs = length === 1 ? Math.min(pace.steps, Math.max(...rooms)) : 1;
+  const runs = length === 1 ? Math.min(pace.steps, mostSteps, Math.max(...rooms)) : 1;
   const series = Array.from({ length: runs }, (_, step) => {
     const inputs = {
       lengths: new Int32Array(computed),
@@ -96,9 +97,10 @@ export async function extend<C extends Continuation>(
     };
     const subset = { chosen: new Int32Array(computed), places: new Int32Array(rows), offsets: new Int32Array(rows) };
     // what is computed for a row that nobody asks for stands after what the row holds
-    if (chosen === undefined) for (const [index, row] of cache.rows.entries()) inputs.lengths[index] = row.length;
+    if (chosen === undefined) inputs.lengths.set(cache.rows.slice(0, computed).map((row) => row.length));
     for (const [index, { continuation }] of feeds.entries()) {
-      const { row, random } = continuation;
+      const { random } = continuation;
+      const row = held[index]!.index;
       const place = places[index]!;
       const own = given[index]!;
       // the same goes for one that has no room left

@@ -7,14 +7,16 @@ const capacityStep = 64;
 
 /** A row of the cache, for whichever dialogue owns it. */
 export interface Row {
-  owner: string | undefined;
+  /** Where it is. */
+  index: number;
+  readonly owner: string | undefined;
   /** The tokens whose keys and values it is known to hold. */
   readonly tokens: number[];
   /** How many entries it will have once all runs that were begun are over. What is behind the known tokens may be of no use. */
   length: number;
 }
 
-const freeRow = (): Row => ({ owner: undefined, tokens: [], length: 0 });
+const emptyRow = (index: number, owner?: string): Row => ({ index, owner, tokens: [], length: 0 });
 
 /**
  * Keys and values of the dialogues that are being sampled, one row each: [rows, kvHeads, capacity, headSize] a layer and part. Rows stay
@@ -31,23 +33,37 @@ export class KeyValueCache {
   ) {}
 
   /** Gives each demand a row with room for its number of tokens, several to an owner who asks more than once; → row of each. */
-  async reserve(demands: readonly { readonly owner: string; readonly tokens: number }[]): Promise<number[]> {
-    const owned = new Map<string, number[]>();
-    this.rows.forEach(({ owner }, index) => {
-      if (owner !== undefined) owned.set(owner, [...(owned.get(owner) ?? []), index]);
-    });
+  async reserve(demands: readonly { readonly owner: string; readonly tokens: number }[]): Promise<Row[]> {
+    const owned = new Map<string, Row[]>();
+    for (const row of this.rows) if (row.owner !== undefined) owned.set(row.owner, [...(owned.get(row.owner) ?? []), row]);
     const given = demands.map(({ owner }) => owned.get(owner)?.shift());
     const newcomers = given.filter((row) => row === undefined).length;
     const free = this.rows.filter(({ owner }) => owner === undefined).length;
     const rows = this.rows.length + Math.max(0, newcomers - free);
     const capacity = Math.min(bucket(Math.max(...demands.map(({ tokens }) => tokens)), capacityStep), this.config.maxPositions);
     if (rows > this.rows.length || capacity > this.capacity) await this.#resize(rowBucket(rows), Math.max(capacity, this.capacity));
-    return given.map((row, index) => {
-      if (row !== undefined) return row;
-      const next = this.rows.findIndex(({ owner }) => owner === undefined);
-      this.rows[next] = { ...freeRow(), owner: demands[index]!.owner };
-      return next;
+    return given.map((known, place) => {
+      if (known) return known;
+      const { index } = this.rows.find(({ owner }) => owner === undefined)!;
+      const row = emptyRow(index, demands[place]!.owner);
+      this.rows[index] = row;
+      return row;
     });
+  }
+
+  /**
+   * Brings rows to the front, among as few as programs are compiled for: they compute the first rows only. Others take their places.
+   */
+  gather(wanted: readonly Row[]): void {
+    const front = rowBucket(wanted.length);
+    const inTheWay = this.rows.slice(0, front).filter((row) => !wanted.includes(row));
+    for (const row of wanted) if (row.index >= front) this.#swap(row, inTheWay.pop()!);
+  }
+
+  #swap(one: Row, other: Row): void {
+    this.device.swapRows(this.buffers.values(), one.index, other.index);
+    [one.index, other.index] = [other.index, one.index];
+    for (const row of [one, other]) this.rows[row.index] = row;
   }
 
   /** Gives memory back if a quarter of the room for each row would do for the given number of tokens; what the rows hold stays. */
@@ -60,7 +76,7 @@ export class KeyValueCache {
   release(owners: Iterable<string>): void {
     const gone = new Set(owners);
     // rows of their own: runs that are under way still know the old ones
-    this.rows = this.rows.map((row) => (row.owner !== undefined && gone.has(row.owner) ? freeRow() : row));
+    this.rows = this.rows.map((row) => (row.owner !== undefined && gone.has(row.owner) ? emptyRow(row.index) : row));
     if (this.rows.every(({ owner }) => owner === undefined)) this.clear();
   }
 
@@ -74,7 +90,10 @@ export class KeyValueCache {
 
   /** Forgets what was computed, keeping rows and memory. */
   invalidate(): void {
-    this.rows = this.rows.map(({ owner }) => ({ ...freeRow(), owner }));
+    for (const row of this.rows) {
+      row.tokens.length = 0;
+      row.length = 0;
+    }
   }
 
   /** Drops what runs have written, or will write, behind the known tokens. */
@@ -108,7 +127,7 @@ export class KeyValueCache {
     if (held && filled) lastTokens.set(await this.device.read(held));
     if (held) this.device.release([held]);
     this.buffers.set(lastTokensBuffer, this.device.create([rows], 'i32', lastTokens));
-    while (this.rows.length < rows) this.rows.push(freeRow());
+    while (this.rows.length < rows) this.rows.push(emptyRow(this.rows.length));
     this.capacity = capacity;
   }
 }

@@ -2,7 +2,7 @@ import type { Device, DeviceBuffer } from '../device/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
 import { Continuation, checkPrompt, type Sample, type SampleEnd } from './continuation';
 import { chunkLength, type Extension, extend } from './extension';
-import { KeyValueCache } from './key-value-cache';
+import { KeyValueCache, type Row } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
 import type { ModelForm } from './programs';
@@ -67,7 +67,7 @@ class Running extends Continuation {
 
   constructor(
     owner: string,
-    row: number,
+    row: Row,
     readonly demand: RunningRequest,
     readonly settle: (result: Sample | RlpaError) => void,
   ) {
@@ -167,9 +167,9 @@ export class RunningBatch {
       this.#leave((running) => running.demand.signal?.aborted ?? false);
       await this.#admit();
       const fed = await this.#feed();
-      const sampled = await this.#extend(
-        this.#running.filter((running) => running.pending.length === 0 && running.room(this.#end(running)) > 0),
-      );
+      const read = this.#running.filter((running) => running.pending.length === 0 && running.room(this.#end(running)) > 0);
+      this.#cache.gather(read.map(({ row }) => row));
+      const sampled = await this.#extend(read);
       underWay.push(...fed, ...sampled);
       await take(sampled.length > 0 ? this.#pace.ahead : 0);
     } while (!this.#host.isWanted() && (this.#waiting.length > 0 || this.#running.length > 0));
@@ -234,7 +234,7 @@ export class RunningBatch {
           end: this.#end(continuation),
           signal: continuation.demand.signal,
         })),
-        { form, temperature, greedy, length, compact: true, pace: this.#pace },
+        { form, temperature, greedy, length, pace: this.#pace },
         (continuation, token) => {
           const { onToken, isEnd } = continuation.demand;
           onToken?.(token);
@@ -255,7 +255,7 @@ export class RunningBatch {
     const found = new Map<string, { readonly group: Running[]; readonly length: number }>();
     for (const running of batch) {
       const length = chunkLength(running.pending.length);
-      const isFresh = this.#cache.rows[running.row]!.length === 0;
+      const isFresh = running.row.length === 0;
       const key = `${running.key} ${length} ${isFresh}`;
       const known = found.get(key);
       if (known) known.group.push(running);

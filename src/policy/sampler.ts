@@ -1,6 +1,6 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { throwIfAborted } from '../errors';
-import { Continuation, checkPrompt, type Sample, type SampleRequest } from './continuation';
+import { Continuation, checkPrompt, type Sample, type SampleEnd, type SampleRequest } from './continuation';
 import { chunkLength, type Extension, extend } from './extension';
 import { KeyValueCache } from './key-value-cache';
 import { Pace } from './pace';
@@ -17,6 +17,12 @@ export interface SampleOptions {
   /** Told of each token as it is sampled, with the index of its request. */
   readonly onToken?: (request: number, token: number) => void;
 }
+
+/**
+ * Tokens after which the rows whose texts have ended are left out. When that is found out depends on time, and which rows are computed together
+ * must not.
+ */
+const stepsTogether = 32;
 
 /**
  * Samples whole batches with a key/value cache that outlives a call: a dialogue's next turn computes only what was added to it. Who is in
@@ -41,21 +47,31 @@ export class Sampler {
       requests.map(({ owner, prompt }) => ({ owner, tokens: Math.min(prompt.length + options.maxNewTokens, maxPositions) })),
     );
     const batch = requests.map((request, index) => {
-      const held = this.#cache.rows[rows[index]!]!;
+      const held = rows[index]!;
       const kept = Math.min(commonPrefix(held.tokens, request.prompt), request.prompt.length - 1);
       held.tokens.length = kept;
       held.length = kept;
-      return new Continuation(request, rows[index]!, kept);
+      return new Continuation(request, held, kept);
     });
     const underWay: Extension[] = [];
+    const take = async (most: number) => {
+      while (underWay.length > most) await underWay.shift()!.take();
+    };
+    let steps = 0;
     try {
       for (;;) {
         throwIfAborted(options.signal);
-        const begun = await this.#extend(weights, batch, options);
-        if (begun) underWay.push(begun);
-        else if (underWay.length === 0) break;
-        const most = begun ? this.#pace.ahead : 0;
-        while (underWay.length > most) await underWay.shift()!.take();
+        if (steps % stepsTogether === 0) await take(0);
+        const active = batch.filter((continuation) => continuation.finishReason === undefined && continuation.room(endOf(options)) > 0);
+        if (active.length === 0 && underWay.length === 0) break;
+        if (active.length > 0) {
+          if (steps % stepsTogether === 0) this.#cache.gather(active.map(({ row }) => row));
+          const isRead = active.every(({ pending }) => pending.length === 0);
+          const begun = await this.#extend(weights, batch, active, stepsTogether - (steps % stepsTogether), options);
+          underWay.push(begun);
+          if (isRead) steps += begun.runs;
+        }
+        await take(active.length > 0 ? this.#pace.ahead : 0);
       }
     } finally {
       this.#cache.trim();
@@ -76,27 +92,30 @@ export class Sampler {
     this.#cache.clear();
   }
 
-  /** Begins to feed a chunk of what is pending to every unfinished row; rows with nothing left pending get new tokens. */
+  /** Begins to feed a chunk of what is pending to every row; those with nothing left pending get new tokens, so many at most. */
   async #extend(
     weights: ReadonlyMap<string, DeviceBuffer>,
     batch: readonly Continuation[],
+    active: readonly Continuation[],
+    mostSteps: number,
     options: SampleOptions,
-  ): Promise<Extension | undefined> {
-    const { stopTokens, maxNewTokens, form, signal, onToken } = options;
-    const end = { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
-    const active = batch.filter((continuation) => continuation.finishReason === undefined && continuation.room(end) > 0);
-    if (active.length === 0) return undefined;
+  ): Promise<Extension> {
+    const { signal, onToken } = options;
     const most = Math.max(...active.map(({ pending }) => pending.length));
     const length = chunkLength(most);
     // while others still have chunks to come, a row keeps one token for the last of them, so that all rows sample from one run
     const count = ({ pending }: Continuation) => (most > length ? Math.min(length, pending.length - 1) : pending.length);
     return extend(
       { device: this.device, programs: this.programs, cache: this.#cache, weights },
-      active.map((continuation) => ({ continuation, count: count(continuation), end, signal })),
-      { ...options, length, compact: false, pace: this.#pace },
+      active.map((continuation) => ({ continuation, count: count(continuation), end: endOf(options), signal })),
+      { ...options, length, pace: this.#pace, mostSteps },
       (continuation, token) => onToken?.(batch.indexOf(continuation), token),
     );
   }
+}
+
+function endOf({ stopTokens, maxNewTokens, form }: SampleOptions): SampleEnd {
+  return { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
 }
 
 function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {

@@ -153,6 +153,64 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
     expect(Array.from(await device.read(buffers.held))).toEqual([2, 1]);
   });
 
+  it('reads and writes the first rows of buffers that have more', async () => {
+    const graph = new Graph();
+    const shape = { batch: 2, length: 1, heads: 2, kvHeads: 1, headSize: 8 };
+    const [q, k, v] = [graph.input('q', [2, 16]), graph.input('k', [2, 8]), graph.input('v', [2, 8])];
+    const [lengths, counts] = [graph.input('lengths', [2], 'i32'), graph.input('counts', [2], 'i32')];
+    const [keys, values] = [graph.buffer('keys', [2, 1, 4, 8]), graph.buffer('values', [2, 1, 4, 8])];
+    const tokens = graph.buffer('tokens', [2], 'i32');
+    graph.output('y', cachedAttention(q, k, v, { keys, values, lengths }, shape));
+    graph.append({ buffer: 'keys', value: k, offsets: lengths, counts });
+    graph.append({ buffer: 'values', value: v, offsets: lengths, counts });
+    graph.assign('tokens', select(counts, graph.input('sampled', [2], 'i32'), tokens));
+    const program = await device.compile(graph);
+    const data = { q: normal(32), k: normal(16), v: normal(16) };
+    const inputs = { ...data, lengths: Int32Array.of(1, 0), counts: Int32Array.of(1, 1), sampled: Int32Array.of(7, 8) };
+    const [oldKeys, oldValues] = [normal(3 * 32), normal(3 * 32)];
+    const run = async (rows: number) => {
+      const cache = (data: Float32Array) => device.create([rows, 1, 4, 8], 'f32', data.slice(0, rows * 32));
+      const buffers = {
+        keys: cache(oldKeys),
+        values: cache(oldValues),
+        tokens: device.create([rows], 'i32', Int32Array.of(1, 2, 3).slice(0, rows)),
+      };
+      const { y } = await device.run(program, { inputs, buffers });
+      const after = await Promise.all([buffers.keys, buffers.values, buffers.tokens].map((buffer) => device.read(buffer)));
+      return { y, after: after.map((found) => Array.from(found)) };
+    };
+    const [two, three] = [await run(2), await run(3)];
+    expect(three.y).toEqual(two.y);
+    expect(three.after.map((found) => found.slice(0, (found.length / 3) * 2))).toEqual(two.after);
+    expect(three.after.map((found) => found.slice((found.length / 3) * 2))).toEqual([
+      Array.from(oldKeys.subarray(64)),
+      Array.from(oldValues.subarray(64)),
+      [3],
+    ]);
+  });
+
+  it('refuses buffers with fewer rows, or with other ones', async () => {
+    const graph = new Graph();
+    graph.output('y', scale(graph.buffer('x', [2, 3]), 2));
+    const program = await device.compile(graph);
+    for (const shape of [
+      [1, 3],
+      [2, 4],
+      [6, 4],
+    ])
+      await expect(device.run(program, { buffers: { x: device.create(shape, 'f32') } }), `${shape}`).rejects.toMatchObject({
+        code: 'device-failed',
+        details: { name: 'x' },
+      });
+  });
+
+  it('exchanges rows of buffers', async () => {
+    const [a, b] = [device.create([3, 2], 'f32', Float32Array.of(1, 2, 3, 4, 5, 6)), device.create([3], 'i32', Int32Array.of(1, 2, 3))];
+    device.swapRows([a, b], 0, 2);
+    expect(Array.from(await device.read(a))).toEqual([5, 6, 3, 4, 1, 2]);
+    expect(Array.from(await device.read(b))).toEqual([3, 2, 1]);
+  });
+
   it('refuses a series in which one run lacks an input, naming it, before it begins', async () => {
     const graph = new Graph();
     const total = graph.buffer('total', [2]);

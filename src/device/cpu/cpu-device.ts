@@ -76,6 +76,10 @@ class CpuDevice implements Device {
     this.#tell({ kind: 'copy', from: from.id, to: to.id });
   }
 
+  swapRows(buffers: Iterable<DeviceBuffer>, one: number, other: number): void {
+    this.#tell({ kind: 'swap', buffers: Array.from(buffers, ({ id, shape }) => ({ id, rows: shape[0]! })), one, other });
+  }
+
   release(buffers: Iterable<DeviceBuffer>): void {
     this.#tell({ kind: 'release', buffers: [...buffers].map(({ id }) => id) });
   }

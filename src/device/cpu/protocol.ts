@@ -9,6 +9,13 @@ export type Request = { readonly id?: number } & (
   | { readonly kind: 'clear'; readonly buffers: readonly number[] }
   | { readonly kind: 'read'; readonly buffer: number }
   | { readonly kind: 'copy'; readonly from: number; readonly to: number }
+  /** Exchanges two rows of each buffer, which has so many in all. */
+  | {
+      readonly kind: 'swap';
+      readonly buffers: readonly { readonly id: number; readonly rows: number }[];
+      readonly one: number;
+      readonly other: number;
+    }
   | { readonly kind: 'release'; readonly buffers: readonly number[] }
   | { readonly kind: 'compile'; readonly program: number; readonly lowered: LoweredGraph; readonly buffers: readonly string[] }
   | {

@@ -56,6 +56,9 @@ async function serve(request: Request): Promise<unknown> {
     case 'copy':
       buffer(request.to).data.set(buffer(request.from).data);
       return undefined;
+    case 'swap':
+      for (const { id, rows } of request.buffers) swapRows(buffer(id).data, rows, request.one, request.other);
+      return undefined;
     case 'release':
       for (const id of request.buffers) {
         buffers.get(id)?.release();
@@ -152,8 +155,23 @@ function run(runtime: OnnxRuntime, program: Program, given: Readonly<Record<stri
     rows.release();
   }
   for (const [index, { type, shape }] of lowered.assignments.entries()) {
-    assigned[index]!.adopt(runtime.adopt(session.outputs[firstAssignment + index]!, type, sizeOf(shape)), shape);
+    const value = runtime.adopt(session.outputs[firstAssignment + index]!, type, sizeOf(shape));
+    const memory = assigned[index]!;
+    if (memory.data.length === value.data.length) memory.adopt(value, shape);
+    else {
+      // the first rows of more
+      memory.data.set(value.data);
+      value.release();
+    }
   }
+}
+
+function swapRows(data: NumberArray, rows: number, one: number, other: number): void {
+  const size = data.length / rows;
+  const [a, b] = [data.subarray(one * size, (one + 1) * size), data.subarray(other * size, (other + 1) * size)];
+  const kept = a.slice();
+  a.set(b);
+  b.set(kept);
 }
 
 /** @throws if a row is full already: the operator would write behind it */

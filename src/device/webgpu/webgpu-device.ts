@@ -167,6 +167,22 @@ export class WebGpuDevice implements GpuDevice {
     this.#submit(encoder);
   }
 
+  swapRows(buffers: Iterable<DeviceBuffer>, one: number, other: number): void {
+    const encoder = this.#device.createCommandEncoder();
+    const taken: GPUBuffer[] = [];
+    for (const buffer of buffers) {
+      const data = this.#bufferOf(buffer);
+      const bytes = (4 * sizeOf(buffer.shape)) / buffer.shape[0]!;
+      // a copy within one buffer is not allowed
+      const between = this.#memory.take(2 * bytes, 'rows that are exchanged');
+      taken.push(between);
+      for (const [index, row] of [one, other].entries()) encoder.copyBufferToBuffer(data, row * bytes, between, index * bytes, bytes);
+      for (const [index, row] of [other, one].entries()) encoder.copyBufferToBuffer(between, index * bytes, data, row * bytes, bytes);
+    }
+    this.#submit(encoder);
+    for (const between of taken) this.#memory.give(between);
+  }
+
   release(buffers: Iterable<DeviceBuffer>): void {
     for (const { id } of buffers) {
       const buffer = this.#buffers.get(id);
