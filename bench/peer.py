@@ -1,6 +1,8 @@
 """The work of bench/tiny.ts in plain PyTorch: the same decoder, the same loss, AdamW, sampling with a key/value cache.
 
-Reads one JSON request a line and answers each with the seconds that it took: {"size": {...}, "work": "gemm" | "prefill" | "decode" | "update"}.
+Reads one JSON request a line and answers each with the seconds that it took:
+{"size": {...}, "work": "gemm" | "prefill" | "decode" | "update" | "generate"}. BENCH_DEVICE=cuda computes on the GPU, without TF32, and
+BENCH_PRECISION=bf16 keeps all numbers in that.
 """
 
 import json
@@ -14,6 +16,15 @@ import torch.nn.functional as F
 
 torch.set_num_threads(int(os.environ.get("BENCH_THREADS", "2")))
 torch.manual_seed(0)
+on_gpu = os.environ.get("BENCH_DEVICE") == "cuda"
+if on_gpu:
+    if not torch.cuda.is_available():
+        print(json.dumps({"problem": f"PyTorch {torch.__version__} finds no CUDA device."}), flush=True)
+        sys.exit()
+    torch.set_default_device("cuda")
+    torch.backends.cuda.matmul.allow_tf32 = False
+if os.environ.get("BENCH_PRECISION") == "bf16":
+    torch.set_default_dtype(torch.bfloat16)
 
 
 class Decoder(torch.nn.Module):
@@ -62,7 +73,7 @@ class Decoder(torch.nn.Module):
         angle = positions[:, None].float() * frequency[None]
         cos, sin = torch.cat([angle.cos()] * 2, -1)[None, :, None], torch.cat([angle.sin()] * 2, -1)[None, :, None]
         turned = torch.cat([-x[..., half:], x[..., :half]], -1)
-        return x * cos + turned * sin
+        return x * cos.to(x.dtype) + turned * sin.to(x.dtype)
 
     def forward(self, tokens, start=0, cache=None):
         """tokens [B, S] at positions start… → hidden states [B, S, d]; a cache of [B, kv_heads, capacity, head_size] is filled as it goes."""
@@ -118,7 +129,7 @@ class Work:
             self.next = self.sample(hidden[:, -1])
 
     def sample(self, hidden):
-        log_probs = F.linear(hidden, self.model.embedding).log_softmax(-1)
+        log_probs = F.linear(hidden, self.model.embedding).float().log_softmax(-1)
         chosen = torch.multinomial(log_probs.exp(), 1)
         log_probs.gather(-1, chosen), self.model.value(hidden)
         return chosen
@@ -141,10 +152,10 @@ class Work:
         actions = self.size["actions"]
         hidden = self.model(tokens)[:, -actions - 1 : -1]
         targets = tokens[:, -actions:]
-        log_probs = F.linear(hidden, self.model.embedding).log_softmax(-1)
+        log_probs = F.linear(hidden, self.model.embedding).float().log_softmax(-1)
         chosen = log_probs.gather(-1, targets[..., None])[..., 0]
         entropy = -(log_probs.exp() * log_probs).sum(-1)
-        value = self.model.value(hidden)
+        value = self.model.value(hidden).float()
         old, advantage, returns = chosen.detach(), torch.sin(targets.float()), torch.cos(targets.float())
         ratio = (chosen - old).clamp(-20, 20).exp()
         policy = -torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
@@ -152,6 +163,37 @@ class Work:
         value_loss = 0.5 * torch.maximum((value - returns).pow(2), (clipped - returns).pow(2))
         distance = (old - chosen).clamp(-20, 20)
         return (policy + 0.5 * value_loss - 0.01 * entropy + 0.01 * (distance.exp() - 1 - distance)).mean()
+
+
+    def generate(self):
+        """What transformers' own `generate` does with a model of this size and random weights."""
+        size = self.size
+        if not hasattr(self, "published"):
+            from transformers import Qwen2Config, Qwen2ForCausalLM
+
+            config = Qwen2Config(
+                vocab_size=size["vocabularySize"],
+                hidden_size=size["hiddenSize"],
+                intermediate_size=size["intermediateSize"],
+                num_hidden_layers=size["layers"],
+                num_attention_heads=size["heads"],
+                num_key_value_heads=size["kvHeads"],
+                tie_word_embeddings=True,
+                bos_token_id=None,
+                eos_token_id=None,
+                pad_token_id=0,
+            )
+            self.published = Qwen2ForCausalLM(config).to(torch.get_default_dtype()).eval()
+        prompts = self.tokens[:, : size["prompt"]]
+        with torch.no_grad():
+            self.published.generate(
+                prompts,
+                attention_mask=torch.ones_like(prompts),
+                do_sample=True,
+                top_k=0,
+                max_new_tokens=size["sampled"],
+                min_new_tokens=size["sampled"],
+            )
 
 
 def gemm(n, repeats):
@@ -174,18 +216,26 @@ def work_of(size):
     return known
 
 
+def task(request):
+    if request["work"] == "gemm":
+        return lambda: gemm(request["n"], request["repeats"])
+    work = work_of(request["size"])
+    if request["work"] == "update":
+        return lambda: work.update(request["pieces"])
+    return getattr(work, request["work"])
+
+
 print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
 for line in sys.stdin:
-    request = json.loads(line)
-    if request["work"] == "gemm":
-        run = lambda: gemm(request["n"], request["repeats"])
-    else:
-        size = request["size"]
-        work = work_of(size)
-        run = getattr(work, request["work"])
-        if request["work"] == "update":
-            run = lambda: work.update(request["pieces"])
-    started, cpu = time.perf_counter(), time.process_time()
-    run()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "peakMiB": memory}), flush=True)
+    try:
+        run = task(json.loads(line))
+        if on_gpu:
+            torch.cuda.synchronize()
+        started, cpu = time.perf_counter(), time.process_time()
+        run()
+        if on_gpu:
+            torch.cuda.synchronize()
+        found = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}
+        print(json.dumps({**found, "peakMiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}), flush=True)
+    except Exception as error:
+        print(json.dumps({"problem": f"{type(error).__name__}: {error}"[:300]}), flush=True)

@@ -11,9 +11,12 @@ export interface Measurement {
 
 export type PeerRequest =
   | { readonly work: 'gemm'; readonly n: number; readonly repeats: number }
-  | { readonly work: 'prefill' | 'decode'; readonly size: BenchSize }
+  | { readonly work: 'prefill' | 'decode' | 'generate'; readonly size: BenchSize }
   /** In so many micro-batches. */
   | { readonly work: 'update'; readonly size: BenchSize; readonly pieces: number };
+
+/** What numbers are: on WebGPU `f16` is how products multiply, in PyTorch `bf16` is everything. */
+export type Precision = 'f32' | 'f16';
 
 /** PyTorch in a process of its own, which works only while it is asked. */
 export interface Peer {
@@ -35,13 +38,18 @@ for _ in range(6):
     best = max(best, 2 * 1024**3 / (time.perf_counter() - started) / 1e9)
 print(best)`;
 
-/** Starts PyTorch at its fastest setting, or says why not. `PYTHON` names the interpreter; /usr/bin/python3 by default. */
-export async function openPeer(threads: number): Promise<Peer | string> {
+/**
+ * Starts PyTorch at its fastest setting, or says why not. `PYTHON` names the interpreter; /usr/bin/python3 by default.
+ *
+ * @param onGpu computes on the GPU, in this precision
+ */
+export async function openPeer(threads: number, onGpu?: 'f32' | 'bf16'): Promise<Peer | string> {
   const python = process.env.PYTHON ?? '/usr/bin/python3';
   const { OPENBLAS_CORETYPE: _, OPENBLAS_L2_SIZE: __, ...inherited } = process.env;
-  const environment = { ...inherited, BENCH_THREADS: String(threads), OMP_NUM_THREADS: String(threads) };
+  const gpu = onGpu && { BENCH_DEVICE: 'cuda', BENCH_PRECISION: onGpu };
+  const environment = { ...inherited, ...gpu, BENCH_THREADS: String(threads), OMP_NUM_THREADS: String(threads) };
   let fastest = { env: environment as NodeJS.ProcessEnv, rate: 0, coreType: undefined as string | undefined };
-  for (const coreType of coreTypes) {
+  for (const coreType of onGpu ? coreTypes.slice(0, 1) : coreTypes) {
     const env = coreType === undefined ? environment : { ...environment, OPENBLAS_CORETYPE: coreType };
     const probe = spawnSync(python, ['-c', rateOfProducts], { env, encoding: 'utf8' });
     if (probe.status !== 0) {
@@ -61,12 +69,15 @@ export async function openPeer(threads: number): Promise<Peer | string> {
     if (done) throw new Error('The PyTorch process ended.');
     return JSON.parse(value);
   };
-  const { torch } = await answer();
+  const { torch, problem } = await answer();
+  if (problem) return problem;
   return {
     version: `PyTorch ${torch}, ${rate.toFixed(0)} GFLOP/s${coreType ? ` as ${coreType}` : ''}`,
     async measure(request) {
       child.stdin.write(`${JSON.stringify(request)}\n`);
-      return answer();
+      const measured = await answer();
+      if (measured.problem) throw new Error(measured.problem);
+      return measured;
     },
     close: () => child.stdin.end(),
   };

@@ -74,6 +74,59 @@ export const largeSizes: readonly (BenchSize & { readonly work: 'update' | 'samp
   { ...halfBillion, name: '0.5B', work: 'sampling', rows: 1, length: 32, actions: 1, sampled: 33 },
 ];
 
+type GpuSize = BenchSize & { readonly works: readonly ('update' | 'sampling')[] };
+
+const onGpu = { rows: 8, length: 512, actions: 511, prompt: 128, sampled: 64 };
+const { lora: _, ...halfBillionWhole } = halfBillion;
+/** Qwen2.5-1.5B's. */
+const oneAndAHalfBillion = {
+  layers: 28,
+  hiddenSize: 1536,
+  intermediateSize: 8960,
+  heads: 12,
+  kvHeads: 2,
+  vocabularySize: 151_936,
+  lora: 16,
+};
+
+/** What is measured on a GPU, the most telling first. */
+export const gpuSizes: readonly GpuSize[] = [
+  { ...sizes[0]!, works: ['update', 'sampling'] },
+  { ...halfBillion, ...onGpu, name: '0.5B', works: ['update'] },
+  { ...halfBillion, ...onGpu, name: '0.5B', rows: 64, works: ['sampling'] },
+  { ...halfBillionWhole, ...onGpu, name: '0.5B whole', works: ['update'] },
+  { ...oneAndAHalfBillion, ...onGpu, name: '1.5B', works: ['update'] },
+];
+
+/** The same works so small that a software adapter does them. */
+export const smokeSizes: readonly GpuSize[] = [
+  {
+    ...sizes[1]!,
+    name: 'smoke',
+    layers: 1,
+    vocabularySize: 320,
+    rows: 2,
+    length: 32,
+    actions: 31,
+    prompt: 8,
+    sampled: 8,
+    works: ['update', 'sampling'],
+  },
+  {
+    ...sizes[1]!,
+    name: 'smoke LoRA',
+    layers: 1,
+    vocabularySize: 320,
+    rows: 2,
+    length: 32,
+    actions: 31,
+    prompt: 8,
+    sampled: 8,
+    lora: 4,
+    works: ['update'],
+  },
+];
+
 export function configOf(size: BenchSize): ModelConfig {
   const { hiddenSize, intermediateSize, layers, heads, kvHeads, vocabularySize } = size;
   return {
