@@ -101,8 +101,7 @@ interface Work {
   readonly group: string;
   readonly work: string;
   readonly operations: number;
-  readonly tokens?: number;
-  run(device: GpuDevice): Promise<number>;
+  run(device: GpuDevice): Promise<{ readonly seconds: number; readonly tokens?: number }>;
   readonly peer: readonly PeerRequest[];
 }
 
@@ -123,7 +122,7 @@ function weightsOf(size: BenchSize) {
   );
 }
 
-async function withPolicy(device: GpuDevice, size: BenchSize, measured: (policy: LocalPolicy) => Promise<number>): Promise<number> {
+async function withPolicy<T>(device: GpuDevice, size: BenchSize, measured: (policy: LocalPolicy) => Promise<T>): Promise<T> {
   const model = { config: configOf(size), tokenizer: Tokenizer.fromJSON(tokenizer, tokenizerConfig), weights: weightsOf(size) };
   const lora = size.lora === undefined ? undefined : { rank: size.lora };
   const policy = new LocalPolicy(device, model, {
@@ -140,7 +139,7 @@ async function withPolicy(device: GpuDevice, size: BenchSize, measured: (policy:
 }
 
 function worksOf(size: BenchSize & { readonly works: readonly ('update' | 'sampling')[] }): Work[] {
-  const { update, sampling } = floatingPointOperations(size);
+  const { update, sampling, prefill } = floatingPointOperations(size);
   const kind = size.lora === undefined ? 'all weights' : `LoRA r=${size.lora}`;
   return size.works.map(
     (work): Work =>
@@ -149,22 +148,28 @@ function worksOf(size: BenchSize & { readonly works: readonly ('update' | 'sampl
             group: size.name,
             work: `${size.name}: step, ${kind}, ${size.rows}×${size.length}`,
             operations: update,
-            tokens: size.rows * size.length,
-            run: (device) => withPolicy(device, size, (policy) => bestOf(() => measureUpdate(policy, size))),
+            run: (device) =>
+              withPolicy(device, size, async (policy) => ({
+                seconds: await bestOf(() => measureUpdate(policy, size)),
+                tokens: size.rows * size.length,
+              })),
             peer: [{ work: 'update', size, pieces: 1 }],
           }
         : {
             group: size.name,
             work: `${size.name}: sampling, ${size.rows} at once`,
-            operations: sampling,
-            tokens: size.rows * (size.sampled - 1),
+            operations: prefill + sampling,
             run: (device) =>
               withPolicy(device, size, async (policy) => {
                 const found = [];
-                for (let round = 0; round <= rounds; round++) found.push((await measureSampling(policy, size)).decode);
-                return best(found.slice(1)).seconds;
+                for (let round = 0; round <= rounds; round++) {
+                  const { prefill, decode } = await measureSampling(policy, size);
+                  const [seconds, cpu] = [prefill.seconds + decode.seconds, prefill.cpu + decode.cpu];
+                  found.push({ seconds, cpu, tokens: size.rows + decode.tokens });
+                }
+                return best(found.slice(1));
               }),
-            // transformers' own `generate`, as people call it
+            // transformers' own `generate`, as people call it: prompts included, as on our side
             peer: [{ work: 'generate', size }],
           },
   );
@@ -177,7 +182,7 @@ const products = (flags.smoke ? [64, 128] : [512, 1024, 2048, 4096]).map(
     operations: 2 * gemmRepeats * n ** 3,
     run: async (device) => {
       try {
-        return await bestOf(await gemmOf(device, n));
+        return { seconds: await bestOf(await gemmOf(device, n)) };
       } finally {
         await device.dispose();
       }
@@ -208,7 +213,7 @@ const peers: Record<'f32' | 'bf16', Awaited<ReturnType<typeof openPeer>>> = {
 for (const [precision, peer] of Object.entries(peers)) console.log(`${precision}: ${typeof peer === 'string' ? peer : peer.version}`);
 
 console.log('\n| work | | seconds | tokens/s | TFLOP/s | PyTorch s | times PyTorch |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |');
-for (const { work, operations, tokens, run, peer } of works) {
+for (const { work, operations, run, peer } of works) {
   for (const precision of precisions) {
     if (performance.now() > endsAt) {
       left.push(`${work}, ${precision}`);
@@ -219,7 +224,7 @@ for (const { work, operations, tokens, run, peer } of works) {
     try {
       if (devices[precision] !== undefined) throw new Error(devices[precision]);
       const device = await open(precision);
-      const seconds = await run(device);
+      const { seconds, tokens } = await run(device);
       report({
         work,
         precision,

@@ -76,6 +76,11 @@ export class Continuation {
   }
 }
 
+/** Entries of a cache that a text may take, one at least beside the prompt's: what is computed for a row that waits stands after what it holds. */
+export function roomFor({ length }: Int32Array, maxNewTokens: number, maxPositions: number): number {
+  return Math.min(length + Math.max(1, maxNewTokens), maxPositions);
+}
+
 /** @throws `model-failed` for a prompt that leaves no room for an answer */
 export function checkPrompt({ length }: Int32Array, maxPositions: number): void {
   if (length < maxPositions) return;

@@ -36,6 +36,8 @@ export interface ExtendSettings {
   readonly pace: Pace;
   /** But no more than these. */
   readonly mostSteps?: number;
+  /** How many of the cache's first rows to compute where what was sampled is fed; by default as few as hold those that are fed. */
+  readonly front?: number;
 }
 
 /** What a continuation is fed. */
@@ -65,15 +67,14 @@ export interface Extension {
 export async function extend<C extends Continuation>(
   { device, programs, cache, weights }: Extender,
   feeds: readonly Feed<C>[],
-  { form, temperature, greedy, length, pace, mostSteps = Number.POSITIVE_INFINITY }: ExtendSettings,
+  { form, temperature, greedy, length, pace, mostSteps = Number.POSITIVE_INFINITY, front }: ExtendSettings,
   onToken: (continuation: C, token: number) => void,
 ): Promise<Extension> {
-  const beganAt = performance.now();
   const { capacity } = cache;
   const held = feeds.map(({ continuation: { row } }) => row);
   // One token is sampled for the first rows of the cache, as many as hold all that are asked for; a chunk of a prompt costs so much more that the
   // rows are brought together for it.
-  const needed = length === 1 ? Math.max(...held.map(({ index }) => index)) + 1 : feeds.length;
+  const needed = length === 1 ? (front ?? Math.max(...held.map(({ index }) => index)) + 1) : feeds.length;
   const computed = Math.min(cache.rows.length, rowBucket(needed));
   const chosen = length > 1 && computed < cache.rows.length ? computed : undefined;
   const rows = length === 1 ? computed : cache.rows.length;
@@ -124,6 +125,7 @@ export async function extend<C extends Continuation>(
   });
   const key = `extend ${JSON.stringify([form.lora !== undefined, form.limits, rows, chosen, length, capacity, fresh, greedy])}`;
   const program = await programs.get(key, () => extendGraph(form, { rows, chosen, length, capacity, fresh, greedy }));
+  const beganAt = performance.now();
   const results = device.runSeries(program, {
     inputs: series,
     buffers: { get: (name) => cache.buffers.get(name) ?? weights.get(name) },

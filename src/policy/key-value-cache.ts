@@ -52,12 +52,14 @@ export class KeyValueCache {
   }
 
   /**
-   * Brings rows to the front, among as few as programs are compiled for: they compute the first rows only. Others take their places.
+   * Brings rows to the front, among as few as programs are compiled for: they compute the first rows only. Others take their places. → how many
+   * these are.
    */
-  gather(wanted: readonly Row[]): void {
+  gather(wanted: readonly Row[]): number {
     const front = rowBucket(wanted.length);
     const inTheWay = this.rows.slice(0, front).filter((row) => !wanted.includes(row));
     for (const row of wanted) if (row.index >= front) this.#swap(row, inTheWay.pop()!);
+    return Math.min(front, this.rows.length);
   }
 
   #swap(one: Row, other: Row): void {

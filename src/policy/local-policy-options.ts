@@ -74,8 +74,15 @@ export function checkOptions({ temperature = 1, maxNewTokens = 256, microBatchTo
       found,
     });
   }
+  checkMaxNewTokens(maxNewTokens);
   for (const [name, value] of Object.entries({ temperature, maxNewTokens, microBatchTokens })) {
     if (!(value > 0) || !Number.isFinite(value))
       throw new RlpaError('invalid-option', `${name} must be a positive number, found ${value}.`, { name, found: value });
   }
+}
+
+/** @throws `invalid-option` for a number of tokens that is none; none at all samples one, which ends the text, and Infinity as many as there is room for */
+export function checkMaxNewTokens(tokens: number): void {
+  if ((Number.isInteger(tokens) && tokens >= 0) || tokens === Number.POSITIVE_INFINITY) return;
+  throw new RlpaError('invalid-option', `maxNewTokens must be a whole number, found ${tokens}.`, { name: 'maxNewTokens', found: tokens });
 }

@@ -18,6 +18,7 @@ import type { Sample, SampleRequest } from './continuation';
 import { localChatModel } from './local-chat-model';
 import {
   type CreateOptions,
+  checkMaxNewTokens,
   checkOptions,
   type LoadOptions,
   type LocalModel,
@@ -73,6 +74,8 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #layout: BatchLayout;
   readonly #origin: Pick<LocalModel, 'generationConfig' | 'baseModel'>;
   readonly #buffers: PolicyBuffers;
+  /** What {@link encodePrompt} made of a list of messages, and the messages as they were. */
+  readonly #prompts = new WeakMap<readonly ChatMessage[], { readonly prompt: Int32Array; readonly messages: readonly ChatMessage[] }>();
   #version = 0;
   #optimizerSteps = 0;
   #queue: Promise<unknown> = Promise.resolve();
@@ -213,12 +216,13 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   /** Continues token sequences; {@link act} and the chat model are made of it. */
-  sample(
+  async sample(
     requests: readonly SampleRequest[],
     options: Partial<Omit<SampleOptions, 'form' | 'stopTokens'>> & { limits?: SupportLimits } = {},
   ): Promise<Sample[]> {
     const { limits = this.#form.limits, ...rest } = options;
-    if (requests.length === 0) return Promise.resolve([]);
+    if (requests.length === 0) return [];
+    if (options.maxNewTokens !== undefined) checkMaxNewTokens(options.maxNewTokens);
     return this.#exclusive(options.signal, () =>
       this.#sampler.sample(this.#buffers.weights, requests, {
         temperature: this.temperature,
@@ -237,11 +241,12 @@ export class LocalPolicy implements TrainablePolicy {
    *
    * @throws `model-failed` for a prompt that is too long, `device-failed`, `aborted`
    */
-  sampleAlongside({
+  async sampleAlongside({
     limits,
     ...request
   }: Pick<RunningRequest, 'prompt' | 'seed' | 'signal' | 'onToken' | 'isEnd'> &
     Partial<Pick<RunningRequest, 'temperature' | 'greedy' | 'maxNewTokens'>> & { readonly limits?: SupportLimits }): Promise<Sample> {
+    if (request.maxNewTokens !== undefined) checkMaxNewTokens(request.maxNewTokens);
     return this.#running.sample({
       temperature: this.temperature,
       greedy: false,
@@ -266,7 +271,12 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   encodePrompt(messages: readonly ChatMessage[]): Int32Array {
-    return encodeChat(this.tokenizer, this.template, messages, { addGenerationPrompt: true });
+    // who acts has mostly asked before whether it can be read
+    const known = this.#prompts.get(messages);
+    if (known && sameMessages(known.messages, messages)) return known.prompt.slice();
+    const prompt = encodeChat(this.tokenizer, this.template, messages, { addGenerationPrompt: true });
+    this.#prompts.set(messages, { prompt: prompt.slice(), messages: messages.map((message) => ({ ...message })) });
+    return prompt;
   }
 
   encodeAssistant(text: string): Int32Array {
@@ -538,6 +548,16 @@ export class LocalPolicy implements TrainablePolicy {
     this.#queue = result.catch(() => undefined);
     return result;
   }
+}
+
+function sameMessages(some: readonly ChatMessage[], others: readonly ChatMessage[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(({ role, content, tokens }, i) => {
+      const other = others[i]!;
+      return role === other.role && content === other.content && tokens === other.tokens;
+    })
+  );
 }
 
 function shapeOf(batch: Batch) {

@@ -174,9 +174,9 @@ export function updateGraph(trainable: ReadonlyMap<string, Shape>, groupOf: (nam
 
 /** Sizes that a sampling program is compiled for. */
 export interface ExtendShape {
-  /** Rows of the cache. */
+  /** Rows of the cache: all, or the first ones. */
   readonly rows: number;
-  /** How many of them are computed, where not all are. */
+  /** How many of them are computed, where not all are; never where `length` is 1. */
   readonly chosen?: number;
   /** New tokens a row: 1 when decoding. */
   readonly length: number;
@@ -213,7 +213,6 @@ export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, f
           offsets: graph.input('offsets', [rows], 'i32'),
         };
   const held = graph.buffer(lastTokensBuffer, [rows], 'i32');
-  const lastTokens = (chosen: Tensor | undefined) => (chosen ? flat(gather(reshape(held, [rows, 1]), chosen)) : held);
   const cached = (layer: number, part: 'keys' | 'values'): Tensor => {
     const whole = graph.buffer(cacheBuffer(layer, part), [rows, kvHeads, capacity, headSize]);
     if (!subset) return whole;
@@ -226,7 +225,7 @@ export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, f
     graph.append({ buffer: cacheBuffer(layer, part), value: all, offsets: subset ? subset.offsets : lengths, counts });
   };
   const hidden = decoder(graph, config, {
-    tokens: length === 1 ? lastTokens(subset?.chosen) : graph.input('tokens', [batch * length], 'i32'),
+    tokens: length === 1 ? held : graph.input('tokens', [batch * length], 'i32'),
     // a single token stands after what its row holds
     positions: length === 1 ? lengths : graph.input('positions', [batch * length], 'i32'),
     attend: (layer, queries, keys, values) => {

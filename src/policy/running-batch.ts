@@ -1,6 +1,6 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
-import { Continuation, checkPrompt, type Sample, type SampleEnd } from './continuation';
+import { Continuation, checkPrompt, roomFor, type Sample, type SampleEnd } from './continuation';
 import { chunkLength, type Extension, extend } from './extension';
 import { KeyValueCache, type Row } from './key-value-cache';
 import { Pace } from './pace';
@@ -87,8 +87,7 @@ interface Waiting {
 /**
  * Continuous batching: a request that arrives while others are being sampled joins them within milliseconds, and one that is finished or
  * aborted leaves at once. Each step first feeds the newcomers' prompts, or a part of them, computing their rows only, then samples a few tokens
- * for every request whose prompt is read: one, or as many as take five milliseconds. Where a token takes less than those, a step is begun before
- * the one before it is read.
+ * for every request whose prompt is read, as many at a time and as far ahead as {@link Pace} says.
  *
  * Which rows are computed together depends on time, so a request's numbers may differ from one run to the next by rounding. Training, which
  * must not, samples by `Sampler`.
@@ -210,7 +209,7 @@ export class RunningBatch {
     if (admitted.length === 0) return;
     const owners = admitted.map(() => `request ${this.#count++}`);
     try {
-      const room = ({ prompt, maxNewTokens, form }: RunningRequest) => Math.min(prompt.length + maxNewTokens, form.config.maxPositions);
+      const room = ({ prompt, maxNewTokens, form }: RunningRequest) => roomFor(prompt, maxNewTokens, form.config.maxPositions);
       await this.#cache.shrink(Math.max(...[...this.#running, ...admitted].map(({ demand }) => room(demand))));
       const rows = await this.#cache.reserve(admitted.map(({ demand }, index) => ({ owner: owners[index]!, tokens: room(demand) })));
       for (const [index, { demand, settle }] of admitted.entries())

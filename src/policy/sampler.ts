@@ -1,7 +1,7 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { throwIfAborted } from '../errors';
-import { Continuation, checkPrompt, type Sample, type SampleEnd, type SampleRequest } from './continuation';
-import { chunkLength, type Extension, extend } from './extension';
+import { Continuation, checkPrompt, roomFor, type Sample, type SampleEnd, type SampleRequest } from './continuation';
+import { chunkLength, type ExtendSettings, type Extension, extend } from './extension';
 import { KeyValueCache } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
@@ -44,7 +44,7 @@ export class Sampler {
     const { maxPositions } = options.form.config;
     for (const { prompt } of requests) checkPrompt(prompt, maxPositions);
     const rows = await this.#cache.reserve(
-      requests.map(({ owner, prompt }) => ({ owner, tokens: Math.min(prompt.length + options.maxNewTokens, maxPositions) })),
+      requests.map(({ owner, prompt }) => ({ owner, tokens: roomFor(prompt, options.maxNewTokens, maxPositions) })),
     );
     const batch = requests.map((request, index) => {
       const held = rows[index]!;
@@ -58,6 +58,7 @@ export class Sampler {
       while (underWay.length > most) await underWay.shift()!.take();
     };
     let steps = 0;
+    let front = 0;
     try {
       for (;;) {
         throwIfAborted(options.signal);
@@ -65,9 +66,9 @@ export class Sampler {
         const active = batch.filter((continuation) => continuation.finishReason === undefined && continuation.room(endOf(options)) > 0);
         if (active.length === 0 && underWay.length === 0) break;
         if (active.length > 0) {
-          if (steps % stepsTogether === 0) this.#cache.gather(active.map(({ row }) => row));
+          if (steps % stepsTogether === 0) front = this.#cache.gather(active.map(({ row }) => row));
           const isRead = active.every(({ pending }) => pending.length === 0);
-          const begun = await this.#extend(weights, batch, active, stepsTogether - (steps % stepsTogether), options);
+          const begun = await this.#extend(weights, batch, active, { front, mostSteps: stepsTogether - (steps % stepsTogether) }, options);
           underWay.push(begun);
           if (isRead) steps += begun.runs;
         }
@@ -92,12 +93,12 @@ export class Sampler {
     this.#cache.clear();
   }
 
-  /** Begins to feed a chunk of what is pending to every row; those with nothing left pending get new tokens, so many at most. */
+  /** Begins to feed a chunk of what is pending to every row; those with nothing left pending get new tokens. */
   async #extend(
     weights: ReadonlyMap<string, DeviceBuffer>,
     batch: readonly Continuation[],
     active: readonly Continuation[],
-    mostSteps: number,
+    limits: Pick<ExtendSettings, 'front' | 'mostSteps'>,
     options: SampleOptions,
   ): Promise<Extension> {
     const { signal, onToken } = options;
@@ -108,7 +109,7 @@ export class Sampler {
     return extend(
       { device: this.device, programs: this.programs, cache: this.#cache, weights },
       active.map((continuation) => ({ continuation, count: count(continuation), end: endOf(options), signal })),
-      { ...options, length, pace: this.#pace, mostSteps },
+      { ...options, ...limits, length, pace: this.#pace },
       (continuation, token) => onToken?.(batch.indexOf(continuation), token),
     );
   }

@@ -48,7 +48,7 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   }
 
   /**
-   * @throws `invalid-schema` without slots, for an empty or doubled label, and for a type that is not zod's.
+   * @throws `invalid-schema` without slots, for an empty or doubled label, and for a type that is none of zod's.
    * @example
    * const schema = ProfileSchema.define({ occupation: slot.one(text), interests: slot.many(text) });
    */
@@ -222,7 +222,7 @@ function defineSlot(key: string, value: Slot): SlotDefinition {
     throw invalidSchema(key, `expected slot.one(…), slot.many(…) or slot.open(), found ${found(value)}`);
   }
   if (typeof value.type?.safeParse !== 'function' || typeof value.type.toJSONSchema !== 'function') {
-    throw invalidSchema(key, `expected a type of zod 4.2 or later, found ${found(value.type)}`);
+    throw invalidSchema(key, `expected a type of zod 4.2 or later, and not of zod/mini, found ${found(value.type)}`);
   }
   const { label = humanize(key), description, matching = 'normalized', maxLength = defaultMaxLength, sensitive = false } = value.options;
   if (!/^[^\s:<>-][^\n\r:<>]*$/.test(label) || label !== label.trim()) {

@@ -109,6 +109,41 @@ describe('sampling several tokens at a time', () => {
     expect([eight.underWay, one.underWay]).toEqual([2, 1]);
   });
 
+  it('computes as many rows at each step, whenever it becomes known that texts have ended', async () => {
+    const stepRows: number[][] = [];
+    for (const step of Object.values(clocks)) {
+      const device = cpuDevice({ threads: 2 });
+      const rows: number[] = [];
+      const runSeries = device.runSeries.bind(device);
+      device.runSeries = (program, options) => {
+        if (!program.graph.inputs.has('tokens')) for (const _ of options.inputs) rows.push(program.graph.inputs.get('lengths')!.shape[0]!);
+        return runSeries(program, options);
+      };
+      const policy = microPolicy({ weights, device, maxNewTokens: 100, temperature: 1.5 });
+      let time = 0;
+      const clock = vi.spyOn(performance, 'now').mockImplementation(() => (time += step));
+      const requests = Array.from({ length: 12 }, (_, i) => ({ owner: `dialogue ${i}`, prompt: prompt(policy, 'Hello'), seed: i }));
+      const longest = Math.max(...(await policy.sample(requests)).map(({ completion }) => completion.length));
+      clock.mockRestore();
+      // those that were begun in vain are fewer or more
+      stepRows.push(rows.slice(0, longest - 1));
+      await policy.dispose();
+    }
+    expect(stepRows[0]).toEqual(stepRows[1]);
+    expect(new Set(stepRows[0])).toEqual(new Set([16, 1]));
+  });
+
+  it('refuses a number of tokens that is none', async () => {
+    const policy = microPolicy({ weights });
+    const request = { prompt: prompt(policy, 'Hello'), seed: 1 };
+    for (const maxNewTokens of [2.5, -1, Number.NaN]) {
+      const refused = { code: 'invalid-option', details: { name: 'maxNewTokens', found: maxNewTokens } };
+      await expect(policy.sample([{ owner: 'a', ...request }], { maxNewTokens })).rejects.toMatchObject(refused);
+      await expect(policy.sampleAlongside({ ...request, maxNewTokens })).rejects.toMatchObject(refused);
+    }
+    await policy.dispose();
+  });
+
   it('leaves rows out whose texts have ended, and gives the others what they would have had alone', async () => {
     const device = cpuDevice({ threads: 2 });
     const rows: number[] = [];

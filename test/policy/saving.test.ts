@@ -74,7 +74,13 @@ describeWithShared('a fully trained policy', 'models/stories260k/config.json', (
   });
 
   it('is refused an option that is wrong before anything is read', async () => {
-    for (const options of [{ temperature: Number.NaN }, { maxNewTokens: -1 }, { limits: { topP: 0 } }, { limits: { topK: 0.5 } }]) {
+    for (const options of [
+      { temperature: Number.NaN },
+      { maxNewTokens: -1 },
+      { maxNewTokens: 2.5 },
+      { limits: { topP: 0 } },
+      { limits: { topK: 0.5 } },
+    ]) {
       await expect(LocalPolicy.load('/no/such/folder', options)).rejects.toMatchObject({ code: 'invalid-option' });
     }
     await expect(LocalPolicy.load(folder, { device: 'cuda' as 'cpu' })).rejects.toMatchObject({ code: 'invalid-option' });

@@ -66,7 +66,7 @@ describe('ProfileSchema', () => {
     expect(refusal(() => ProfileSchema.define({ 'a b': slot.one(z.string()) })).code).toBe('invalid-schema');
     expect(refusal(() => ProfileSchema.define({ job: slot.one('string' as never) }))).toMatchObject({
       code: 'invalid-schema',
-      message: 'Slot "job": expected a type of zod 4.2 or later, found "string".',
+      message: 'Slot "job": expected a type of zod 4.2 or later, and not of zod/mini, found "string".',
     });
     expect(refusal(() => ProfileSchema.define({ job: z.string() as never })).code).toBe('invalid-schema');
   });

@@ -65,6 +65,29 @@ describe('tuning', () => {
     expect(again.tileChoices).toEqual([]);
   });
 
+  it('delays what is asked for meanwhile, and keeps its order', async () => {
+    const device = await webgpuDevice({ tune: true, tuningFile: join(temporaryFolder(), 'tiles.json') });
+    const buffers = { sums: device.create([70, 40], 'f32'), w: device.create([40, 20], 'f32', w) };
+    const doubled = w.map((value) => 2 * value);
+    const first = device.run(await device.compile(step()), { inputs, buffers });
+    device.swapRows([buffers.w], 0, 39);
+    const swapped = device.read(buffers.w);
+    device.write(buffers.w, doubled);
+    doubled.fill(0); // it was as it was given
+    const another = device.create([40, 20], 'f32');
+    device.copy(buffers.w, another);
+    device.clear([buffers.w]);
+    const second = device.run(await device.compile(step()), { inputs, buffers: { ...buffers, w: another } });
+    device.release([another]);
+    const [one, two] = [(await first).product!, (await second).product!];
+    expect(Math.max(...one.map((value, i) => Math.abs(2 * value - two[i]!)))).toBeLessThan(1e-3);
+    expect(Math.max(...one.map(Math.abs))).toBeGreaterThan(1);
+    const row = (data: ArrayLike<number>, index: number) => Array.from(data).slice(20 * index, 20 * (index + 1));
+    expect([row(await swapped, 0), row(await swapped, 39)]).toEqual([row(w, 39), row(w, 0)]);
+    expect(Math.max(...(await device.read(buffers.w)).map(Math.abs))).toBe(0);
+    await device.dispose();
+  });
+
   it('survives a file that is no list of choices', async () => {
     for (const content of ['', '[]', '{"SwiftShader driver 5.0.0":{"128x64x32 a·bᵀ":"7x7 by 1x1"}}']) {
       writeFileSync(file, content);

@@ -46,8 +46,8 @@ export interface WebGpuDeviceOptions {
   /** What was measured before, by the adapter's name. */
   readonly tuning?: Readonly<Record<string, Tuning>>;
   /**
-   * Measure how to compute the products of a program when it first runs, which delays that run: then neither write its buffers nor start
-   * another program before it is done. Needs an adapter with timestamps.
+   * Measure how to compute the products of a program when it first runs, which delays that run and what is asked for after it. Needs an adapter
+   * with timestamps.
    */
   readonly tune?: boolean;
   /** Called with all that is known of the adapter after something was measured. */
@@ -79,8 +79,9 @@ export class WebGpuDevice implements GpuDevice {
   #generation = 0;
   #count = 0;
   #counters = { submits: 0, dispatches: 0, bindGroups: 0 };
-  /** Programs are tuned one after the other, and run in the order in which that was asked for. */
-  #tuning: Promise<void> = Promise.resolve();
+  /** Programs that are measured before they run, and what was asked for meanwhile, one after the other; and how many there are of these. */
+  #tuned: Promise<void> = Promise.resolve();
+  #delayed = 0;
   #failure: RlpaError | undefined;
   /** An error that came out of itself. What was found out about its cause goes before it. */
   #complaint: RlpaError | undefined;
@@ -129,24 +130,49 @@ export class WebGpuDevice implements GpuDevice {
     const buffer = { id: this.#count++, shape, type };
     const memory = this.#memory.take(4 * sizeOf(shape), `a buffer of shape [${shape}]`);
     this.#buffers.set(buffer.id, memory);
+    // its memory is nobody's yet: it need not wait for what is measured
     if (data) this.#device.queue.writeBuffer(memory, 0, data as Float32Array<ArrayBuffer>);
-    else this.clear([buffer]);
+    else this.#clear([buffer]);
     return buffer;
   }
 
   write(buffer: DeviceBuffer, data: NumberArray): void {
     checkBufferData(buffer.shape, data);
-    this.#device.queue.writeBuffer(this.#bufferOf(buffer), 0, data as Float32Array<ArrayBuffer>);
+    const memory = this.#bufferOf(buffer);
+    const given = this.#delayed > 0 ? data.slice() : data;
+    this.#inTurn(() => this.#device.queue.writeBuffer(memory, 0, given as Float32Array<ArrayBuffer>));
   }
 
   clear(buffers: Iterable<DeviceBuffer>): void {
+    const given = [...buffers];
+    this.#inTurn(() => this.#clear(given));
+  }
+
+  /** Does it now, or once the programs have been measured that were to run before. */
+  #inTurn(task: () => void): void {
+    if (this.#delayed === 0) task();
+    else void this.#afterTuning(async () => task()).catch((error) => this.#fail(error));
+  }
+
+  /** Appends to what is done in order once programs have been measured. */
+  #afterTuning<T>(task: () => Promise<T>): Promise<T> {
+    this.#delayed++;
+    const result = this.#tuned.then(task);
+    const settled = () => {
+      this.#delayed--;
+    };
+    this.#tuned = result.then(settled, settled);
+    return result;
+  }
+
+  #clear(buffers: Iterable<DeviceBuffer>): void {
     const encoder = this.#device.createCommandEncoder();
     for (const buffer of buffers) encoder.clearBuffer(this.#bufferOf(buffer));
     this.#submit(encoder);
   }
 
   async read(buffer: DeviceBuffer): Promise<NumberArray> {
-    if (this.#options.tune) await this.#tuning;
+    if (this.#delayed > 0) await this.#tuned;
     this.#throwFailure();
     const bytes = 4 * sizeOf(buffer.shape);
     const staging = this.#memory.create(bytes, usage.mapRead | usage.copyTarget, 'a copy to be read');
@@ -162,12 +188,21 @@ export class WebGpuDevice implements GpuDevice {
   }
 
   copy(from: DeviceBuffer, to: DeviceBuffer): void {
+    this.#inTurn(() => this.#copy(from, to));
+  }
+
+  #copy(from: DeviceBuffer, to: DeviceBuffer): void {
     const encoder = this.#device.createCommandEncoder();
     encoder.copyBufferToBuffer(this.#bufferOf(from), 0, this.#bufferOf(to), 0, 4 * sizeOf(from.shape));
     this.#submit(encoder);
   }
 
   swapRows(buffers: Iterable<DeviceBuffer>, one: number, other: number): void {
+    const given = [...buffers];
+    this.#inTurn(() => this.#swapRows(given, one, other));
+  }
+
+  #swapRows(buffers: readonly DeviceBuffer[], one: number, other: number): void {
     const encoder = this.#device.createCommandEncoder();
     const taken: GPUBuffer[] = [];
     for (const buffer of buffers) {
@@ -184,6 +219,11 @@ export class WebGpuDevice implements GpuDevice {
   }
 
   release(buffers: Iterable<DeviceBuffer>): void {
+    const given = [...buffers];
+    this.#inTurn(() => this.#release(given));
+  }
+
+  #release(buffers: readonly DeviceBuffer[]): void {
     for (const { id } of buffers) {
       const buffer = this.#buffers.get(id);
       if (buffer) this.#memory.give(buffer);
@@ -221,13 +261,15 @@ export class WebGpuDevice implements GpuDevice {
   async runSeries(program: Program, { inputs, buffers }: SeriesOptions): Promise<Record<string, NumberArray>[]> {
     this.#throwFailure();
     const bound = checkedSeries(program, { inputs, buffers });
-    if (this.#options.tune && inputs[0]) {
-      const tuned = this.#tuning.then(() => this.#tune(this.#recordingOf(program), bound, { inputs: inputs[0] }));
-      this.#tuning = tuned.catch(() => undefined);
-      await tuned;
-    }
-    const recording = this.#recordingOf(program);
-    const runs = inputs.map((each) => this.#begin(recording, bound, each));
+    const begin = () => {
+      const recording = this.#recordingOf(program);
+      return { recording, runs: inputs.map((each) => this.#begin(recording, bound, each)) };
+    };
+    const tuned = async () => {
+      await this.#tune(this.#recordingOf(program), bound, { inputs: inputs[0] });
+      return begin();
+    };
+    const { recording, runs } = this.#options.tune && inputs.length > 0 ? await this.#afterTuning(tuned) : begin();
     return Promise.all(runs.map((staging) => this.#outputsOf(recording, staging)));
   }
 
@@ -343,7 +385,7 @@ export class WebGpuDevice implements GpuDevice {
       }
       trial.release();
     }
-    this.release(copies.values());
+    this.#release([...copies.values()]);
     this.#tuner.settle(measured);
     await this.#options.onTuned?.(this.adapter.name, this.#tuner.tuning);
     recording.release();
