@@ -1,5 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** What takes longest begins first: no worker is left alone with it at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const longest = ['browser/training', 'webgpu/half-precision', 'webgpu/training', 'experiments/command-line'];
+    const placeOf = ({ moduleId }: TestSpecification) =>
+      longest.findIndex((name) => moduleId.includes(`/${name}.`)) + 1 || longest.length + 1;
+    return (await super.sort(files)).sort((a, b) => placeOf(a) - placeOf(b));
+  }
+}
 
 export default defineConfig({
   resolve: {
@@ -18,6 +29,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // The engine uses every core by itself.
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'] },
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text-summary', 'json-summary'] },
   },

@@ -137,7 +137,7 @@ export function warmStartFor(kind: 'generated' | 'recorded', size: TinySize = 't
     layers: 1,
     heads: 2,
     kvHeads: 1,
-    exercises: { ...exercises, count: 1000, learningRate: 0.015 },
+    exercises: { ...exercises, count: 700, learningRate: 0.015 },
     demonstrations: { ...demonstrations, count: 100, learningRate: 0.006 },
     ...(copying && { copying: { words: { ...copying.words, count: 200 }, sentences: { ...copying.sentences, count: 200 } } }),
   };
