@@ -114,7 +114,7 @@ const micro = {
   turns: 3,
   iterations: 3,
   maxNewTokens: 48,
-  dialogues: 12,
+  dialogues: 8,
   minibatches: 2,
   learningRate: 2e-3,
 } as const;
