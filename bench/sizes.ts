@@ -98,33 +98,12 @@ export const gpuSizes: readonly GpuSize[] = [
   { ...oneAndAHalfBillion, ...onGpu, name: '1.5B', works: ['update'] },
 ];
 
+const forSoftware = { ...sizes[1]!, layers: 1, vocabularySize: 320, rows: 2, length: 32, actions: 31, prompt: 8, sampled: 8 };
+
 /** The same works so small that a software adapter does them. */
 export const smokeSizes: readonly GpuSize[] = [
-  {
-    ...sizes[1]!,
-    name: 'smoke',
-    layers: 1,
-    vocabularySize: 320,
-    rows: 2,
-    length: 32,
-    actions: 31,
-    prompt: 8,
-    sampled: 8,
-    works: ['update', 'sampling'],
-  },
-  {
-    ...sizes[1]!,
-    name: 'smoke LoRA',
-    layers: 1,
-    vocabularySize: 320,
-    rows: 2,
-    length: 32,
-    actions: 31,
-    prompt: 8,
-    sampled: 8,
-    lora: 4,
-    works: ['update'],
-  },
+  { ...forSoftware, name: 'smoke', works: ['update', 'sampling'] },
+  { ...forSoftware, name: 'smoke LoRA', lora: 4, works: ['update'] },
 ];
 
 export function configOf(size: BenchSize): ModelConfig {

@@ -1,3 +1,4 @@
+import { isObject } from '../json-object';
 import { type ProfileChange, type RejectedValue, type SlotDefinition, valueJsonSchema } from '../profile/index';
 import { JsonReplyReader } from './json-reply-reader';
 import { wellFormed } from './well-formed';
@@ -87,10 +88,6 @@ function readChange(element: unknown): ProposedChange | undefined {
   if ((op !== 'set' && op !== 'add' && op !== 'remove') || typeof slot !== 'string') return undefined;
   if (evidence !== undefined && evidence !== null && typeof evidence !== 'string') return undefined;
   return { op, slot, value: value ?? undefined, ...(evidence && { quote: evidence }) };
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
 }
 
 /** From the first brace to the last. */

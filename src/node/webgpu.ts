@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type GpuDevice, openWebGpu, type Tuning, type WebGpu, type WebGpuOptions } from '../device/webgpu/index';
 import { RlpaError } from '../errors';
+import { isObject } from '../json-object';
 import { writeJsonWhole } from './write-whole';
 
 export interface NodeWebGpuOptions extends Omit<WebGpuOptions, 'gpu'> {
@@ -56,8 +57,8 @@ export async function webgpuDevice({ dawn = [], ...options }: NodeWebGpuOptions 
 /** Tile choices by adapter, and by kind of product. A cache: what can't be read is measured again. */
 async function readTuning(file: string): Promise<Record<string, Tuning>> {
   try {
-    const found = JSON.parse(await readFile(file, 'utf8'));
-    return typeof found === 'object' && found !== null && !Array.isArray(found) ? found : {};
+    const found: unknown = JSON.parse(await readFile(file, 'utf8'));
+    return isObject(found) ? (found as Record<string, Tuning>) : {};
   } catch {
     return {};
   }

@@ -6,6 +6,7 @@
  * platform that runs JavaScript today is.
  */
 import { RlpaError } from '../errors';
+import { isObject } from '../json-object';
 
 /** Width of each element type. */
 export const bytesPerElement = { F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, U8: 1, BOOL: 1 } as const;
@@ -241,10 +242,6 @@ function refuseHolesAndOverlaps(entries: readonly SafetensorsEntry[], dataStart:
 
 function elements(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isCounts(value: unknown): value is number[] {

@@ -1,11 +1,23 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { cpuDevice } from '../../src/device/cpu/index';
+import type { Device } from '../../src/device/index';
 import type { LocalPolicy } from '../../src/policy/index';
 import { Pace } from '../../src/policy/pace';
 import { microPolicy, warmWeights } from '../integration/micro-policy';
 
 /** Milliseconds that every look at the clock takes: none, and eight tokens are sampled at a time; a hundred, and it is one. */
 const clocks = { 'eight at a time': 0, 'one at a time': 100 };
+
+/** How many rows the device computes at each step that samples from what was sampled before; more as it goes. */
+function decodedRows(device: Device): number[] {
+  const rows: number[] = [];
+  const runSeries = device.runSeries.bind(device);
+  device.runSeries = (program, options) => {
+    if (!program.graph.inputs.has('tokens')) for (const _ of options.inputs) rows.push(program.graph.inputs.get('lengths')!.shape[0]!);
+    return runSeries(program, options);
+  };
+  return rows;
+}
 
 /** The steps and series ahead that a device comes to, where so many steps take this long from one result to the next. */
 function paceOf(msOf: (steps: number) => number, series = 20) {
@@ -113,12 +125,7 @@ describe('sampling several tokens at a time', () => {
     const stepRows: number[][] = [];
     for (const step of Object.values(clocks)) {
       const device = cpuDevice({ threads: 2 });
-      const rows: number[] = [];
-      const runSeries = device.runSeries.bind(device);
-      device.runSeries = (program, options) => {
-        if (!program.graph.inputs.has('tokens')) for (const _ of options.inputs) rows.push(program.graph.inputs.get('lengths')!.shape[0]!);
-        return runSeries(program, options);
-      };
+      const rows = decodedRows(device);
       const policy = microPolicy({ weights, device, maxNewTokens: 100, temperature: 1.5 });
       let time = 0;
       const clock = vi.spyOn(performance, 'now').mockImplementation(() => (time += step));
@@ -146,12 +153,7 @@ describe('sampling several tokens at a time', () => {
 
   it('leaves rows out whose texts have ended, and gives the others what they would have had alone', async () => {
     const device = cpuDevice({ threads: 2 });
-    const rows: number[] = [];
-    const runSeries = device.runSeries.bind(device);
-    device.runSeries = (program, options) => {
-      if (!program.graph.inputs.has('tokens')) rows.push(program.graph.inputs.get('lengths')!.shape[0]!);
-      return runSeries(program, options);
-    };
+    const rows = decodedRows(device);
     // mostly sure of itself, a little less than it has learnt to be: some texts come to an end soon, and some do not
     const policy = microPolicy({ weights, device, maxNewTokens: 100, temperature: 1.5 });
     const requests = Array.from({ length: 12 }, (_, i) => ({ owner: `dialogue ${i}`, prompt: prompt(policy, 'Hello'), seed: i }));
