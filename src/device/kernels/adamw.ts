@@ -1,4 +1,5 @@
-import type { KernelCall } from './kernel';
+import { type KernelCall, reads, writes } from './kernel';
+import { perEntry } from './per-entry';
 import { reduceGroup, reductionMemory } from './reduction';
 
 /** norm = sqrt(Σ squares), factor = min(1, limit / (norm + 1e-6)), from the sums of squares of all gradients. */
@@ -9,12 +10,7 @@ export function clipByGlobalNorm(count: number): KernelCall {
       name: 'clipByGlobalNorm',
       threads,
       portable: true,
-      buffers: [
-        { name: 'squares', type: 'f32', access: 'read' },
-        { name: 'limit', type: 'f32', access: 'read' },
-        { name: 'norm', type: 'f32', access: 'write' },
-        { name: 'factor', type: 'f32', access: 'write' },
-      ],
+      buffers: [...reads('f32', 'squares', 'limit'), ...writes('f32', 'norm', 'factor')],
       uniforms: [{ name: 'count', type: 'u32' }],
       shared: [reductionMemory(threads)],
       body: `  var sum = 0.0f;
@@ -32,33 +28,18 @@ ${reduceGroup('total', 'sum', threads)}
 
 /** One AdamW step in place, see the operation `adamw`; scalars in the order of `adamwScalars`. */
 export function adamw(count: number): KernelCall {
-  const threads = 256;
-  return {
-    kernel: {
+  return perEntry(
+    {
       name: 'adamw',
-      threads,
-      portable: true,
-      buffers: [
-        { name: 'gradient', type: 'f32', access: 'read' },
-        { name: 'factor', type: 'f32', access: 'read' },
-        { name: 'scalars', type: 'f32', access: 'read' },
-        { name: 'parameter', type: 'f32', access: 'write' },
-        { name: 'mean', type: 'f32', access: 'write' },
-        { name: 'variance', type: 'f32', access: 'write' },
-      ],
-      uniforms: [{ name: 'count', type: 'u32' }],
-      body: `  let i = group * ${threads}u + lane;
-  if (i < p.count) {
-    let g = gradient[i] * factor[0];
+      buffers: [...reads('f32', 'gradient', 'factor', 'scalars'), ...writes('f32', 'parameter', 'mean', 'variance')],
+      body: `    let g = gradient[i] * factor[0];
     let m = mean[i] * scalars[1] + g * (1.0f - scalars[1]);
     let v = variance[i] * scalars[2] + g * g * (1.0f - scalars[2]);
     mean[i] = m;
     variance[i] = v;
     let step = m / (sqrt(v / scalars[6]) + scalars[3]) * (scalars[0] / scalars[5]);
-    parameter[i] = parameter[i] * (1.0f - scalars[0] * scalars[4]) - step;
-  }`,
+    parameter[i] = parameter[i] * (1.0f - scalars[0] * scalars[4]) - step;`,
     },
-    uniforms: [count],
-    groups: Math.ceil(count / threads),
-  };
+    count,
+  );
 }

@@ -1,6 +1,5 @@
-import type { Kernel, KernelCall } from './kernel';
-
-const threads = 256;
+import { type KernelCall, reads, writes } from './kernel';
+import { perEntry } from './per-entry';
 
 /** How a value of an expression is found for element i: one for each, one for all, or one for each column of a row. */
 export type Reach = 'each' | 'all' | 'column';
@@ -50,27 +49,19 @@ export function elementwise(
     });
     return `    let t${index} = ${expressions[operation](values)};`;
   });
-  const writes = outputs.map((step, index) => {
+  const results = outputs.map((step, index) => {
     const write = `y${index}[${steps[step]!.single ? '0u' : 'i'}] = t${step};`;
     return steps[step]!.single ? `    if (i == 0u) { ${write} }` : `    ${write}`;
   });
-  const kernel: Kernel = {
-    name: `elementwise ${steps.map(({ operation }) => operation).join(' ')}`,
-    threads,
-    portable: true,
-    buffers: [
-      ...Array.from({ length: inputs }, (_, index) => ({ name: `x${index}`, type: 'f32', access: 'read' }) as const),
-      ...outputs.map((_, index) => ({ name: `y${index}`, type: 'f32', access: 'write' }) as const),
-    ],
-    uniforms: [
-      { name: 'count', type: 'u32' },
-      { name: 'width', type: 'u32' },
-      ...constants.map((_, index) => ({ name: `constant${index}`, type: 'f32' }) as const),
-    ],
-    body: `  let i = group * ${threads}u + lane;
-  if (i < p.count) {
-${[...lines, ...writes].join('\n')}
-  }`,
-  };
-  return { kernel, uniforms: [count, width, ...constants], groups: Math.ceil(count / threads) };
+  const numbered = (letter: string, count: number) => Array.from({ length: count }, (_, index) => `${letter}${index}`);
+  return perEntry(
+    {
+      name: `elementwise ${steps.map(({ operation }) => operation).join(' ')}`,
+      buffers: [...reads('f32', ...numbered('x', inputs)), ...writes('f32', ...numbered('y', outputs.length))],
+      body: [...lines, ...results].join('\n'),
+    },
+    count,
+    { width },
+    Object.fromEntries(constants.map((value, index) => [`constant${index}`, value])),
+  );
 }

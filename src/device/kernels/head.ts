@@ -1,4 +1,4 @@
-import type { Kernel, KernelCall } from './kernel';
+import { type Kernel, type KernelCall, reads, writes } from './kernel';
 import { maximumOf, reduceGroup, reductionMemory } from './reduction';
 
 /** Threads that share a row of logits: no more than have something to do. */
@@ -74,13 +74,10 @@ export function headLogProbability(rows: number, vocabulary: number, first: numb
     threads,
     portable: true,
     buffers: [
-      { name: 'logits', type: 'f32', access: 'read' },
-      { name: 'targets', type: 'i32', access: 'read' },
-      { name: 'temperature', type: 'f32', access: 'read' },
-      { name: 'logProbabilities', type: 'f32', access: 'write' },
-      { name: 'entropies', type: 'f32', access: 'write' },
-      { name: 'normalizers', type: 'f32', access: 'write' },
-      { name: 'thresholds', type: 'f32', access: 'write' },
+      ...reads('f32', 'logits'),
+      ...reads('i32', 'targets'),
+      ...reads('f32', 'temperature'),
+      ...writes('f32', 'logProbabilities', 'entropies', 'normalizers', 'thresholds'),
     ],
     uniforms: [...supportUniforms, { name: 'first', type: 'u32' }],
     shared: [reductionMemory(threads)],
@@ -120,18 +117,11 @@ export function headLogitsGradient(
       threads,
       portable: true,
       buffers: [
-        { name: 'targets', type: 'i32', access: 'read' },
-        { name: 'temperature', type: 'f32', access: 'read' },
-        { name: 'normalizers', type: 'f32', access: 'read' },
-        { name: 'toLogProbability', type: 'f32', access: 'read' },
-        ...(withEntropy
-          ? ([
-              { name: 'entropies', type: 'f32', access: 'read' },
-              { name: 'toEntropy', type: 'f32', access: 'read' },
-            ] as const)
-          : []),
-        ...(limited ? ([{ name: 'thresholds', type: 'f32', access: 'read' }] as const) : []),
-        { name: 'logits', type: 'f32', access: 'write' },
+        ...reads('i32', 'targets'),
+        ...reads('f32', 'temperature', 'normalizers', 'toLogProbability'),
+        ...(withEntropy ? ([...reads('f32', 'entropies', 'toEntropy')] as const) : []),
+        ...(limited ? reads('f32', 'thresholds') : []),
+        ...writes('f32', 'logits'),
       ],
       uniforms: [
         { name: 'vocabulary', type: 'u32' },
@@ -224,13 +214,7 @@ export function sampleHead(rows: number, vocabulary: number, limits: Support, gr
       name: `sampleHead ${threads}${greedy ? ' greedy' : ''}${variant(limits)}`,
       threads,
       portable: true,
-      buffers: [
-        { name: 'logits', type: 'f32', access: 'read' },
-        { name: 'uniforms', type: 'f32', access: 'read' },
-        { name: 'temperature', type: 'f32', access: 'read' },
-        { name: 'tokens', type: 'i32', access: 'write' },
-        { name: 'logProbabilities', type: 'f32', access: 'write' },
-      ],
+      buffers: [...reads('f32', 'logits', 'uniforms', 'temperature'), ...writes('i32', 'tokens'), ...writes('f32', 'logProbabilities')],
       uniforms: [...supportUniforms, { name: 'run', type: 'u32' }],
       shared: [
         reductionMemory(threads),

@@ -3,6 +3,7 @@ export * from './elementwise';
 export * from './head';
 export * from './kernel';
 export * from './norm';
+export * from './per-entry';
 export { sum, sumGroups, sumRows } from './reduction';
 export * from './rotary';
 export * from './rows';

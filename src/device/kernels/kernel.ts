@@ -41,6 +41,14 @@ export function sharedBytes({ shared = [] }: Kernel): number {
   return shared.reduce((total, { type, size }) => total + size * bytesOf[type], 0);
 }
 
+/** Declares buffers of one type that a kernel only reads. */
+export const reads = (type: KernelBuffer['type'], ...names: readonly string[]): KernelBuffer[] =>
+  names.map((name) => ({ name, type, access: 'read' }));
+
+/** Declares buffers of one type that a kernel writes, and may read. */
+export const writes = (type: KernelBuffer['type'], ...names: readonly string[]): KernelBuffer[] =>
+  names.map((name) => ({ name, type, access: 'write' }));
+
 /** A kernel with its numbers: `groups` workgroups, uniforms in the kernel's order. */
 export interface KernelCall {
   readonly kernel: Kernel;
@@ -120,7 +128,7 @@ export function accumulation(accumulate: Accumulate): {
   readonly term: (index: string) => string;
 } {
   return {
-    buffers: accumulate === ' + addend' ? [{ name: 'addend', type: 'f32', access: 'read' }] : [],
+    buffers: accumulate === ' + addend' ? reads('f32', 'addend') : [],
     term: (index) => ({ '': '', ' + addend': ` + addend[${index}]`, ' + itself': ` + y[${index}]` })[accumulate],
   };
 }

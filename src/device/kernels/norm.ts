@@ -1,4 +1,4 @@
-import { type Accumulate, accumulation, type KernelCall } from './kernel';
+import { type Accumulate, accumulation, type KernelCall, reads, writes } from './kernel';
 import { reduceGroup, reductionMemory } from './reduction';
 
 /** Threads that share a row: enough to read it in a few steps, no more. */
@@ -16,12 +16,7 @@ export function rmsNorm(rows: number, width: number, epsilon: number): KernelCal
       name: `rmsNorm ${threads}`,
       threads,
       portable: true,
-      buffers: [
-        { name: 'x', type: 'f32', access: 'read' },
-        { name: 'weight', type: 'f32', access: 'read' },
-        { name: 'y', type: 'f32', access: 'write' },
-        { name: 'factors', type: 'f32', access: 'write' },
-      ],
+      buffers: [...reads('f32', 'x', 'weight'), ...writes('f32', 'y', 'factors')],
       uniforms: [
         { name: 'width', type: 'u32' },
         { name: 'epsilon', type: 'f32' },
@@ -48,14 +43,7 @@ export function rmsNormGradient(rows: number, width: number, accumulate: Accumul
       name: `rmsNormGradient ${threads}${accumulate}`,
       threads,
       portable: true,
-      buffers: [
-        { name: 'gradient', type: 'f32', access: 'read' },
-        { name: 'x', type: 'f32', access: 'read' },
-        { name: 'weight', type: 'f32', access: 'read' },
-        { name: 'factors', type: 'f32', access: 'read' },
-        ...accumulation(accumulate).buffers,
-        { name: 'y', type: 'f32', access: 'write' },
-      ],
+      buffers: [...reads('f32', 'gradient', 'x', 'weight', 'factors'), ...accumulation(accumulate).buffers, ...writes('f32', 'y')],
       uniforms: [{ name: 'width', type: 'u32' }],
       shared: [reductionMemory(threads)],
       body: `  let start = group * p.width;
@@ -84,13 +72,7 @@ export function rmsNormWeightGradient(rows: number, width: number, accumulate: A
       name: `rmsNormWeightGradient${accumulate}`,
       threads,
       portable: true,
-      buffers: [
-        { name: 'gradient', type: 'f32', access: 'read' },
-        { name: 'x', type: 'f32', access: 'read' },
-        { name: 'factors', type: 'f32', access: 'read' },
-        ...accumulation(accumulate).buffers,
-        { name: 'y', type: 'f32', access: 'write' },
-      ],
+      buffers: [...reads('f32', 'gradient', 'x', 'factors'), ...accumulation(accumulate).buffers, ...writes('f32', 'y')],
       uniforms: [
         { name: 'rows', type: 'u32' },
         { name: 'width', type: 'u32' },

@@ -1,4 +1,4 @@
-import { type Accumulate, accumulation, type KernelCall } from './kernel';
+import { type Accumulate, accumulation, type KernelCall, reads, writes } from './kernel';
 
 /** Parts in which a group's values are combined. */
 const parts = 16;
@@ -37,10 +37,7 @@ export function sum(count: number, { squares = false, place = 0 } = {}): KernelC
       name: squares ? 'sum of squares' : 'sum',
       threads,
       portable: true,
-      buffers: [
-        { name: 'x', type: 'f32', access: 'read' },
-        { name: 'y', type: 'f32', access: 'write' },
-      ],
+      buffers: [...reads('f32', 'x'), ...writes('f32', 'y')],
       uniforms: [
         { name: 'count', type: 'u32' },
         { name: 'place', type: 'u32' },
@@ -72,11 +69,7 @@ export function sumRows(rows: number, columns: number, accumulate: Accumulate): 
       name: `sumRows${accumulate}`,
       threads,
       portable: true,
-      buffers: [
-        { name: 'x', type: 'f32', access: 'read' },
-        ...accumulation(accumulate).buffers,
-        { name: 'y', type: 'f32', access: 'write' },
-      ],
+      buffers: [...reads('f32', 'x'), ...accumulation(accumulate).buffers, ...writes('f32', 'y')],
       uniforms: [
         { name: 'rows', type: 'u32' },
         { name: 'columns', type: 'u32' },

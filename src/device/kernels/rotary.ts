@@ -1,6 +1,5 @@
-import type { KernelCall } from './kernel';
-
-const threads = 256;
+import { type KernelCall, reads, writes } from './kernel';
+import { perEntry } from './per-entry';
 
 /**
  * cos and sin [N, half] of position · θ^(−i/half). Angles grow to the context's length, where the builtins of GPUs are not accurate, so they
@@ -8,24 +7,11 @@ const threads = 256;
  */
 export function rotaryAngles(count: number, headSize: number): KernelCall {
   const half = headSize / 2;
-  return {
-    kernel: {
+  return perEntry(
+    {
       name: 'rotaryAngles',
-      threads,
-      portable: true,
-      buffers: [
-        { name: 'positions', type: 'i32', access: 'read' },
-        { name: 'frequencies', type: 'f32', access: 'read' },
-        { name: 'cosines', type: 'f32', access: 'write' },
-        { name: 'sines', type: 'f32', access: 'write' },
-      ],
-      uniforms: [
-        { name: 'count', type: 'u32' },
-        { name: 'half', type: 'u32' },
-      ],
-      body: `  let i = group * ${threads}u + lane;
-  if (i < p.count) {
-    let angle = f32(positions[i / p.half]) * frequencies[i % p.half];
+      buffers: [...reads('i32', 'positions'), ...reads('f32', 'frequencies'), ...writes('f32', 'cosines', 'sines')],
+      body: `    let angle = f32(positions[i / p.half]) * frequencies[i % p.half];
     let quarter = floor(angle * 0.63661977f + 0.5f);
     let r = ((angle - quarter * 1.5703125f) - quarter * 0.00048375129f) - quarter * 7.5497899e-8f;
     let q = u32(quarter) % 4u;
@@ -36,12 +22,11 @@ export function rotaryAngles(count: number, headSize: number): KernelCall {
     let cosine = select(c, s, swap);
     let sine = select(s, c, swap);
     cosines[i] = select(cosine, -cosine, q == 1u || q == 2u);
-    sines[i] = select(sine, -sine, q >= 2u);
-  }`,
+    sines[i] = select(sine, -sine, q >= 2u);`,
     },
-    uniforms: [count * half, half],
-    groups: Math.ceil((count * half) / threads),
-  };
+    count * half,
+    { half },
+  );
 }
 
 /** θ^(−2i/size) for i < size/2, rounded as the CPU device has them. */
@@ -57,45 +42,32 @@ export function rotary(rows: number, headSize: number, heads: readonly number[],
   const half = headSize / 2;
   const total = heads.reduce((a, b) => a + b);
   const turn = (x: string, y: string, head: string, count: string) => `
-      let k = (row * ${count} + ${head}) * 2u * p.half + i;
+      let k = (row * ${count} + ${head}) * 2u * p.half + column;
       let a = ${x}[k];
       let b = ${x}[k + p.half];
       ${y}[k] = a * c - b * s;
       ${y}[k + p.half] = b * c + a * s;`;
-  return {
-    kernel: {
+  return perEntry(
+    {
       name: `rotary${heads.length > 1 ? ' of two' : ''}${inverse ? ' inverse' : ''}`,
-      threads,
-      portable: true,
       buffers: [
-        { name: 'cosines', type: 'f32', access: 'read' },
-        { name: 'sines', type: 'f32', access: 'read' },
-        ...heads.map((_, index) => ({ name: `x${index}`, type: 'f32', access: 'read' }) as const),
-        ...heads.map((_, index) => ({ name: `y${index}`, type: 'f32', access: 'write' }) as const),
+        ...reads('f32', 'cosines', 'sines', ...heads.map((_, index) => `x${index}`)),
+        ...writes('f32', ...heads.map((_, index) => `y${index}`)),
       ],
-      uniforms: [
-        { name: 'count', type: 'u32' },
-        { name: 'half', type: 'u32' },
-        { name: 'heads0', type: 'u32' },
-        { name: 'heads1', type: 'u32' },
-      ],
-      body: `  let index = group * ${threads}u + lane;
-  if (index < p.count) {
-    let i = index % p.half;
-    let head = (index / p.half) % (p.heads0 + p.heads1);
-    let row = index / p.half / (p.heads0 + p.heads1);
-    let c = cosines[row * p.half + i];
-    let s = ${inverse ? '-' : ''}sines[row * p.half + i];
+      body: `    let column = i % p.half;
+    let head = (i / p.half) % (p.heads0 + p.heads1);
+    let row = i / p.half / (p.heads0 + p.heads1);
+    let c = cosines[row * p.half + column];
+    let s = ${inverse ? '-' : ''}sines[row * p.half + column];
     if (head < p.heads0) {${turn('x0', 'y0', 'head', 'p.heads0')}
     }${
       heads.length > 1
         ? ` else {${turn('x1', 'y1', '(head - p.heads0)', 'p.heads1')}
     }`
         : ''
-    }
-  }`,
+    }`,
     },
-    uniforms: [rows * total * half, half, heads[0]!, heads[1] ?? 0],
-    groups: Math.ceil((rows * total * half) / threads),
-  };
+    rows * total * half,
+    { half, heads0: heads[0]!, heads1: heads[1] ?? 0 },
+  );
 }

@@ -1,72 +1,34 @@
-import { type Accumulate, accumulation, type KernelCall } from './kernel';
-
-const threads = 256;
+import { type Accumulate, accumulation, type KernelCall, reads, writes } from './kernel';
+import { perEntry } from './per-entry';
 
 /** Picks rows: table [V, width], rows [M] → y [M, width]. */
 export function gather(count: number, width: number, type: 'f32' | 'i32' = 'f32'): KernelCall {
-  return {
-    kernel: {
+  return perEntry(
+    {
       name: `gather ${type}`,
-      threads,
-      portable: true,
-      buffers: [
-        { name: 'table', type, access: 'read' },
-        { name: 'rows', type: 'i32', access: 'read' },
-        { name: 'y', type, access: 'write' },
-      ],
-      uniforms: [
-        { name: 'count', type: 'u32' },
-        { name: 'width', type: 'u32' },
-      ],
-      body: `  let i = group * ${threads}u + lane;
-  if (i < p.count) { y[i] = table[u32(rows[i / p.width]) * p.width + i % p.width]; }`,
+      buffers: [...reads(type, 'table'), ...reads('i32', 'rows'), ...writes(type, 'y')],
+      body: '    y[i] = table[u32(rows[i / p.width]) * p.width + i % p.width];',
     },
-    uniforms: [count * width, width],
-    groups: Math.ceil((count * width) / threads),
-  };
+    count * width,
+    { width },
+  );
 }
 
 /** Four bytes at a time, whatever they are: as floats some integers would not survive it. */
 export function copy(count: number): KernelCall {
-  return {
-    kernel: {
-      name: 'copy',
-      threads,
-      portable: true,
-      buffers: [
-        { name: 'x', type: 'i32', access: 'read' },
-        { name: 'y', type: 'i32', access: 'write' },
-      ],
-      uniforms: [{ name: 'count', type: 'u32' }],
-      body: `  let i = group * ${threads}u + lane;
-  if (i < p.count) { y[i] = x[i]; }`,
-    },
-    uniforms: [count],
-    groups: Math.ceil(count / threads),
-  };
+  return perEntry({ name: 'copy', buffers: [...reads('i32', 'x'), ...writes('i32', 'y')], body: '    y[i] = x[i];' }, count);
 }
 
 /** The integers of y where condition ≤ 0, those of x elsewhere: y [M] holds them before and after. */
 export function select(count: number): KernelCall {
-  return {
-    kernel: {
+  return perEntry(
+    {
       name: 'select i32',
-      threads,
-      portable: true,
-      buffers: [
-        { name: 'condition', type: 'i32', access: 'read' },
-        { name: 'x', type: 'i32', access: 'read' },
-        { name: 'y', type: 'i32', access: 'write' },
-      ],
-      uniforms: [{ name: 'count', type: 'u32' }],
-      body: `  let i = group * ${threads}u + lane;
-  if (i < p.count) {
-    if (condition[i] > 0) { y[i] = x[i]; }
-  }`,
+      buffers: [...reads('i32', 'condition', 'x'), ...writes('i32', 'y')],
+      body: '    if (condition[i] > 0) { y[i] = x[i]; }',
     },
-    uniforms: [count],
-    groups: Math.ceil(count / threads),
-  };
+    count,
+  );
 }
 
 /**
@@ -75,32 +37,18 @@ export function select(count: number): KernelCall {
  * each row's part of that list begins. The sum is always taken in the same order.
  */
 export function scatterAdd(height: number, width: number, accumulate: Accumulate): KernelCall {
-  return {
-    kernel: {
+  const { buffers, term } = accumulation(accumulate);
+  return perEntry(
+    {
       name: `scatterAdd${accumulate}`,
-      threads,
-      portable: true,
-      buffers: [
-        { name: 'values', type: 'f32', access: 'read' },
-        { name: 'starts', type: 'i32', access: 'read' },
-        { name: 'order', type: 'i32', access: 'read' },
-        ...accumulation(accumulate).buffers,
-        { name: 'y', type: 'f32', access: 'write' },
-      ],
-      uniforms: [
-        { name: 'count', type: 'u32' },
-        { name: 'width', type: 'u32' },
-      ],
-      body: `  let i = group * ${threads}u + lane;
-  if (i < p.count) {
-    let row = i / p.width;
+      buffers: [...reads('f32', 'values'), ...reads('i32', 'starts', 'order'), ...buffers, ...writes('f32', 'y')],
+      body: `    let row = i / p.width;
     let column = i % p.width;
     var sum = 0.0f;
     for (var k = starts[row]; k < starts[row + 1u]; k = k + 1) { sum = sum + values[u32(order[k]) * p.width + column]; }
-    y[i] = sum${accumulation(accumulate).term('i')};
-  }`,
+    y[i] = sum${term('i')};`,
     },
-    uniforms: [height * width, width],
-    groups: Math.ceil((height * width) / threads),
-  };
+    height * width,
+    { width },
+  );
 }

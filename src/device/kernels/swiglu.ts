@@ -1,52 +1,29 @@
-import type { KernelCall } from './kernel';
-
-const threads = 256;
+import { type KernelCall, reads, writes } from './kernel';
+import { perEntry } from './per-entry';
 
 /** silu(gate) · up. */
 export function swiglu(count: number): KernelCall {
-  return {
-    kernel: {
+  return perEntry(
+    {
       name: 'swiglu',
-      threads,
-      portable: true,
-      buffers: [
-        { name: 'gate', type: 'f32', access: 'read' },
-        { name: 'up', type: 'f32', access: 'read' },
-        { name: 'y', type: 'f32', access: 'write' },
-      ],
-      uniforms: [{ name: 'count', type: 'u32' }],
-      body: `  let i = group * ${threads}u + lane;
-  if (i < p.count) { y[i] = gate[i] / (1.0f + exp(-gate[i])) * up[i]; }`,
+      buffers: [...reads('f32', 'gate', 'up'), ...writes('f32', 'y')],
+      body: '    y[i] = gate[i] / (1.0f + exp(-gate[i])) * up[i];',
     },
-    uniforms: [count],
-    groups: Math.ceil(count / threads),
-  };
+    count,
+  );
 }
 
 /** With s = sigmoid(gate): toGate = gradient·up·s·(1 + gate·(1 − s)), toUp = gradient·gate·s. */
 export function swigluGradient(count: number): KernelCall {
-  return {
-    kernel: {
+  return perEntry(
+    {
       name: 'swigluGradient',
-      threads,
-      portable: true,
-      buffers: [
-        { name: 'gradient', type: 'f32', access: 'read' },
-        { name: 'gate', type: 'f32', access: 'read' },
-        { name: 'up', type: 'f32', access: 'read' },
-        { name: 'toGate', type: 'f32', access: 'write' },
-        { name: 'toUp', type: 'f32', access: 'write' },
-      ],
-      uniforms: [{ name: 'count', type: 'u32' }],
-      body: `  let i = group * ${threads}u + lane;
-  if (i < p.count) {
-    let s = 1.0f / (1.0f + exp(-gate[i]));
+      buffers: [...reads('f32', 'gradient', 'gate', 'up'), ...writes('f32', 'toGate', 'toUp')],
+      body: `    let s = 1.0f / (1.0f + exp(-gate[i]));
     let silu = gate[i] * s;
     toGate[i] = gradient[i] * up[i] * (s + silu * (1.0f - s));
-    toUp[i] = gradient[i] * silu;
-  }`,
+    toUp[i] = gradient[i] * silu;`,
     },
-    uniforms: [count],
-    groups: Math.ceil(count / threads),
-  };
+    count,
+  );
 }

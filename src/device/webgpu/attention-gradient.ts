@@ -1,9 +1,9 @@
-import type { KernelBuffer, KernelCall } from '../kernels/index';
+import { type KernelCall, reads, writes } from '../kernels/index';
 import { type AttentionSizes, type AttentionTile, attentionTile, attentionUniforms, range, Tiling, visibleEnd } from './attention-tiles';
 
 type GradientSizes = AttentionSizes & { readonly segmented: boolean };
 
-const segmentsIf = (segmented: boolean): KernelBuffer[] => (segmented ? [{ name: 'segments', type: 'i32', access: 'read' }] : []);
+const segmentsIf = (segmented: boolean) => (segmented ? reads('i32', 'segments') : []);
 
 /**
  * The gradient of attention with respect to the queries. Buffers: g (that of y), q, k, v, segments if `segmented`, y, stats, dq. Of `stats`
@@ -32,7 +32,7 @@ export function attentionGradientQueries(sizes: GradientSizes, tile: AttentionTi
         ...['g', 'q', 'k', 'v'].map((name) => vectors.buffer(name)),
         ...segmentsIf(segmented),
         vectors.buffer('y'),
-        { name: 'stats', type: 'f32', access: 'write' },
+        ...writes('f32', 'stats'),
         vectors.buffer('dq', 'write'),
       ],
       uniforms: attentionUniforms,
@@ -120,7 +120,7 @@ ${tiling.ownSegments}`
       buffers: [
         ...['g', 'q', 'k', 'v'].map((name) => vectors.buffer(name)),
         ...segmentsIf(segmented),
-        { name: 'stats', type: 'f32', access: 'read' },
+        ...reads('f32', 'stats'),
         vectors.buffer('dk', 'write'),
         vectors.buffer('dv', 'write'),
       ],

@@ -1,4 +1,4 @@
-import type { KernelBuffer, KernelCall } from '../kernels/index';
+import { type KernelBuffer, type KernelCall, reads, writes } from '../kernels/index';
 import { type AttentionSizes, type AttentionTile, attentionTile, attentionUniforms, masked, range, Tiling } from './attention-tiles';
 
 /**
@@ -51,10 +51,10 @@ function forward(sizes: AttentionSizes, source: 'sequence' | 'segments' | 'cache
     }`;
   };
   const buffers: KernelBuffer[] = [vectors.buffer('q'), vectors.buffer('k'), vectors.buffer('v')];
-  if (segmented) buffers.push({ name: 'segments', type: 'i32', access: 'read' });
-  if (cached) buffers.push(vectors.buffer('cachedKeys'), vectors.buffer('cachedValues'), { name: 'lengths', type: 'i32', access: 'read' });
+  if (segmented) buffers.push(...reads('i32', 'segments'));
+  if (cached) buffers.push(vectors.buffer('cachedKeys'), vectors.buffer('cachedValues'), ...reads('i32', 'lengths'));
   buffers.push(vectors.buffer('y', 'write'));
-  if (!cached) buffers.push({ name: 'stats', type: 'f32', access: 'write' });
+  if (!cached) buffers.push(...writes('f32', 'stats'));
   const begin = cached
     ? `  if (lane == 0u) { filled[0] = min(u32(max(lengths[b], 0)), p.capacity); }
   let entries = workgroupUniformLoad(&filled[0]);

@@ -1,4 +1,4 @@
-import type { KernelCall } from '../kernels/index';
+import { type KernelCall, perEntry, reads, writes } from '../kernels/index';
 import { chunkAttention } from './attention';
 import { type AttentionSizes, type AttentionTile, attentionTile, attentionUniforms, HeadVectors, masked, range } from './attention-tiles';
 
@@ -44,7 +44,7 @@ function decodeAttention(sizes: CachedSizes): KernelCall {
       portable: false,
       buffers: [
         ...['q', 'k', 'v', 'cachedKeys', 'cachedValues'].map((name) => vectors.buffer(name)),
-        { name: 'lengths', type: 'i32', access: 'read' },
+        ...reads('i32', 'lengths'),
         vectors.buffer('y', 'write'),
       ],
       uniforms: [...attentionUniforms, { name: 'capacity', type: 'u32' }],
@@ -159,31 +159,16 @@ ${columns
   };
 }
 
-const appendThreads = 256;
-
 /**
  * Writes the first counts[b] new keys and values of each row to its caches, from entry offsets[b] on. Buffers: k and v [B·S, kvHeads·size],
  * offsets and counts [B] i32, cachedKeys and cachedValues [B, kvHeads, capacity, size]. What would lie behind the capacity is left out.
  */
 export function appendToCache({ batch, length, kvHeads, headSize, capacity }: Omit<CachedSizes, 'heads'>): KernelCall {
-  const count = batch * length * kvHeads * headSize;
-  return {
-    kernel: {
+  return perEntry(
+    {
       name: 'appendToCache',
-      threads: appendThreads,
-      portable: true,
-      buffers: [
-        { name: 'k', type: 'f32', access: 'read' },
-        { name: 'v', type: 'f32', access: 'read' },
-        { name: 'offsets', type: 'i32', access: 'read' },
-        { name: 'counts', type: 'i32', access: 'read' },
-        { name: 'cachedKeys', type: 'f32', access: 'write' },
-        { name: 'cachedValues', type: 'f32', access: 'write' },
-      ],
-      uniforms: (['count', 'length', 'kvHeads', 'headSize', 'capacity'] as const).map((name) => ({ name, type: 'u32' }) as const),
-      body: `  let i = group * ${appendThreads}u + lane;
-  if (i < p.count) {
-    let head = i / p.headSize;
+      buffers: [...reads('f32', 'k', 'v'), ...reads('i32', 'offsets', 'counts'), ...writes('f32', 'cachedKeys', 'cachedValues')],
+      body: `    let head = i / p.headSize;
     let token = head / p.kvHeads;
     let b = token / p.length;
     let entry = u32(offsets[b]) + token % p.length;
@@ -191,10 +176,9 @@ export function appendToCache({ batch, length, kvHeads, headSize, capacity }: Om
       let to = ((b * p.kvHeads + head % p.kvHeads) * p.capacity + entry) * p.headSize + i % p.headSize;
       cachedKeys[to] = k[i];
       cachedValues[to] = v[i];
-    }
-  }`,
+    }`,
     },
-    uniforms: [count, length, kvHeads, headSize, capacity],
-    groups: Math.ceil(count / appendThreads),
-  };
+    batch * length * kvHeads * headSize,
+    { length, kvHeads, headSize, capacity },
+  );
 }

@@ -62,22 +62,28 @@ export function places(factor: Factor): string {
     .join('\n');
 }
 
+/** The registers of a thread's loads. */
+export function declare(factor: Factor): string {
+  const names = loadsOf(factor).flatMap((i) => vectorsOf(factor).map((v) => `${factor.name}_v${i}_${v}`));
+  return names.map((name) => `  var ${name} = vec4f();`).join('\n');
+}
+
 /** Reads the loads at `row0`, `column0` and `k0`; what lies outside is zero. */
-export function fetch(factor: Factor, declare = ''): string {
+export function fetch(factor: Factor): string {
   const { name, alongInner, wide } = factor;
   const [origin, limit] = name === 'a' ? ['row0', 'p.rows'] : ['column0', 'p.columns'];
   return loadsOf(factor)
     .flatMap((i) =>
       vectorsOf(factor).map((v) => {
-        const s = `(${origin} + ${name}_s${i}${v === 0 ? '' : ` + ${v}u`})`;
-        const k = `(k0 + ${name}_k${i})`;
-        const at = (j: number) => (alongInner ? `${s} * p.inner + ${k} + ${j}u` : `${k} * ${limit} + ${s} + ${j}u`);
-        const inside = (j: number) =>
-          alongInner ? `${s} < ${limit} && ${k} + ${j}u < p.inner` : `${k} < p.inner && ${s} + ${j}u < ${limit}`;
-        const value = wide
-          ? `select(vec4f(), ${name}[(${at(0)}) / 4u], ${inside(0)})`
-          : `vec4f(${[0, 1, 2, 3].map((j) => `select(0.0f, ${name}[${at(j)}], ${inside(j)})`).join(', ')})`;
-        return `      ${declare}${name}_v${i}_${v} = ${value};`;
+        const vector = `${name}_v${i}_${v}`;
+        const s = `${origin} + ${name}_s${i}${v === 0 ? '' : ` + ${v}u`}`;
+        const k = `k0 + ${name}_k${i}`;
+        const [row, first, rows, width] = alongInner ? [s, k, limit, 'p.inner'] : [k, s, 'p.inner', limit];
+        const start = `let row = ${row}; let first = ${first}; let at = row * ${width} + first;`;
+        if (wide) return `      { ${start} ${vector} = select(vec4f(), ${name}[at / 4u], row < ${rows} && first < ${width}); }`;
+        // a loop as well: each of four reads with its own bounds is much to compile
+        const each = `${vector}[j] = select(0.0f, ${name}[at + j], row < ${rows} && first + j < ${width});`;
+        return `      { ${start} for (var j = 0u; j < 4u; j++) { ${each} } }`;
       }),
     )
     .join('\n');

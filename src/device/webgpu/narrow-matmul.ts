@@ -1,4 +1,4 @@
-import { accumulation, type KernelCall } from '../kernels/index';
+import { accumulation, type KernelCall, reads, writes } from '../kernels/index';
 import type { MatmulShape } from './matmul';
 
 /** Most rows of {@link narrowMatmul}. */
@@ -27,13 +27,7 @@ export function narrowMatmul(shape: MatmulShape): KernelCall {
       name: `matmul of ${held} rows bᵀ`,
       threads,
       portable: false,
-      buffers: [
-        { name: 'a', type, access: 'read' },
-        { name: 'b', type, access: 'read' },
-        ...(bias ? [{ name: 'bias', type: 'f32', access: 'read' } as const] : []),
-        ...buffers,
-        { name: 'y', type: 'f32', access: 'write' },
-      ],
+      buffers: [...reads(type, 'a', 'b'), ...(bias ? reads('f32', 'bias') : []), ...buffers, ...writes('f32', 'y')],
       uniforms: [
         { name: 'rows', type: 'u32' },
         { name: 'columns', type: 'u32' },

@@ -1,5 +1,5 @@
-import { accumulation, type Kernel, type KernelBuffer, type KernelCall } from '../kernels/index';
-import { type Factor, fetch, places } from './factor';
+import { accumulation, type Kernel, type KernelBuffer, type KernelCall, reads, writes } from '../kernels/index';
+import { declare, type Factor, fetch, places } from './factor';
 import { halfFunctions, halfUniforms, scalesOf } from './half';
 import type { MatmulShape } from './matmul';
 
@@ -48,12 +48,12 @@ export function tiledProduct(shape: MatmulShape, product: TiledProduct): KernelC
       directives,
       ...(half && { functions: halfFunctions }),
       buffers: [
-        { name: 'a', type: type(a.wide), access: 'read' },
-        { name: 'b', type: type(b.wide), access: 'read' },
-        ...(bias ? [{ name: 'bias', type: type(wide), access: 'read' } as const] : []),
+        ...reads(type(a.wide), 'a'),
+        ...reads(type(b.wide), 'b'),
+        ...(bias ? reads(type(wide), 'bias') : []),
         ...buffers.map((buffer): KernelBuffer => ({ ...buffer, type: type(wide) })),
-        { name: 'y', type: type(wide), access: 'write' },
-        ...(rowSums === undefined ? [] : [{ name: 'row_sums', type: 'f32', access: 'write' } as const]),
+        ...writes(type(wide), 'y'),
+        ...(rowSums === undefined ? [] : writes('f32', 'row_sums')),
       ],
       uniforms: [
         { name: 'rows', type: 'u32' },
@@ -70,9 +70,11 @@ ${begin}
 ${sums.begin}
 ${places(a)}
 ${places(b)}
+${declare(a)}
+${declare(b)}
   var k0 = 0u;
-${fetch(a, 'var ')}
-${fetch(b, 'var ')}
+${fetch(a)}
+${fetch(b)}
   loop {
 ${toShared(a)}
 ${toShared(b)}
