@@ -24,13 +24,14 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/build.ts'],
+    globalSetup: ['test/build.ts', 'test/run-folder.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // The engine uses every core by itself.
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
-    typecheck: { enabled: true, include: ['test/**/*.test-d.ts'] },
+    // all else is checked by `npm run typecheck`
+    typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], tsconfig: 'test/types.tsconfig.json' },
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['text-summary', 'json-summary'] },
   },
 });

@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { fileCheckpoints, writeSafetensors } from '../../src/node/index';
+import { fileCheckpoints } from '../../src/node/index';
 import type { PolicyTrainingState } from '../../src/policy/index';
 import { temporaryFolder } from '../node/temporary-folder';
 import { withoutTimings } from '../training/memory-record';
 import { iterations, moments, runWithRecord } from './killed-run';
-import { warmWeights } from './micro-policy';
+import { warmWeightsFile } from './micro-policy';
 
 const script = join(import.meta.dirname, 'killed-run.ts');
 
@@ -19,7 +19,7 @@ function metricsOf(directory: string): Record<string, unknown>[] {
 
 describe('PPO over a real policy', () => {
   const root = temporaryFolder();
-  const weightsFile = join(root, 'weights.safetensors');
+  let weightsFile: string;
   const whole = join(root, 'whole');
   let finalState: PolicyTrainingState;
 
@@ -34,7 +34,7 @@ describe('PPO over a real policy', () => {
   }
 
   beforeAll(async () => {
-    await writeSafetensors(weightsFile, await warmWeights());
+    weightsFile = await warmWeightsFile();
     finalState = await train(whole);
   });
 

@@ -1,17 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileCheckpoints, fileMetrics } from '../../src/node/index';
 import type { LocalPolicy } from '../../src/policy/index';
 import { type CheckpointStore, PPOTrainer } from '../../src/training/index';
-import { decodeSafetensors, toFloat32Array } from '../../src/transformer/index';
-import { microEnvironment, microPolicy, personas, type Weights } from './micro-policy';
+import { microEnvironment, microPolicy, personas, readWeights } from './micro-policy';
 
 export const iterations = 4;
-
-export function readWeights(file: string): Weights {
-  const stored = decodeSafetensors(readFileSync(file), file);
-  return new Map([...stored].map(([name, tensor]) => [name, { shape: tensor.shape, data: toFloat32Array(tensor) }]));
-}
 
 /** A PPO run over a real policy that keeps its record in `directory`. */
 export function runWithRecord(

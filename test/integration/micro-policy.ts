@@ -1,13 +1,16 @@
+import { readFileSync } from 'node:fs';
 import { cpuDevice } from '../../src/device/cpu/index';
 import type { Device } from '../../src/device/index';
 import { DialogueEnvironment, type DialogueEnvironmentOptions } from '../../src/environment/index';
+import { writeSafetensors } from '../../src/node/index';
 import { LocalPolicy, type LocalPolicyOptions, type Weights } from '../../src/policy/index';
 import { formatTurn, ProfileSchema } from '../../src/profile/index';
 import { Random } from '../../src/random';
 import { DualReward } from '../../src/reward/index';
 import { disclosingPhrases, generatePersonas, type Persona, SimulatedUser, scriptedBehaviour } from '../../src/simulation/index';
 import { type SFTExample, SFTTrainer } from '../../src/training/index';
-import { type ModelConfig, Tokenizer, trainTokenizer } from '../../src/transformer/index';
+import { decodeSafetensors, type ModelConfig, Tokenizer, toFloat32Array, trainTokenizer } from '../../src/transformer/index';
+import { madeOnce } from '../run-folder';
 
 export type { Weights };
 
@@ -90,16 +93,27 @@ export function microPolicy({
   return new LocalPolicy(device ?? cpuDevice({ threads: 2 }), model, { maxNewTokens: 48, ...options });
 }
 
-/** Weights that mostly keep the form of a turn: a few seconds of SFT. */
-export async function warmWeights({ steps = 100 }: { readonly steps?: number } = {}): Promise<Weights> {
-  const policy = microPolicy({ seed: 3 });
-  try {
-    const examples = await formExamples();
-    await new SFTTrainer({ policy, examples, epochs: 100, batchSize: 12, maxSteps: steps, learningRate: 1e-2, seed: 5 }).train();
-    return await policy.readWeights();
-  } finally {
-    await policy.dispose();
-  }
+/** Weights that mostly keep the form of a turn: a few seconds of SFT, once in a run of the tests. → path of a safetensors file */
+export function warmWeightsFile(steps = 100): Promise<string> {
+  return madeOnce(`warm ${steps}.safetensors`, async (path) => {
+    const policy = microPolicy({ seed: 3 });
+    try {
+      const examples = await formExamples();
+      await new SFTTrainer({ policy, examples, epochs: 100, batchSize: 12, maxSteps: steps, learningRate: 1e-2, seed: 5 }).train();
+      await writeSafetensors(path, await policy.readWeights());
+    } finally {
+      await policy.dispose();
+    }
+  });
+}
+
+export async function warmWeights(steps?: number): Promise<Weights> {
+  return readWeights(await warmWeightsFile(steps));
+}
+
+export function readWeights(file: string): Weights {
+  const stored = decodeSafetensors(readFileSync(file), file);
+  return new Map([...stored].map(([name, tensor]) => [name, { shape: tensor.shape, data: toFloat32Array(tensor) }]));
 }
 
 /** Scripted users who tell a lot, three turns long. */

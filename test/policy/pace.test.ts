@@ -65,7 +65,7 @@ describe('the pace', () => {
 describe('sampling several tokens at a time', () => {
   let weights: Awaited<ReturnType<typeof warmWeights>>;
   beforeAll(async () => {
-    weights = await warmWeights({ steps: 40 });
+    weights = await warmWeights(40);
   });
   afterEach(() => vi.restoreAllMocks());
 

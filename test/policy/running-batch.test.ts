@@ -206,7 +206,7 @@ describe('the running batch', () => {
   });
 
   it('goes on by the new weights when they change under way', async () => {
-    const weights = await warmWeights({ steps: 20 });
+    const weights = await warmWeights();
     const trained = microPolicy({ weights });
     const policy = microPolicy({ seed: 1 });
     const state = await trained.exportState();

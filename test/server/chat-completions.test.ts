@@ -174,7 +174,7 @@ describe('a trained policy behind the server', () => {
   let weights: Awaited<ReturnType<typeof warmWeights>>;
   let policy: LocalPolicy;
   beforeAll(async () => {
-    weights = await warmWeights({ steps: 80 });
+    weights = await warmWeights();
     policy = microPolicy({ weights, seed: 1 });
   });
   afterAll(() => policy.dispose());
