@@ -3,9 +3,10 @@
  * the official `openai` client in a process of its own, whole and streamed, through `serveAgent` with a user and a stored turn each.
  * All take turns, round after round, and the best round of each counts; the median is beside it.
  *
- *     npx tsx bench/serve.ts [--rounds 5] [--requests 8] [--prompt 384] [--tokens 64] [--threads 2] [--policy DIR] [--json]
+ *     npx tsx bench/serve.ts [--rounds 5] [--requests 8] [--prompt 384] [--tokens 64] [--threads 2] [--size demo|tiny]
+ *         [--policy DIR] [--json]
  *
- * Without a policy it is one of the demo's size with random weights. bench/make-model.ts writes a folder of another size.
+ * Without a policy it is one of that size with random weights. bench/make-model.ts writes a folder of a larger size.
  */
 import { fork } from 'node:child_process';
 import { availableParallelism, cpus, loadavg } from 'node:os';
@@ -31,6 +32,7 @@ const { values: options } = parseArgs({
     prompt: text('384'),
     tokens: text('64'),
     threads: text(String(availableParallelism())),
+    size: text('demo'),
     policy: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -45,7 +47,8 @@ const syllables = ['ka', 'lo', 'mi', 'ne', 'ru', 'sa', 'ti', 'vo', 'ze', 'pa'];
 const words = syllables.flatMap((a) => syllables.flatMap((b) => syllables.map((c) => a + b + c)));
 
 function randomPolicy(): LocalPolicy {
-  const size = sizes.find(({ name }) => name === 'demo')!;
+  const size = sizes.find(({ name }) => name === options.size);
+  if (!size) throw new Error(`--size: ${options.size} is none of ${sizes.map(({ name }) => name).join(', ')}.`);
   const { tokenizer: trained, tokenizerConfig } = trainTokenizer({
     texts: [words.join(' '), 'Note and reply.'],
     vocabularySize: size.vocabularySize,
