@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -11,16 +11,11 @@ export default function openRunFolder(): () => void {
   return () => rmSync(folder, { recursive: true, force: true });
 }
 
-/** A file of this run, written by whoever needs it first. → its path */
+/** A file of this run, written by whoever needs it first. → its path @param write makes the file, whole: two may do so at the same time */
 export async function madeOnce(name: string, write: (path: string) => Promise<void>): Promise<string> {
   const folder = process.env[variable];
-  if (!folder) throw new Error('There is no run of the tests.');
+  if (!folder) throw new Error(`${variable} is not set: this needs a run of the tests.`);
   const path = join(folder, name);
-  if (!existsSync(path)) {
-    // two that need it at the same time write the same
-    const own = `${path}.${process.pid}`;
-    await write(own);
-    renameSync(own, path);
-  }
+  if (!existsSync(path)) await write(path);
   return path;
 }

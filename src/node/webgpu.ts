@@ -6,7 +6,7 @@ import { RlpaError } from '../errors';
 import { isObject } from '../json-object';
 import { writeJsonWhole } from './write-whole';
 
-export interface NodeWebGpuOptions extends Omit<WebGpuOptions, 'gpu'> {
+export interface NodeWebGpuOptions extends Omit<WebGpuOptions, 'gpu' | 'busyWaiting'> {
   /** Dawn's options, such as `backend=vulkan` or `adapter=NVIDIA`. */
   readonly dawn?: readonly string[];
   /** Where tile choices that were measured are kept; by default in the user's cache folder. */
@@ -51,6 +51,7 @@ export async function webgpuDevice({ dawn = [], ...options }: NodeWebGpuOptions 
     onTuned: (adapter, tuning) => rememberTuning(file, adapter, tuning),
     ...options,
     gpu,
+    busyWaiting: true,
   });
 }
 

@@ -65,6 +65,7 @@ describe('the pace', () => {
 describe('sampling several tokens at a time', () => {
   let weights: Awaited<ReturnType<typeof warmWeights>>;
   beforeAll(async () => {
+    // less training: texts of many lengths
     weights = await warmWeights(40);
   });
   afterEach(() => vi.restoreAllMocks());

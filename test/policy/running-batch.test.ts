@@ -229,6 +229,7 @@ describe('the running batch', () => {
     const begun = Int32Array.of(...request.prompt, ...sampled.slice(0, before));
     const rest = await trained.sampleAlongside({ ...request, prompt: begun, maxNewTokens: 40 - before });
     expect(before).toBeGreaterThanOrEqual(10);
+    expect(rest.completion.length).toBeGreaterThan(3);
     expect([...mixed.completion.slice(before)]).toEqual([...rest.completion]);
     await Promise.all([policy.dispose(), trained.dispose()]);
   });

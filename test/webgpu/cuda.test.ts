@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import {
   adamw,
+  appendToCache,
   clipByGlobalNorm,
   copy,
   cudaPrelude,
@@ -70,6 +71,7 @@ const kernels: Kernel[] = [
   gather(3, 4, 'i32'),
   select(5),
   copy(5),
+  appendToCache({ batch: 2, length: 3, kvHeads: 2, headSize: 4, capacity: 8 }),
   rmsNorm(3, 64, 1e-6),
   rotaryAngles(3, 8),
   ...[[2], [4, 2]].flatMap((heads) => [rotary(3, 8, heads, false), rotary(3, 8, heads, true)]),

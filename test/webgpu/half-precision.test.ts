@@ -16,8 +16,9 @@ const softwareAdapter = ['/usr/share/vulkan/icd.d/lvp_icd.json', '/usr/share/vul
   existsSync(file),
 );
 if (softwareAdapter) process.env.VK_ICD_FILENAMES ??= softwareAdapter;
-// It compiles far longer than it computes: for narrow vectors, and without optimisation, less than half as long.
-Object.assign(process.env, { LP_NATIVE_VECTOR_WIDTH: '128', GALLIVM_PERF: 'nopt' });
+// It compiles far longer than it computes: for narrow vectors, and without optimisation, less than half as long. Its subgroup matrices want wide ones.
+process.env.LP_NATIVE_VECTOR_WIDTH ??= '128';
+process.env.GALLIVM_PERF ??= 'nopt';
 const found = await webgpuDevice({ matmulPrecision: 'f16' }).catch((error: Error) => error);
 const missing = found instanceof Error ? ` (skipped: ${found.message})` : '';
 const gpu = found as GpuDevice;

@@ -1,5 +1,5 @@
 import { type KernelCall, reads, writes } from './kernel';
-import { perEntry } from './per-entry';
+import { perElement } from './per-element';
 import { reduceGroup, reductionMemory } from './reduction';
 
 /** norm = sqrt(Σ squares), factor = min(1, limit / (norm + 1e-6)), from the sums of squares of all gradients. */
@@ -28,7 +28,7 @@ ${reduceGroup('total', 'sum', threads)}
 
 /** One AdamW step in place, see the operation `adamw`; scalars in the order of `adamwScalars`. */
 export function adamw(count: number): KernelCall {
-  return perEntry(
+  return perElement(
     {
       name: 'adamw',
       buffers: [...reads('f32', 'gradient', 'factor', 'scalars'), ...writes('f32', 'parameter', 'mean', 'variance')],

@@ -1,5 +1,5 @@
-import { type KernelCall, reads, writes } from './kernel';
-import { perEntry } from './per-entry';
+import { type KernelCall, numbered, reads, writes } from './kernel';
+import { perElement } from './per-element';
 
 /** How a value of an expression is found for element i: one for each, one for all, or one for each column of a row. */
 export type Reach = 'each' | 'all' | 'column';
@@ -53,8 +53,7 @@ export function elementwise(
     const write = `y${index}[${steps[step]!.single ? '0u' : 'i'}] = t${step};`;
     return steps[step]!.single ? `    if (i == 0u) { ${write} }` : `    ${write}`;
   });
-  const numbered = (letter: string, count: number) => Array.from({ length: count }, (_, index) => `${letter}${index}`);
-  return perEntry(
+  return perElement(
     {
       name: `elementwise ${steps.map(({ operation }) => operation).join(' ')}`,
       buffers: [...reads('f32', ...numbered('x', inputs)), ...writes('f32', ...numbered('y', outputs.length))],
@@ -62,6 +61,6 @@ export function elementwise(
     },
     count,
     { width },
-    Object.fromEntries(constants.map((value, index) => [`constant${index}`, value])),
+    Object.fromEntries(numbered('constant', constants.length).map((name, index) => [name, constants[index]!])),
   );
 }

@@ -119,7 +119,7 @@ export function headLogitsGradient(
       buffers: [
         ...reads('i32', 'targets'),
         ...reads('f32', 'temperature', 'normalizers', 'toLogProbability'),
-        ...(withEntropy ? ([...reads('f32', 'entropies', 'toEntropy')] as const) : []),
+        ...(withEntropy ? reads('f32', 'entropies', 'toEntropy') : []),
         ...(limited ? reads('f32', 'thresholds') : []),
         ...writes('f32', 'logits'),
       ],

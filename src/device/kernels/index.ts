@@ -3,7 +3,7 @@ export * from './elementwise';
 export * from './head';
 export * from './kernel';
 export * from './norm';
-export * from './per-entry';
+export * from './per-element';
 export { sum, sumGroups, sumRows } from './reduction';
 export * from './rotary';
 export * from './rows';

@@ -49,6 +49,9 @@ export const reads = (type: KernelBuffer['type'], ...names: readonly string[]): 
 export const writes = (type: KernelBuffer['type'], ...names: readonly string[]): KernelBuffer[] =>
   names.map((name) => ({ name, type, access: 'write' }));
 
+/** `x0`, `x1`, … */
+export const numbered = (letter: string, count: number) => Array.from({ length: count }, (_, index) => `${letter}${index}`);
+
 /** A kernel with its numbers: `groups` workgroups, uniforms in the kernel's order. */
 export interface KernelCall {
   readonly kernel: Kernel;
@@ -94,7 +97,6 @@ typedef unsigned int u32;
 #define let const auto
 #define var auto
 #define workgroupBarrier __syncthreads
-#define inverseSqrt rsqrtf
 template <typename T> __device__ T select(T otherwise, T chosen, bool condition) { return condition ? chosen : otherwise; }
 __device__ inline float floatOfBits(u32 x) { return __uint_as_float(x); }
 __device__ inline u32 bitsOfFloat(float x) { return __float_as_uint(x); }

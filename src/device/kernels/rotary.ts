@@ -1,5 +1,5 @@
-import { type KernelCall, reads, writes } from './kernel';
-import { perEntry } from './per-entry';
+import { type KernelCall, numbered, reads, writes } from './kernel';
+import { perElement } from './per-element';
 
 /**
  * cos and sin [N, half] of position · θ^(−i/half). Angles grow to the context's length, where the builtins of GPUs are not accurate, so they
@@ -7,7 +7,7 @@ import { perEntry } from './per-entry';
  */
 export function rotaryAngles(count: number, headSize: number): KernelCall {
   const half = headSize / 2;
-  return perEntry(
+  return perElement(
     {
       name: 'rotaryAngles',
       buffers: [...reads('i32', 'positions'), ...reads('f32', 'frequencies'), ...writes('f32', 'cosines', 'sines')],
@@ -47,13 +47,10 @@ export function rotary(rows: number, headSize: number, heads: readonly number[],
       let b = ${x}[k + p.half];
       ${y}[k] = a * c - b * s;
       ${y}[k + p.half] = b * c + a * s;`;
-  return perEntry(
+  return perElement(
     {
       name: `rotary${heads.length > 1 ? ' of two' : ''}${inverse ? ' inverse' : ''}`,
-      buffers: [
-        ...reads('f32', 'cosines', 'sines', ...heads.map((_, index) => `x${index}`)),
-        ...writes('f32', ...heads.map((_, index) => `y${index}`)),
-      ],
+      buffers: [...reads('f32', 'cosines', 'sines', ...numbered('x', heads.length)), ...writes('f32', ...numbered('y', heads.length))],
       body: `    let column = i % p.half;
     let head = (i / p.half) % (p.heads0 + p.heads1);
     let row = i / p.half / (p.heads0 + p.heads1);

@@ -1,9 +1,9 @@
 import { type Accumulate, accumulation, type KernelCall, reads, writes } from './kernel';
-import { perEntry } from './per-entry';
+import { perElement } from './per-element';
 
 /** Picks rows: table [V, width], rows [M] → y [M, width]. */
 export function gather(count: number, width: number, type: 'f32' | 'i32' = 'f32'): KernelCall {
-  return perEntry(
+  return perElement(
     {
       name: `gather ${type}`,
       buffers: [...reads(type, 'table'), ...reads('i32', 'rows'), ...writes(type, 'y')],
@@ -16,12 +16,12 @@ export function gather(count: number, width: number, type: 'f32' | 'i32' = 'f32'
 
 /** Four bytes at a time, whatever they are: as floats some integers would not survive it. */
 export function copy(count: number): KernelCall {
-  return perEntry({ name: 'copy', buffers: [...reads('i32', 'x'), ...writes('i32', 'y')], body: '    y[i] = x[i];' }, count);
+  return perElement({ name: 'copy', buffers: [...reads('i32', 'x'), ...writes('i32', 'y')], body: '    y[i] = x[i];' }, count);
 }
 
 /** The integers of y where condition ≤ 0, those of x elsewhere: y [M] holds them before and after. */
 export function select(count: number): KernelCall {
-  return perEntry(
+  return perElement(
     {
       name: 'select i32',
       buffers: [...reads('i32', 'condition', 'x'), ...writes('i32', 'y')],
@@ -38,7 +38,7 @@ export function select(count: number): KernelCall {
  */
 export function scatterAdd(height: number, width: number, accumulate: Accumulate): KernelCall {
   const { buffers, term } = accumulation(accumulate);
-  return perEntry(
+  return perElement(
     {
       name: `scatterAdd${accumulate}`,
       buffers: [...reads('f32', 'values'), ...reads('i32', 'starts', 'order'), ...buffers, ...writes('f32', 'y')],
@@ -50,5 +50,35 @@ export function scatterAdd(height: number, width: number, accumulate: Accumulate
     },
     height * width,
     { width },
+  );
+}
+
+/**
+ * Writes the first counts[b] new keys and values of each row to its caches, from entry offsets[b] on. Buffers: k and v [B·S, kvHeads·size],
+ * offsets and counts [B] i32, cachedKeys and cachedValues [B, kvHeads, capacity, size]. What would lie behind the capacity is left out.
+ */
+export function appendToCache({
+  batch,
+  length,
+  kvHeads,
+  headSize,
+  capacity,
+}: Readonly<Record<'batch' | 'length' | 'kvHeads' | 'headSize' | 'capacity', number>>): KernelCall {
+  return perElement(
+    {
+      name: 'appendToCache',
+      buffers: [...reads('f32', 'k', 'v'), ...reads('i32', 'offsets', 'counts'), ...writes('f32', 'cachedKeys', 'cachedValues')],
+      body: `    let head = i / p.headSize;
+    let token = head / p.kvHeads;
+    let b = token / p.length;
+    let entry = u32(offsets[b]) + token % p.length;
+    if (token % p.length < u32(counts[b]) && entry < p.capacity) {
+      let to = ((b * p.kvHeads + head % p.kvHeads) * p.capacity + entry) * p.headSize + i % p.headSize;
+      cachedKeys[to] = k[i];
+      cachedValues[to] = v[i];
+    }`,
+    },
+    batch * length * kvHeads * headSize,
+    { length, kvHeads, headSize, capacity },
   );
 }

@@ -1,9 +1,9 @@
 import { type KernelCall, reads, writes } from './kernel';
-import { perEntry } from './per-entry';
+import { perElement } from './per-element';
 
 /** silu(gate) · up. */
 export function swiglu(count: number): KernelCall {
-  return perEntry(
+  return perElement(
     {
       name: 'swiglu',
       buffers: [...reads('f32', 'gate', 'up'), ...writes('f32', 'y')],
@@ -15,7 +15,7 @@ export function swiglu(count: number): KernelCall {
 
 /** With s = sigmoid(gate): toGate = gradient·up·s·(1 + gate·(1 − s)), toUp = gradient·gate·s. */
 export function swigluGradient(count: number): KernelCall {
-  return perEntry(
+  return perElement(
     {
       name: 'swigluGradient',
       buffers: [...reads('f32', 'gradient', 'gate', 'up'), ...writes('f32', 'toGate', 'toUp')],

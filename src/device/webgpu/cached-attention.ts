@@ -1,4 +1,4 @@
-import { type KernelCall, perEntry, reads, writes } from '../kernels/index';
+import { type KernelCall, reads } from '../kernels/index';
 import { chunkAttention } from './attention';
 import { type AttentionSizes, type AttentionTile, attentionTile, attentionUniforms, HeadVectors, masked, range } from './attention-tiles';
 
@@ -157,28 +157,4 @@ ${columns
     uniforms: [batch, 1, heads, kvHeads, capacity],
     groups: batch * kvHeads * parts,
   };
-}
-
-/**
- * Writes the first counts[b] new keys and values of each row to its caches, from entry offsets[b] on. Buffers: k and v [B·S, kvHeads·size],
- * offsets and counts [B] i32, cachedKeys and cachedValues [B, kvHeads, capacity, size]. What would lie behind the capacity is left out.
- */
-export function appendToCache({ batch, length, kvHeads, headSize, capacity }: Omit<CachedSizes, 'heads'>): KernelCall {
-  return perEntry(
-    {
-      name: 'appendToCache',
-      buffers: [...reads('f32', 'k', 'v'), ...reads('i32', 'offsets', 'counts'), ...writes('f32', 'cachedKeys', 'cachedValues')],
-      body: `    let head = i / p.headSize;
-    let token = head / p.kvHeads;
-    let b = token / p.length;
-    let entry = u32(offsets[b]) + token % p.length;
-    if (token % p.length < u32(counts[b]) && entry < p.capacity) {
-      let to = ((b * p.kvHeads + head % p.kvHeads) * p.capacity + entry) * p.headSize + i % p.headSize;
-      cachedKeys[to] = k[i];
-      cachedValues[to] = v[i];
-    }`,
-    },
-    batch * length * kvHeads * headSize,
-    { length, kvHeads, headSize, capacity },
-  );
 }

@@ -62,9 +62,12 @@ export function places(factor: Factor): string {
     .join('\n');
 }
 
-/** The registers of a thread's loads. */
-export function declare(factor: Factor): string {
-  const names = loadsOf(factor).flatMap((i) => vectorsOf(factor).map((v) => `${factor.name}_v${i}_${v}`));
+/** Where a thread holds vector `v` of its load `i`. */
+const register = ({ name }: Factor, i: number, v: number) => `${name}_v${i}_${v}`;
+
+/** Declares what a thread holds its loads in. */
+export function registers(factor: Factor): string {
+  const names = loadsOf(factor).flatMap((i) => vectorsOf(factor).map((v) => register(factor, i, v)));
   return names.map((name) => `  var ${name} = vec4f();`).join('\n');
 }
 
@@ -75,13 +78,13 @@ export function fetch(factor: Factor): string {
   return loadsOf(factor)
     .flatMap((i) =>
       vectorsOf(factor).map((v) => {
-        const vector = `${name}_v${i}_${v}`;
+        const vector = register(factor, i, v);
         const s = `${origin} + ${name}_s${i}${v === 0 ? '' : ` + ${v}u`}`;
         const k = `k0 + ${name}_k${i}`;
         const [row, first, rows, width] = alongInner ? [s, k, limit, 'p.inner'] : [k, s, 'p.inner', limit];
         const start = `let row = ${row}; let first = ${first}; let at = row * ${width} + first;`;
         if (wide) return `      { ${start} ${vector} = select(vec4f(), ${name}[at / 4u], row < ${rows} && first < ${width}); }`;
-        // a loop as well: each of four reads with its own bounds is much to compile
+        // a loop, not four reads with bounds of their own: software adapters take ten times as long, and more, to compile those
         const each = `${vector}[j] = select(0.0f, ${name}[at + j], row < ${rows} && first + j < ${width});`;
         return `      { ${start} for (var j = 0u; j < 4u; j++) { ${each} } }`;
       }),
@@ -104,8 +107,8 @@ export function store(factor: Factor, write: (vector: string, s: string, k: stri
       const guard = (i + 1) * threads <= count ? '' : `if (lane + ${i * threads}u < ${count}u) `;
       const vectors = vectorsOf(factor);
       const lines = vectors.map((v) => {
-        const held = `${name}_v${i}_`;
-        const vector = turned ? `vec4f(${vectors.map((r) => `${held}${r}.${'xyzw'[v]}`).join(', ')})` : `${held}${v}`;
+        const turnedVector = () => `vec4f(${vectors.map((r) => `${register(factor, i, r)}.${'xyzw'[v]}`).join(', ')})`;
+        const vector = turned ? turnedVector() : register(factor, i, v);
         const k = v === 0 ? `${name}_k${i}` : `(${name}_k${i} + ${v}u)`;
         return `{ let v = ${convert(vector)}; ${write('v', `${name}_s${i}`, k)} }`;
       });

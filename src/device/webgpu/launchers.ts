@@ -1,6 +1,7 @@
 import { type Append, type Node, type OperationName, type ProductAttributes, sizeOf, type Tensor } from '../../tensor/index';
 import {
   adamw,
+  appendToCache,
   clipByGlobalNorm,
   gather,
   headLogitsGradient,
@@ -25,7 +26,7 @@ import {
 import { attentionForward } from './attention';
 import { attentionGradientKeys, attentionGradientQueries } from './attention-gradient';
 import { type AttentionSizes, fittingAttention } from './attention-tiles';
-import { appendToCache, cachedAttention } from './cached-attention';
+import { cachedAttention } from './cached-attention';
 import type { Lowering, Use, Value } from './lower';
 import { type MatmulShape, matmulBy } from './matmul';
 import type { Emission } from './schedule';

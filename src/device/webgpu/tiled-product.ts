@@ -1,5 +1,5 @@
 import { accumulation, type Kernel, type KernelBuffer, type KernelCall, reads, writes } from '../kernels/index';
-import { declare, type Factor, fetch, places } from './factor';
+import { type Factor, fetch, places, registers } from './factor';
 import { halfFunctions, halfUniforms, scalesOf } from './half';
 import type { MatmulShape } from './matmul';
 
@@ -70,8 +70,8 @@ ${begin}
 ${sums.begin}
 ${places(a)}
 ${places(b)}
-${declare(a)}
-${declare(b)}
+${registers(a)}
+${registers(b)}
   var k0 = 0u;
 ${fetch(a)}
 ${fetch(b)}

@@ -7,6 +7,7 @@ import { Buffers, forData, paddedBytes, roundUp, usage } from './buffers';
 import { type Launch, lowerGraph, type Value } from './lower';
 import { Pipelines } from './pipelines';
 import { alignment, Recording } from './recording';
+import { RunTimes } from './run-times';
 import { type Arithmetic, allows, type MethodOf, nameOf, single, type TileChoice, Tuner, type Tuning } from './tiles';
 
 /** What a device has done since it was opened. */
@@ -52,6 +53,14 @@ export interface WebGpuDeviceOptions {
   readonly tune?: boolean;
   /** Called with all that is known of the adapter after something was measured. */
   readonly onTuned?: (adapter: string, tuning: Tuning) => void | Promise<void>;
+  /** To await a result keeps this thread busy, as in Node: so it is not awaited before it is nearly there. */
+  readonly busyWaiting?: boolean;
+}
+
+/** A run that was submitted. */
+interface Begun {
+  readonly staging: GPUBuffer | undefined;
+  readonly wait: ReturnType<RunTimes['submitted']>;
 }
 
 /** Sets of buffers, such as a policy's and its reference's, that a program keeps its bindings for. */
@@ -69,6 +78,7 @@ export class WebGpuDevice implements GpuDevice {
   readonly #pipelines: Pipelines;
   readonly #tuner: Tuner;
   readonly #options: WebGpuDeviceOptions;
+  readonly #runTimes: RunTimes | undefined;
   readonly #memory: Buffers;
   readonly #buffers = new Map<number, GPUBuffer>();
   readonly #programs = new Map<number, Recording>();
@@ -105,6 +115,7 @@ export class WebGpuDevice implements GpuDevice {
     this.#memory = new Buffers(device, (error) => this.#fail(error));
     this.#tuner = new Tuner(arithmetic, options.tuning?.[this.adapter.name]);
     this.#options = options;
+    this.#runTimes = options.busyWaiting ? new RunTimes() : undefined;
     device.addEventListener('uncapturederror', (event) => {
       this.#complaint ??= new RlpaError('device-failed', `WebGPU: ${(event as GPUUncapturedErrorEvent).error.message}`);
     });
@@ -270,11 +281,11 @@ export class WebGpuDevice implements GpuDevice {
       return begin();
     };
     const { recording, runs } = this.#options.tune && inputs.length > 0 ? await this.#afterTuning(tuned) : begin();
-    return Promise.all(runs.map((staging) => this.#outputsOf(recording, staging)));
+    return Promise.all(runs.map(({ staging, wait }) => wait(() => this.#outputsOf(recording, staging))));
   }
 
-  /** Submits a run. → where its outputs are copied to, if it has any. */
-  #begin(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, inputs: SeriesOptions['inputs'][number]): GPUBuffer | undefined {
+  /** Submits a run. → where its outputs are copied to, if it has any, and how to wait for them. */
+  #begin(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, inputs: SeriesOptions['inputs'][number]): Begun {
     const { lowered, outputBytes } = recording;
     const groups = this.#bindGroups(recording, bound);
     recording.writeInputs(inputs);
@@ -291,7 +302,7 @@ export class WebGpuDevice implements GpuDevice {
       }
     }
     this.#submit(encoder);
-    return staging;
+    return { staging, wait: this.#runTimes ? this.#runTimes.submitted(recording) : (result) => result() };
   }
 
   async #outputsOf(recording: Recording, staging: GPUBuffer | undefined): Promise<Record<string, NumberArray>> {
