@@ -14,11 +14,14 @@ class SlowGpu {
   #freeAt = 0;
 
   /** → when its result was asked for, in milliseconds from now, and when it came. */
-  run(program: object, ms: number): Promise<{ readonly asked: number; readonly came: number }> {
+  run(program: object, ms: number, runs = 1): Promise<{ readonly asked: number; readonly came: number }> {
     const begunAt = performance.now();
-    this.#freeAt = Math.max(begunAt, this.#freeAt) + ms;
+    this.#freeAt = Math.max(begunAt, this.#freeAt) + ms * runs;
     const doneAt = this.#freeAt;
-    return this.times.submitted(program)(async () => {
+    return this.times.submitted(
+      program,
+      runs,
+    )(async () => {
       const asked = performance.now() - begunAt;
       await new Promise<void>((resolve) => setTimeout(resolve, Math.max(0, doneAt - performance.now())));
       return { asked, came: performance.now() - begunAt };
@@ -32,8 +35,8 @@ class SlowGpu {
     return program;
   }
 
-  async runAlone(program: object, ms: number) {
-    const result = this.run(program, ms);
+  async runAlone(program: object, ms: number, runs = 1) {
+    const result = this.run(program, ms, runs);
     await vi.runAllTimersAsync();
     return result;
   }
@@ -69,6 +72,13 @@ it('comes down to what a program takes that took longer before', async () => {
   expect(last.asked).toBeGreaterThan(20);
 });
 
+it('expects of several runs at a time so many times as much', async () => {
+  const gpu = new SlowGpu();
+  const program = await gpu.known(6);
+  expect(await gpu.runAlone(program, 6, 8)).toEqual({ asked: 36, came: 48 });
+  expect((await gpu.runAlone(program, 6)).asked).toBe(0);
+});
+
 it('expects a run that waits for another after that one', async () => {
   const gpu = new SlowGpu();
   const program = await gpu.known(100);
@@ -83,7 +93,7 @@ it('expects a run that waits for another after that one', async () => {
 it('passes on what goes wrong, and expects as before', async () => {
   const gpu = new SlowGpu();
   const program = await gpu.known(100);
-  const failing = gpu.times.submitted(program)(() => Promise.reject(new Error('lost')));
+  const failing = gpu.times.submitted(program, 1)(() => Promise.reject(new Error('lost')));
   const told = expect(failing).rejects.toThrow('lost');
   await vi.runAllTimersAsync();
   await told;

@@ -19,10 +19,10 @@ export class RunTimes {
   #dueAt = 0;
   #lastAt = 0;
 
-  /** A run was submitted, behind those under way. → waits until it is nearly over, and then for its result */
-  submitted(program: object): <T>(result: () => Promise<T>) => Promise<T> {
+  /** Runs of a program were submitted, behind those under way. → waits until they are nearly over, and then for their results */
+  submitted(program: object, runs: number): <T>(result: () => Promise<T>) => Promise<T> {
     const known = this.#expected.get(program);
-    const expected = known !== undefined && Number.isFinite(known) ? known : 0;
+    const expected = known !== undefined && Number.isFinite(known) ? known * runs : 0;
     const submittedAt = performance.now();
     const dueAt = Math.max(submittedAt, this.#underWay > 0 ? this.#dueAt : 0) + expected;
     this.#dueAt = dueAt;
@@ -34,12 +34,12 @@ export class RunTimes {
         const askedAt = performance.now();
         const found = await result();
         const now = performance.now();
-        const taken = now - Math.max(submittedAt, this.#lastAt);
+        const taken = (now - Math.max(submittedAt, this.#lastAt)) / runs;
         this.#lastAt = now;
         // how long it had been over nobody knows: less is expected next time
         const wasOver = rest > short && now - askedAt < prompt;
         if (known === undefined) this.#expected.set(program, Number.POSITIVE_INFINITY);
-        else this.#expected.set(program, wasOver ? share * expected : Math.min(taken, 1.2 * known));
+        else this.#expected.set(program, wasOver ? share * known : Math.min(taken, 1.2 * known));
         return found;
       } finally {
         this.#underWay--;

@@ -57,12 +57,6 @@ export interface WebGpuDeviceOptions {
   readonly busyWaiting?: boolean;
 }
 
-/** A run that was submitted. */
-interface Begun {
-  readonly staging: GPUBuffer | undefined;
-  readonly wait: ReturnType<RunTimes['submitted']>;
-}
-
 /** Sets of buffers, such as a policy's and its reference's, that a program keeps its bindings for. */
 const keptBindings = 6;
 /** Runs with each tile, of which the fastest counts. */
@@ -272,20 +266,23 @@ export class WebGpuDevice implements GpuDevice {
   async runSeries(program: Program, { inputs, buffers }: SeriesOptions): Promise<Record<string, NumberArray>[]> {
     this.#throwFailure();
     const bound = checkedSeries(program, { inputs, buffers });
+    if (inputs.length === 0) return [];
     const begin = () => {
       const recording = this.#recordingOf(program);
-      return { recording, runs: inputs.map((each) => this.#begin(recording, bound, each)) };
+      const stagings = inputs.map((each) => this.#begin(recording, bound, each));
+      const wait = this.#runTimes?.submitted(recording, inputs.length) ?? (<T>(results: () => Promise<T>) => results());
+      return { recording, stagings, wait };
     };
     const tuned = async () => {
       await this.#tune(this.#recordingOf(program), bound, { inputs: inputs[0] });
       return begin();
     };
-    const { recording, runs } = this.#options.tune && inputs.length > 0 ? await this.#afterTuning(tuned) : begin();
-    return Promise.all(runs.map(({ staging, wait }) => wait(() => this.#outputsOf(recording, staging))));
+    const { recording, stagings, wait } = this.#options.tune ? await this.#afterTuning(tuned) : begin();
+    return wait(() => Promise.all(stagings.map((staging) => this.#outputsOf(recording, staging))));
   }
 
-  /** Submits a run. → where its outputs are copied to, if it has any, and how to wait for them. */
-  #begin(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, inputs: SeriesOptions['inputs'][number]): Begun {
+  /** Submits a run. → where its outputs are copied to, if it has any. */
+  #begin(recording: Recording, bound: ReadonlyMap<string, DeviceBuffer>, inputs: SeriesOptions['inputs'][number]): GPUBuffer | undefined {
     const { lowered, outputBytes } = recording;
     const groups = this.#bindGroups(recording, bound);
     recording.writeInputs(inputs);
@@ -302,7 +299,7 @@ export class WebGpuDevice implements GpuDevice {
       }
     }
     this.#submit(encoder);
-    return { staging, wait: this.#runTimes ? this.#runTimes.submitted(recording) : (result) => result() };
+    return staging;
   }
 
   async #outputsOf(recording: Recording, staging: GPUBuffer | undefined): Promise<Record<string, NumberArray>> {
