@@ -11,7 +11,11 @@ export default function openRunFolder(): () => void {
   return () => rmSync(folder, { recursive: true, force: true });
 }
 
-/** A file of this run, written by whoever needs it first. → its path @param write makes the file, whole: two may do so at the same time */
+/**
+ * A file of this run, written by whoever needs it first. → its path
+ *
+ * @param write makes the file, whole: two may do so at the same time
+ */
 export async function madeOnce(name: string, write: (path: string) => Promise<void>): Promise<string> {
   const folder = process.env[variable];
   if (!folder) throw new Error(`${variable} is not set: this needs a run of the tests.`);

@@ -61,6 +61,6 @@ export function elementwise(
     },
     count,
     { width },
-    Object.fromEntries(numbered('constant', constants.length).map((name, index) => [name, constants[index]!])),
+    Object.fromEntries(constants.map((value, index) => [`constant${index}`, value])),
   );
 }

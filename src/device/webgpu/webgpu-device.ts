@@ -270,15 +270,15 @@ export class WebGpuDevice implements GpuDevice {
     const begin = () => {
       const recording = this.#recordingOf(program);
       const stagings = inputs.map((each) => this.#begin(recording, bound, each));
-      const wait = this.#runTimes?.submitted(recording, inputs.length) ?? (<T>(results: () => Promise<T>) => results());
-      return { recording, stagings, wait };
+      return { recording, stagings, whenNearlyOver: this.#runTimes?.submitted(recording, inputs.length) };
     };
     const tuned = async () => {
       await this.#tune(this.#recordingOf(program), bound, { inputs: inputs[0] });
       return begin();
     };
-    const { recording, stagings, wait } = this.#options.tune ? await this.#afterTuning(tuned) : begin();
-    return wait(() => Promise.all(stagings.map((staging) => this.#outputsOf(recording, staging))));
+    const { recording, stagings, whenNearlyOver } = this.#options.tune ? await this.#afterTuning(tuned) : begin();
+    const read = () => Promise.all(stagings.map((staging) => this.#outputsOf(recording, staging)));
+    return whenNearlyOver ? whenNearlyOver(read) : read();
   }
 
   /** Submits a run. → where its outputs are copied to, if it has any. */
