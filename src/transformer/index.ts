@@ -1,5 +1,4 @@
 export { fromPeftName, parseAdapterConfig, toPeftConfig, toPeftName } from './adapter-config';
-export { type TokenizerFiles, type TrainTokenizerOptions, trainTokenizer } from './bpe';
 export { chatML } from './chat-ml';
 export { ChatTemplate, encodeChat, endOfTurn, type RenderOptions } from './chat-template';
 export {
@@ -44,4 +43,5 @@ export {
 } from './safetensors';
 export { assertFinite, toFloat32Array, toInt32Array } from './tensor-values';
 export { type DecodeOptions, type EncodeOptions, Tokenizer, TokenStream } from './tokenizer';
+export { type TokenizerFiles, type TrainTokenizerOptions, trainTokenizer } from './tokenizer-training';
 export { valueHead, valueHeadShapes } from './value-head';

@@ -1,13 +1,30 @@
 import { readFileSync } from 'node:fs';
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { describe, expect, it } from 'vitest';
 import { RlpaError } from '../../src/errors';
 import { Random } from '../../src/random';
 import { Tokenizer } from '../../src/transformer/index';
 import { describeWithShared, sharedPath } from '../shared';
 
-function load(folder: string): Tokenizer {
+function files(folder: string): [tokenizer: Record<string, unknown>, config: Record<string, unknown>] {
   const json = (file: string) => JSON.parse(readFileSync(sharedPath(`${folder}/${file}`), 'utf8'));
-  return Tokenizer.fromJSON(json('tokenizer.json'), json('tokenizer_config.json'));
+  return [json('tokenizer.json'), json('tokenizer_config.json')];
+}
+
+function load(folder: string): Tokenizer {
+  return Tokenizer.fromJSON(...files(folder));
+}
+
+/** Texts of random characters of four ranges, with spaces between. */
+function randomTexts(count: number, dice = new Random(11)): string[] {
+  return Array.from({ length: count }, () => {
+    const highest = [0x7f, 0x250, 0x3000, 0x20000][dice.integer(4)]!;
+    const character = () => {
+      const code = dice.integer(highest);
+      return code >= 0xd800 && code < 0xe000 ? 'e' : String.fromCodePoint(code);
+    };
+    return Array.from({ length: 1 + dice.integer(40) }, () => (dice.uniform() < 0.3 ? ' ' : character())).join('');
+  });
 }
 
 const texts = [
@@ -115,6 +132,55 @@ describeWithShared("stories260k's SentencePiece tokenizer", 'models/stories260k'
   });
 });
 
+describe("byte-pair encoding as in @huggingface/tokenizers' own", () => {
+  const frame = { added_tokens: [], normalizer: null, pre_tokenizer: null, post_processor: null, decoder: { type: 'ByteLevel' } };
+
+  function bothWays(json: Record<string, unknown>, texts: readonly string[], config: Record<string, unknown> = {}): void {
+    const [ours, theirs] = [Tokenizer.fromJSON(json, config), new HuggingFaceTokenizer(json, config)];
+    for (const text of texts) expect([...ours.encode(text)], text).toEqual(theirs.encode(text, { add_special_tokens: false }).ids);
+  }
+
+  describeWithShared('of published tokenizers', 'tokenizers/qwen2.5', () => {
+    it.each(['tokenizers/qwen2.5', 'models/stories260k'])('%s', (folder) => {
+      const [json, config] = files(folder);
+      bothWays(json, [...texts, texts.join(' ').repeat(5), ...randomTexts(300)], config);
+    });
+  });
+
+  it('of random merges, of which many are possible at once, ties among them', () => {
+    const dice = new Random(3);
+    for (let round = 0; round < 30; round++) {
+      const tokens = ['a', 'b', 'c'];
+      const merges: string[] = [];
+      while (merges.length < 40) {
+        const [left, right] = [tokens[dice.integer(tokens.length)]!, tokens[dice.integer(tokens.length)]!];
+        if (left.length + right.length > 6 || merges.includes(`${left} ${right}`)) continue;
+        merges.push(`${left} ${right}`);
+        if (!tokens.includes(left + right)) tokens.push(left + right);
+      }
+      const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+      const words = Array.from({ length: 30 }, () => Array.from({ length: dice.integer(60) }, () => 'abc'[dice.integer(3)]).join(''));
+      bothWays({ ...frame, model: { type: 'BPE', vocab, merges } }, words);
+    }
+  });
+
+  it.each([
+    ['nothing', {}],
+    ['a token', { unk_token: '?' }],
+    ['one token for several', { unk_token: '?', fuse_unk: true }],
+    ['bytes', { unk_token: '?', byte_fallback: true }],
+  ])('of characters that no token has, for which stands %s', (_, settings) => {
+    const vocab = { '?': 0, a: 1, b: 2, ab: 3, '<0xC3>': 4, '<0xA9>': 5 };
+    bothWays({ ...frame, model: { type: 'BPE', ...settings, vocab, merges: ['a b'] } }, ['aébab', 'ééa', 'a🙂🙂b', 'é', 'xyzab']);
+  });
+
+  it('of pieces that are tokens although no merges lead there, where merges are to be ignored', () => {
+    const model = { type: 'BPE', vocab: { a: 0, b: 1, c: 2, ab: 3, abc: 4, bc: 5 }, merges: [['b', 'c']] };
+    bothWays({ ...frame, model: { ...model, ignore_merges: true } }, ['abc', 'ab', 'abca']);
+    bothWays({ ...frame, model }, ['abc', 'ab', 'abca']);
+  });
+});
+
 describe('a tokenizer file', () => {
   const good = {
     added_tokens: [],
@@ -133,6 +199,10 @@ describe('a tokenizer file', () => {
     ['has an id beyond all vocabularies', { ...good, model: { ...good.model, vocab: { a: 2 ** 31 } } }, /from 0 to/],
     ['has no tokens', { ...good, model: { ...good.model, vocab: {} } }, /at least one token/],
     ['has an added token without an id', { ...good, added_tokens: [{ content: 'x' }] }, /added_tokens/],
+    ['has a merge of no token', { ...good, model: { ...good.model, merges: ['a c'] } }, /model\.merges\[0\].*found "a c"/],
+    ['has a merge into no token', { ...good, model: { ...good.model, merges: [['a', 'b']] } }, /model\.merges\[0\]/],
+    ['has a merge that is none', { ...good, model: { ...good.model, merges: [null] } }, /found null/],
+    ['marks the ends of words', { ...good, model: { ...good.model, end_of_word_suffix: '</w>' } }, /end_of_word_suffix.*not implemented/],
     ['has a decoder of another kind', { ...good, decoder: { type: 'WordPiece' } }, /decoder/],
   ])('that %s is refused', (_, json, message) => {
     let found: unknown;
@@ -143,5 +213,24 @@ describe('a tokenizer file', () => {
     }
     expect(RlpaError.isInstance(found) && found.code).toBe('invalid-model');
     expect((found as Error).message).toMatch(message);
+  });
+  describeWithShared('is given back as it was read', 'tokenizers/qwen2.5', () => {
+    it.each(['tokenizers/qwen2.5', 'models/stories260k'])('%s', (folder) => {
+      const [json, config] = files(folder);
+      expect(JSON.stringify(Tokenizer.fromJSON(json, config).json)).toBe(JSON.stringify(json));
+    });
+
+    it('with merges as pairs, and one of them named twice', () => {
+      const model = {
+        type: 'BPE',
+        vocab: { a: 0, ab: 7, b: 3, ' ': 4, 'a ': 5 },
+        merges: [
+          ['a', 'b'],
+          ['a', ' '],
+          ['a', 'b'],
+        ],
+      };
+      expect(Tokenizer.fromJSON({ ...good, model }).json).toEqual({ ...good, model });
+    });
   });
 });

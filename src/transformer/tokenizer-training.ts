@@ -1,7 +1,7 @@
 import { RlpaError } from '../errors';
 import { byteCharacters } from './byte-level';
 import { chatML } from './chat-ml';
-import { PairHeap } from './pair-heap';
+import { Heap } from './heap';
 
 /**
  * Qwen2's pre-tokenisation, as its tokenizer.json has it, for the tokenizers that read ours. Merges never cross these pieces.
@@ -135,6 +135,11 @@ function countPieces(texts: Iterable<string>, added: readonly string[]): Map<str
 /** Pairs of token ids as one number: ids stay far below 2^26, so the product is exact. */
 const pairBase = 2 ** 26;
 
+interface CountedPair {
+  readonly count: number;
+  readonly pair: number;
+}
+
 /**
  * Merges the most frequent pair again and again; among equals the one with the smaller ids, so that the result is determined. Counts are
  * kept up to date word by word: a merge looks only at the words that hold its pair.
@@ -144,7 +149,7 @@ function learnMerges(counts: ReadonlyMap<string, number>, most: number): [number
   const words = [...counts].map(([piece, count]) => ({ symbols: [...encoder.encode(piece)], count }));
   const pairCounts = new Map<number, number>();
   const wordsWith = new Map<number, Set<number>>();
-  const heap = new PairHeap();
+  const heap = new Heap<CountedPair>((a, b) => a.count > b.count || (a.count === b.count && a.pair < b.pair));
 
   const add = (pair: number, change: number, word: number) => {
     pairCounts.set(pair, (pairCounts.get(pair) ?? 0) + change);
@@ -156,7 +161,7 @@ function learnMerges(counts: ReadonlyMap<string, number>, most: number): [number
   for (const [index, { symbols, count }] of words.entries()) {
     for (let i = 1; i < symbols.length; i++) add(symbols[i - 1]! * pairBase + symbols[i]!, count, index);
   }
-  for (const [pair, count] of pairCounts) heap.push(count, pair);
+  for (const [pair, count] of pairCounts) heap.push({ count, pair });
 
   const merges: [number, number][] = [];
   while (merges.length < most) {
@@ -165,7 +170,7 @@ function learnMerges(counts: ReadonlyMap<string, number>, most: number): [number
     const count = pairCounts.get(top.pair) ?? 0;
     if (count !== top.count) {
       // The count has changed since it was queued: queue it anew where it belongs.
-      if (count > 0) heap.push(count, top.pair);
+      if (count > 0) heap.push({ count, pair: top.pair });
       continue;
     }
     const left = Math.floor(top.pair / pairBase);
@@ -188,7 +193,7 @@ function learnMerges(counts: ReadonlyMap<string, number>, most: number): [number
     }
     pairCounts.delete(top.pair);
     wordsWith.delete(top.pair);
-    for (const pair of grown) heap.push(pairCounts.get(pair)!, pair);
+    for (const pair of grown) heap.push({ count: pairCounts.get(pair)!, pair });
   }
   return merges;
 }
