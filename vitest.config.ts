@@ -27,6 +27,8 @@ export default defineConfig({
     globalSetup: ['test/build.ts', 'test/run-folder.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // a busy machine may need a while for what is asked about again and again
+    expect: { poll: { timeout: 20_000 } },
     // The engine uses every core by itself.
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },

@@ -37,7 +37,7 @@ let [ours, theirs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
 for (let round = 0; round <= Number(options.rounds); round++) {
   let [first, count] = [0, 0];
   await policy.sample([{ owner: 'story', prompt: Int32Array.of(1), seed: 1 }], {
-    greedy: true,
+    temperature: 0,
     maxNewTokens: Number(options.tokens),
     onToken: () => {
       if (count++ === 0) first = performance.now();

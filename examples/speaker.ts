@@ -33,7 +33,8 @@ export async function openSpeaker(): Promise<Speaker> {
     const { instruction, history } = JSON.parse(await readFile(join(RLPA_POLICY, 'rlpa.json'), 'utf8'));
     const policy = await LocalPolicy.load(RLPA_POLICY);
     return {
-      model: likeliest(policy.asChatModel()),
+      // a policy this small talks best when it always says the likeliest thing
+      model: policy.asChatModel({ temperature: 0 }),
       prompt: transcriptPrompt({ instruction, history }),
       dispose: () => policy.dispose(),
     };
@@ -49,13 +50,4 @@ export async function openSpeaker(): Promise<Speaker> {
 
 or ask a language model: set OPENAI_API_KEY, or OPENAI_BASE_URL and RLPA_MODEL for a server of your own.`);
   process.exit(1);
-}
-
-/** A policy this small talks best when it always says the likeliest thing. */
-function likeliest(model: ChatModel): ChatModel {
-  return {
-    ...model,
-    generate: (request) => model.generate({ ...request, temperature: 0 }),
-    stream: (request) => model.stream({ ...request, temperature: 0 }),
-  };
 }

@@ -4,7 +4,6 @@
  */
 import {
   beforeAfterTable,
-  type ChatModel,
   evaluate,
   type GpuDevice,
   type LocalPolicy,
@@ -102,13 +101,8 @@ async function train({ size, seed }: Extract<ToWorker, { type: 'train' }>, signa
 function agentOf(learner: LocalPolicy, { seed, environment, measuring }: TinyTask): PersonalizedAgent {
   const { schema, instruction, history } = environment;
   const { temperature } = measuring;
-  const model = learner.asChatModel({ seed });
-  const measured: ChatModel = {
-    ...model,
-    generate: (request) => model.generate({ ...request, temperature }),
-    stream: (request) => model.stream({ ...request, temperature }),
-  };
-  return new PersonalizedAgent({ schema, model: measured, prompt: transcriptPrompt({ instruction, history }), form: 'text' });
+  const model = learner.asChatModel({ seed, temperature });
+  return new PersonalizedAgent({ schema, model, prompt: transcriptPrompt({ instruction, history }), form: 'text' });
 }
 
 async function say(message: string, signal: AbortSignal): Promise<void> {

@@ -10,16 +10,17 @@ export async function takeTurns(options: {
   readonly policy: LocalPolicy;
   readonly environment: DialogueEnvironment;
   readonly persona: Persona;
+  readonly temperature: number;
   readonly turns: number;
   readonly seed: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: ExperimentProgress) => void;
 }): Promise<AgentTurnRecord[]> {
-  const { policy, environment, persona, turns, seed, signal, onProgress } = options;
+  const { policy, environment, persona, temperature, turns, seed, signal, onProgress } = options;
   const { schema, instruction, history } = environment;
   const agent = new PersonalizedAgent({
     schema,
-    model: policy.asChatModel({ seed }),
+    model: policy.asChatModel({ seed, temperature }),
     prompt: transcriptPrompt({ instruction, history }),
     form: 'text',
   });

@@ -11,8 +11,8 @@ export interface Recipe {
   /** Factor of the profile reward beside the response reward's 1, in training. Measurements know no weights. */
   readonly profileWeight: number;
   readonly ppo: Partial<PPOHyperparameters>;
-  /** Of the sampling while a policy is measured; training samples at 1. */
-  readonly measuringTemperature: number;
+  /** Of the sampling when a policy is measured and when it talks; training samples at 1. */
+  readonly temperature: number;
   /** Most tokens of a turn. */
   readonly maxNewTokens: number;
 }
@@ -64,7 +64,7 @@ const recipes = {
     iterations: 50,
     profileWeight: 1.5,
     // at 0 a policy this small asks its favourite question again and again
-    measuringTemperature: 0.5,
+    temperature: 0.5,
     maxNewTokens: 64,
     ppo: tinyPPO,
   },
@@ -74,7 +74,7 @@ const recipes = {
     turns: 6,
     iterations: 24,
     profileWeight: 8,
-    measuringTemperature: 1,
+    temperature: 1,
     maxNewTokens: 96,
     ppo: {
       dialogues: 96,
@@ -98,7 +98,7 @@ const recipes = {
     turns: 10,
     iterations: 50,
     profileWeight: 1,
-    measuringTemperature: 0,
+    temperature: 0,
     maxNewTokens: 256,
     ppo: { learningRate: 1e-5, valueLearningRate: 1e-4, dialogues: 32 },
   },

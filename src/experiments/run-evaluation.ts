@@ -31,7 +31,7 @@ export const runEvaluation: RunEvaluation = async (options: EvaluationOptions): 
       environment,
       personas: heldOut,
       seed: seedFor(seed, 'evaluation'),
-      temperature: recipe.measuringTemperature,
+      temperature: recipe.temperature,
       signal,
       onProgress: progressOf('evaluate', onProgress),
     });

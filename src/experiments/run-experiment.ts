@@ -80,7 +80,7 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
         environment: measuring,
         personas: found.heldOut,
         seed: seedFor(seed, 'evaluation'),
-        temperature: recipe.measuringTemperature,
+        temperature: recipe.temperature,
         signal,
         onProgress: progressOf(phase, onProgress),
       });
@@ -93,7 +93,9 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
       await writeSetting(kept.policy, setting);
     }
     const after = await measure('evaluate-after');
-    const shown = { policy, environment, persona: found.heldOut[0]!, turns: Math.min(shownTurns, turns), seed, signal, onProgress };
+    const { temperature } = recipe;
+    const persona = found.heldOut[0]!;
+    const shown = { policy, environment, persona, temperature, turns: Math.min(shownTurns, turns), seed, signal, onProgress };
     // only for show: a user who cannot be had now must not cost the measurements
     const agentTurns = await takeTurns(shown).catch((error: Error) => {
       if (signal?.aborted) throw error;

@@ -26,9 +26,15 @@ export function pretrainedSetting(people: 'generated' | 'recorded'): Setting {
   return { profile, instruction: formatInstructions(profileSchemas[profile] as ProfileSchema), history: 'keep' };
 }
 
+/** The people whose profile it is. */
+export function peopleOf({ profile }: Setting): 'generated' | 'recorded' {
+  return profile === 'facts' ? 'recorded' : 'generated';
+}
+
 /** @throws RlpaError `invalid-option` for a policy that was trained for people of the other kind */
-export function checkSetting({ profile }: Setting, kind: 'generated' | 'recorded'): void {
-  if ((profile === 'facts') === (kind === 'recorded')) return;
+export function checkSetting(setting: Setting, kind: 'generated' | 'recorded'): void {
+  if (peopleOf(setting) === kind) return;
+  const { profile } = setting;
   const other = kind === 'generated' ? 'recorded people: name their dialogues' : 'generated people: leave out the recorded dialogues';
   throw new RlpaError('invalid-option', `The policy keeps the profile "${profile}" and was trained with ${other}.`, {
     profile,

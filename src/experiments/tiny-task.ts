@@ -71,7 +71,7 @@ export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): Tin
   if (!Number.isSafeInteger(seed)) throw refused('seed', 'an integer', seed);
   const kind = 'generated';
   const setting = tinySettings[kind];
-  const { users, evalUsers, turns, iterations, profileWeight, ppo, measuringTemperature, maxNewTokens } = recipeFor(setting, kind, size);
+  const { users, evalUsers, turns, iterations, profileWeight, ppo, temperature, maxNewTokens } = recipeFor(setting, kind, size);
   const { training, heldOut } = generatePeople({ profile: setting.profile, seed, users, evalUsers });
   return {
     seed,
@@ -81,7 +81,7 @@ export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): Tin
     measuring: {
       environment: environmentFor(setting, { people: kind }, { turns, reward: 'both' }),
       seed: seedFor(seed, 'evaluation'),
-      temperature: measuringTemperature,
+      temperature,
     },
     iterations,
     ppo,

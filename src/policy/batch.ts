@@ -4,7 +4,8 @@ import type { TrainingSequence } from './trainable-policy';
  * How sequences share the rows of a batch. `right` and `left` pad each row to the batch's length; `packed` puts several sequences in a row.
  * All give the same numbers; `right` needs no mask, `packed` wastes least when lengths differ, and needs none where it finds nothing to pack.
  */
-export type BatchLayout = 'right' | 'left' | 'packed';
+export const batchLayouts = ['right', 'left', 'packed'] as const;
+export type BatchLayout = (typeof batchLayouts)[number];
 
 /** Where token t of a sequence lies: row · length + offset + t. */
 export interface Placement {

@@ -3,29 +3,38 @@ import { waitFor } from '../deadline';
 import { RlpaError } from '../errors';
 import { Random } from '../random';
 import type { LocalPolicy } from './local-policy';
+import { checkSampling } from './local-policy-options';
+
+export interface LocalChatModelOptions {
+  readonly seed?: number;
+  readonly temperature?: number;
+  readonly pieceMs?: number;
+}
 
 /**
  * A local policy behind the interface that agents speak. Calls are batched while they run; stop strings cut the text where they first appear.
  *
+ * @param options.temperature of requests that name none; the policy's own by default
  * @param options.pieceMs a token that comes sooner after a piece of a streamed text is shown with the next: to show it costs more than to sample it
  */
 export function localChatModel(
   policy: LocalPolicy,
-  { seed, pieceMs = 33 }: { readonly seed?: number; readonly pieceMs?: number } = {},
+  { seed, temperature: usual = policy.temperature, pieceMs = 33 }: LocalChatModelOptions = {},
 ): ChatModel {
+  checkSampling({ temperature: usual });
   const seeds = new Random(seed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
   let calls = 0;
 
   /** Begins to sample; `stop` ends it, and so does a token that `isEnd` says so of. */
   function begin(request: ChatRequest, isEnd?: (token: number) => boolean) {
+    const { temperature = usual } = request;
     const prompt = policy.encodePrompt(request.messages);
     const call = new AbortController();
     const sampling = policy.sampleAlongside({
       prompt,
       seed: request.seed ?? seeds.split('call', calls++).uint32(),
       signal: call.signal,
-      greedy: request.temperature === 0,
-      ...(request.temperature && { temperature: request.temperature }),
+      temperature,
       ...(request.maxTokens !== undefined && { maxNewTokens: request.maxTokens }),
       ...(request.topP !== undefined && { limits: { topP: request.topP } }),
       isEnd,

@@ -2,7 +2,7 @@ import type { Device, DeviceKind } from '../device/index';
 import { RlpaError } from '../errors';
 import type { Shape, SupportLimits } from '../tensor/index';
 import type { ChatTemplate, ModelConfig, Projection, Tokenizer } from '../transformer/index';
-import type { BatchLayout } from './batch';
+import { type BatchLayout, batchLayouts } from './batch';
 
 export type Weights = ReadonlyMap<string, { readonly shape: Shape; readonly data: Float32Array }>;
 
@@ -64,25 +64,42 @@ export interface OnnxExportOptions {
   readonly quantized?: boolean;
 }
 
+/** How one call samples; the policy's own where it says nothing. */
+export interface SamplingOptions {
+  /** 0 takes the most likely token everywhere. */
+  readonly temperature?: number;
+  readonly limits?: SupportLimits;
+  /** None at all samples one, which ends the text, and Infinity as many as there is room for. */
+  readonly maxNewTokens?: number;
+}
+
 /** @throws `invalid-option` */
-export function checkOptions({ temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, limits }: LocalPolicyOptions): void {
-  const { topK = 1, topP = 1 } = limits ?? {};
-  if (!Number.isInteger(topK) || topK < 1 || !(topP > 0 && topP <= 1)) {
-    const found = JSON.stringify({ topK, topP });
-    throw new RlpaError('invalid-option', `limits must be a topK of at least 1 and a topP in (0, 1], found ${found}.`, {
-      name: 'limits',
-      found,
-    });
-  }
-  checkMaxNewTokens(maxNewTokens);
+export function checkOptions(options: LocalPolicyOptions): void {
+  checkSampling(options);
+  const { temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, layout = 'packed' } = options;
+  // log-probabilities at a temperature of 0 would be those of one token alone
   for (const [name, value] of Object.entries({ temperature, maxNewTokens, microBatchTokens })) {
-    if (!(value > 0) || !Number.isFinite(value))
-      throw new RlpaError('invalid-option', `${name} must be a positive number, found ${value}.`, { name, found: value });
+    if (!(value > 0) || !Number.isFinite(value)) throw refused(name, 'a positive number', value);
+  }
+  if (!batchLayouts.includes(layout)) throw refused('layout', `one of ${batchLayouts.join(', ')}`, layout);
+}
+
+/** @throws `invalid-option` */
+export function checkSampling({ temperature = 1, limits = {}, maxNewTokens = 1 }: SamplingOptions): void {
+  if (!(temperature >= 0) || !Number.isFinite(temperature)) throw refused('temperature', 'a number that is not negative', temperature);
+  const { topK = 1, topP = 1 } = limits;
+  if (!Number.isInteger(topK) || topK < 1 || !(topP > 0 && topP <= 1)) {
+    throw refused('limits', 'a topK of at least 1 and a topP above 0 and at most 1', JSON.stringify({ topK, topP }));
+  }
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0) && maxNewTokens !== Number.POSITIVE_INFINITY) {
+    throw refused('maxNewTokens', 'a whole number', maxNewTokens);
   }
 }
 
-/** @throws `invalid-option` for a number of tokens that is none; none at all samples one, which ends the text, and Infinity as many as there is room for */
-export function checkMaxNewTokens(tokens: number): void {
-  if ((Number.isInteger(tokens) && tokens >= 0) || tokens === Number.POSITIVE_INFINITY) return;
-  throw new RlpaError('invalid-option', `maxNewTokens must be a whole number, found ${tokens}.`, { name: 'maxNewTokens', found: tokens });
+function refused(option: string, expected: string, found: unknown): RlpaError {
+  return new RlpaError('invalid-option', `LocalPolicy, option '${option}': expected ${expected}, found ${found}.`, {
+    option,
+    expected,
+    found,
+  });
 }

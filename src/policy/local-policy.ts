@@ -1,7 +1,7 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
 import { type Device, deviceKinds, type NumberArray, type Program } from '../device/index';
 import { RlpaError, throwIfAborted } from '../errors';
-import type { Graph, Shape, SupportLimits } from '../tensor/index';
+import type { Graph, Shape } from '../tensor/index';
 import {
   ChatTemplate,
   encodeChat,
@@ -15,15 +15,16 @@ import {
 } from '../transformer/index';
 import { type Batch, type BatchLayout, gatherActions, planBatches, spreadActions } from './batch';
 import type { Sample, SampleRequest } from './continuation';
-import { localChatModel } from './local-chat-model';
+import { type LocalChatModelOptions, localChatModel } from './local-chat-model';
 import {
   type CreateOptions,
-  checkMaxNewTokens,
   checkOptions,
+  checkSampling,
   type LoadOptions,
   type LocalModel,
   type LocalPolicyOptions,
   type OnnxExportOptions,
+  type SamplingOptions,
   type SaveOptions,
 } from './local-policy-options';
 import { reportPPOLoss } from './losses';
@@ -74,6 +75,8 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #layout: BatchLayout;
   readonly #origin: Pick<LocalModel, 'generationConfig' | 'baseModel'>;
   readonly #buffers: PolicyBuffers;
+  /** Whether it began with an adapter that nobody had trained. */
+  readonly #isNewAdapter: boolean;
   /** What {@link encodePrompt} made of a list of messages, and the messages as they were. */
   readonly #prompts = new WeakMap<readonly ChatMessage[], { readonly prompt: Int32Array; readonly messages: readonly ChatMessage[] }>();
   #version = 0;
@@ -92,7 +95,17 @@ export class LocalPolicy implements TrainablePolicy {
    * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { lora: { rank: 16 } });
    * const trained = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { adapter: './runs/1/adapter' });
    */
-  static async load(folder: string, { device, adapter, signal, ...options }: LoadOptions = {}): Promise<LocalPolicy> {
+  static async load(folder: string, options: LoadOptions = {}): Promise<LocalPolicy> {
+    try {
+      return await LocalPolicy.#load(folder, options);
+    } catch (error) {
+      // it owns a device that it was given, also where no policy comes of it
+      if (typeof options.device === 'object') await options.device.dispose();
+      throw error;
+    }
+  }
+
+  static async #load(folder: string, { device, adapter, signal, ...options }: LoadOptions): Promise<LocalPolicy> {
     checkOptions(options);
     const { policyHost } = await import('#policy-host');
     const { lora, tensors, ...model } = await policyHost.readPolicy(folder, { adapter });
@@ -125,7 +138,6 @@ export class LocalPolicy implements TrainablePolicy {
    * @throws RlpaError `invalid-option`, `invalid-model`, `missing-dependency` outside Node unless a device is given
    */
   static async create({ device = 'cpu', ...parts }: CreateOptions): Promise<LocalPolicy> {
-    checkOptions(parts);
     if (typeof device === 'string' && !deviceKinds.includes(device)) {
       const expected = deviceKinds.map((kind) => `'${kind}'`).join(', ');
       throw new RlpaError('invalid-option', `LocalPolicy, option 'device': expected ${expected} or a device, found '${device}'.`, {
@@ -144,8 +156,8 @@ export class LocalPolicy implements TrainablePolicy {
 
   /** @param device owned by the policy from now on: {@link dispose} ends it. */
   constructor(device: Device, model: LocalModel, options: LocalPolicyOptions = {}) {
-    const { seed = 0, temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, layout = 'packed', name = 'local' } = options;
     checkOptions(options);
+    const { seed = 0, temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, layout = 'packed', name = 'local' } = options;
     this.config = model.config;
     this.tokenizer = model.tokenizer;
     this.template = model.template ?? ChatTemplate.of(model.tokenizer);
@@ -184,6 +196,7 @@ export class LocalPolicy implements TrainablePolicy {
     }
     this.fingerprint = JSON.stringify({ config: toHuggingFaceConfig(model.config), lora: this.lora, tokens: this.tokenizer.size });
     this.#buffers = new PolicyBuffers(device, model, this.lora, seed);
+    this.#isNewAdapter = this.lora !== undefined && ![...(model.weights?.keys() ?? [])].some(isAdapterTensor);
   }
 
   get version(): number {
@@ -199,7 +212,7 @@ export class LocalPolicy implements TrainablePolicy {
 
   async act(states: readonly PolicyState[], { signal, temperature = this.temperature }: ActOptions = {}): Promise<PolicyAction[]> {
     const requests = states.map(({ dialogueId, messages, seed }) => ({ owner: dialogueId, prompt: this.encodePrompt(messages), seed }));
-    const samples = await this.sample(requests, { ...(temperature === 0 ? { greedy: true } : { temperature }), signal });
+    const samples = await this.sample(requests, { temperature, signal });
     return samples.map((sample, index) => {
       const { prompt } = requests[index]!;
       return {
@@ -211,27 +224,27 @@ export class LocalPolicy implements TrainablePolicy {
     });
   }
 
+  /** Whether there is room for the prompt and the longest answer, or half of all room where that may be longer. */
   canRead({ messages }: Pick<PolicyState, 'messages'>): boolean {
-    return this.encodePrompt(messages).length < this.config.maxPositions;
+    const { maxPositions } = this.config;
+    return this.encodePrompt(messages).length + Math.min(this.#maxNewTokens, maxPositions >> 1) <= maxPositions;
   }
 
-  /** Continues token sequences; {@link act} and the chat model are made of it. */
+  /**
+   * Continues token sequences; {@link act} is made of it.
+   *
+   * @throws RlpaError `invalid-option`, `model-failed` for a prompt that is too long, `device-failed`, `aborted`
+   */
   async sample(
     requests: readonly SampleRequest[],
-    options: Partial<Omit<SampleOptions, 'form' | 'stopTokens'>> & { limits?: SupportLimits } = {},
+    options: SamplingOptions & Pick<SampleOptions, 'signal' | 'onToken'> = {},
   ): Promise<Sample[]> {
-    const { limits = this.#form.limits, ...rest } = options;
+    const { signal, onToken, ...sampling } = options;
+    checkSampling(sampling);
     if (requests.length === 0) return [];
-    if (options.maxNewTokens !== undefined) checkMaxNewTokens(options.maxNewTokens);
-    return this.#exclusive(options.signal, () =>
-      this.#sampler.sample(this.#buffers.weights, requests, {
-        temperature: this.temperature,
-        greedy: false,
-        maxNewTokens: this.#maxNewTokens,
-        ...rest,
-        form: { ...this.#form, limits },
-        stopTokens: this.#stopTokens,
-      }),
+    const distribution = this.#distribution(sampling);
+    return this.#exclusive(signal, () =>
+      this.#sampler.sample(this.#buffers.weights, requests, { ...distribution, stopTokens: this.#stopTokens, signal, onToken }),
     );
   }
 
@@ -239,21 +252,15 @@ export class LocalPolicy implements TrainablePolicy {
    * Continues one token sequence beside whatever else is being continued: it joins the running batch at the next step, and leaves when it
    * ends or its signal fires. The chat model is made of it; training samples whole batches, which do not depend on time.
    *
-   * @throws `model-failed` for a prompt that is too long, `device-failed`, `aborted`
+   * @throws RlpaError `invalid-option`, `model-failed` for a prompt that is too long, `device-failed`, `aborted`
    */
-  async sampleAlongside({
-    limits,
-    ...request
-  }: Pick<RunningRequest, 'prompt' | 'seed' | 'signal' | 'onToken' | 'isEnd'> &
-    Partial<Pick<RunningRequest, 'temperature' | 'greedy' | 'maxNewTokens'>> & { readonly limits?: SupportLimits }): Promise<Sample> {
-    if (request.maxNewTokens !== undefined) checkMaxNewTokens(request.maxNewTokens);
-    return this.#running.sample({
-      temperature: this.temperature,
-      greedy: false,
-      maxNewTokens: this.#maxNewTokens,
-      ...request,
-      form: limits ? { ...this.#form, limits: { ...this.#form.limits, ...limits } } : this.#form,
-    });
+  async sampleAlongside(
+    request: SamplingOptions & Pick<RunningRequest, 'prompt' | 'seed' | 'signal' | 'onToken' | 'isEnd'>,
+  ): Promise<Sample> {
+    const { temperature, maxNewTokens, limits, ...rest } = request;
+    const sampling = { temperature, maxNewTokens, limits };
+    checkSampling(sampling);
+    return this.#running.sample({ ...rest, ...this.#distribution(sampling) });
   }
 
   /** What {@link sampleAlongside} does and has done. */
@@ -288,10 +295,11 @@ export class LocalPolicy implements TrainablePolicy {
   /**
    * This policy as a language model for agents: the same weights, sampled at the request's temperature. Calls are batched while they run.
    *
+   * @param options.temperature of requests that name none; the policy's own by default, and 0 for the most likely token everywhere
    * @param options.seed seeds the calls that come without a seed, each by its number; by default they differ from run to run
    * @param options.pieceMs least milliseconds between two pieces of a streamed text; by default 33, thirty a second. 0 shows each token
    */
-  asChatModel(options: { readonly seed?: number; readonly pieceMs?: number } = {}): ChatModel {
+  asChatModel(options: LocalChatModelOptions = {}): ChatModel {
     return localChatModel(this, options);
   }
 
@@ -308,7 +316,7 @@ export class LocalPolicy implements TrainablePolicy {
     }));
     // left alone it would move with the weights, and the KL would stay 0 whatever they become
     if (reference && !this.lora && !this.#buffers.hasReference) await this.setReference();
-    const form: ModelForm = reference ? { ...this.#form, lora: undefined } : this.#form;
+    const form: ModelForm = reference && !this.#buffers.hasReference ? { ...this.#form, lora: undefined } : this.#form;
     await this.#overBatches(sequences, signal, async (batch) => {
       const program = await this.#program(signal, `score ${batchKey(batch)} ${form.lora !== undefined}`, () =>
         scoreGraph(form, shapeOf(batch)),
@@ -424,10 +432,8 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   async setReference(): Promise<void> {
-    if (this.lora) {
-      if (this.#version === 0) return;
-      throw new RlpaError('invalid-option', 'With an adapter the base model is the reference: it cannot be moved after training began.');
-    }
+    // a new adapter changes nothing: the base, which is the reference already, is scored faster without it
+    if (this.#isNewAdapter && this.#version === 0) return;
     await this.#exclusive(undefined, async () => this.#buffers.setReference());
   }
 
@@ -498,6 +504,12 @@ export class LocalPolicy implements TrainablePolicy {
     await this.#device.dispose();
   }
 
+  /** What tokens are drawn from. The most likely ones, too, have the log-probabilities of the policy's own temperature. */
+  #distribution({ temperature = this.temperature, maxNewTokens = this.#maxNewTokens, limits }: SamplingOptions) {
+    const form = limits ? { ...this.#form, limits: { ...this.#form.limits, ...limits } } : this.#form;
+    return { form, temperature: temperature || this.temperature, greedy: temperature === 0, maxNewTokens };
+  }
+
   /** The weights changed. */
   #invalidateCaches(): void {
     this.#sampler.invalidate();
@@ -548,6 +560,10 @@ export class LocalPolicy implements TrainablePolicy {
     this.#queue = result.catch(() => undefined);
     return result;
   }
+}
+
+function isAdapterTensor(name: string): boolean {
+  return name.includes('.lora_');
 }
 
 function sameMessages(some: readonly ChatMessage[], others: readonly ChatMessage[]): boolean {

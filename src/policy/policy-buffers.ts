@@ -21,12 +21,13 @@ type Tensors = Map<string, { shape: Shape; data: Float32Array }>;
 export class PolicyBuffers {
   readonly #device: Device;
   readonly #config: ModelConfig;
-  readonly #lora: LoraConfig | undefined;
   /** Shapes of what training moves. */
   readonly trainable: ReadonlyMap<string, Shape>;
   /** Weights, gradients and moments by name. */
   readonly #buffers = new Map<string, DeviceBuffer>();
-  /** The reference's own weights; absent while they are the base's. */
+  /** Shapes of what tells the policy from its reference: the adapter, or without one all weights. */
+  readonly #referenceShapes: ReadonlyMap<string, Shape>;
+  /** The reference's own weights; absent while it is the base. */
   #reference: Map<string, DeviceBuffer> | undefined;
 
   /**
@@ -36,10 +37,10 @@ export class PolicyBuffers {
   constructor(device: Device, { config, weights }: LocalModel, lora: LoraConfig | undefined, seed: number) {
     this.#device = device;
     this.#config = config;
-    this.#lora = lora;
     const head = valueHeadShapes(config.hiddenSize);
     const adapter = lora ? loraShapes(config, lora) : new Map<string, Shape>();
-    this.trainable = new Map([...(lora ? adapter : parameterShapes(config)), ...head]);
+    this.#referenceShapes = lora ? adapter : parameterShapes(config);
+    this.trainable = new Map([...this.#referenceShapes, ...head]);
     const random = new Random(seed);
     const fresh = weights ? undefined : initialWeights(config, random);
     for (const [name, shape] of [...parameterShapes(config), ...adapter, ...head]) {
@@ -91,7 +92,7 @@ export class PolicyBuffers {
 
   /** The weights as they are become the reference's. */
   setReference(): void {
-    this.#reference ??= new Map([...parameterShapes(this.#config)].map(([name, shape]) => [name, this.#device.create(shape, 'f32')]));
+    this.#reference ??= new Map([...this.#referenceShapes].map(([name, shape]) => [name, this.#device.create(shape, 'f32')]));
     for (const [name, buffer] of this.#reference) this.#device.copy(this.#buffers.get(name)!, buffer);
   }
 
@@ -134,7 +135,7 @@ export class PolicyBuffers {
     }
     if (this.#reference) this.#device.release(this.#reference.values());
     this.#reference = undefined;
-    for (const [name, shape] of parameterShapes(this.#config)) {
+    for (const [name, shape] of this.#referenceShapes) {
       const stored = tensors.get(referenceKey(name));
       if (!stored) continue;
       this.#reference ??= new Map();
@@ -145,7 +146,7 @@ export class PolicyBuffers {
   #check(tensors: PolicyTrainingState['tensors']): void {
     const expected = new Map<string, Shape>();
     for (const [name, shape] of this.trainable) for (const key of [name, meanBuffer(name), varianceBuffer(name)]) expected.set(key, shape);
-    if (!this.#lora) for (const [name, shape] of parameterShapes(this.#config)) expected.set(referenceKey(name), shape);
+    for (const [name, shape] of this.#referenceShapes) expected.set(referenceKey(name), shape);
     const missing = [...this.trainable.keys()].filter((name) => !tensors.has(name));
     for (const name of [...missing, ...tensors.keys()]) {
       const found = tensors.get(name)?.shape;

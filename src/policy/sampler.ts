@@ -89,10 +89,6 @@ export class Sampler {
     this.#cache.invalidate();
   }
 
-  clear(): void {
-    this.#cache.clear();
-  }
-
   /** Begins to feed a chunk of what is pending to every row; those with nothing left pending get new tokens. */
   async #extend(
     weights: ReadonlyMap<string, DeviceBuffer>,

@@ -98,8 +98,8 @@ export interface TrainablePolicy extends Policy {
   /** Drops the accumulated gradient. */
   clearGradients(): Promise<void>;
   /**
-   * Makes the current weights the reference π_ref; without a call, it is the weights of the first time that it was asked to score. With
-   * LoRA the base is the reference and this is refused once training began.
+   * Makes the current weights the reference π_ref. Without a call it is the base with LoRA, and otherwise the weights of the first time
+   * that it was asked to score.
    */
   setReference(): Promise<void>;
   /** Everything that training changes: weights, Adam moments and step count, reference weights, version. Keys are stable names. */

@@ -248,7 +248,43 @@ describe('a policy with an adapter', () => {
     expect(Math.abs(kls[1]!)).toBeGreaterThan(1e-3);
     const names = [...(await policy.exportState()).tensors.keys()];
     expect(names.every((name) => name.includes('lora_') || name.includes('value_head.'))).toBe(true);
-    await expect(policy.setReference()).rejects.toMatchObject({ code: 'invalid-option' });
+  });
+
+  it('is the adapter as it was when setReference() fixed it, and what a checkpoint keeps of it', async () => {
+    const policy = open({ lora });
+    const { dialogues } = await experienceOf(policy);
+    const batch = dialogues.flat();
+    const learn = async () => {
+      await policy.accumulatePPO(batch, lossOf(batch));
+      await policy.update({ ...step, learningRate: 1e-2 });
+    };
+    await learn();
+    const fixed = await policy.score(batch);
+    await policy.setReference();
+    await learn();
+    const isFixed = async (scored: LocalPolicy) => {
+      for (const [index, { logProbs }] of (await scored.score(batch, { reference: true })).entries()) {
+        expect(largestDifference(logProbs, fixed[index]!.logProbs)).toBeLessThan(1e-5);
+      }
+    };
+    await isFixed(policy);
+    const [current] = await policy.score(batch);
+    expect(largestDifference(current!.logProbs, fixed[0]!.logProbs)).toBeGreaterThan(1e-2);
+    const resumed = open({ lora });
+    await resumed.importState(await policy.exportState());
+    await isFixed(resumed);
+  });
+
+  it('is a loaded adapter after setReference(): nothing has moved yet', async () => {
+    const trained = open({ lora });
+    const { dialogues } = await experienceOf(trained);
+    const batch = dialogues.flat();
+    await trained.accumulatePPO(batch, lossOf(batch));
+    await trained.update({ ...step, learningRate: 1e-2 });
+    const policy = open({ lora, weights: await trained.readWeights() });
+    await policy.setReference();
+    const [references, current] = [await policy.score(batch, { reference: true }), await policy.score(batch)];
+    for (const [index, { logProbs }] of references.entries()) expect(logProbs).toEqual(current[index]!.logProbs);
   });
 });
 

@@ -145,7 +145,7 @@ describe('sampling several tokens at a time', () => {
     const policy = microPolicy({ weights });
     const request = { prompt: prompt(policy, 'Hello'), seed: 1 };
     for (const maxNewTokens of [2.5, -1, Number.NaN]) {
-      const refused = { code: 'invalid-option', details: { name: 'maxNewTokens', found: maxNewTokens } };
+      const refused = { code: 'invalid-option', details: { option: 'maxNewTokens', found: maxNewTokens } };
       await expect(policy.sample([{ owner: 'a', ...request }], { maxNewTokens })).rejects.toMatchObject(refused);
       await expect(policy.sampleAlongside({ ...request, maxNewTokens })).rejects.toMatchObject(refused);
     }

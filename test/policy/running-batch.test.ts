@@ -17,7 +17,7 @@ describeWithShared('the running batch, with a published checkpoint', 'models/sto
     const sample = await policy.sampleAlongside({
       prompt: once,
       seed: 0,
-      greedy: true,
+      temperature: 0,
       maxNewTokens: 201 - once.length,
       onToken: () => {
         written++;
@@ -72,7 +72,7 @@ describeWithShared('the running batch, with a published checkpoint', 'models/sto
   });
 
   it('samples each by its own temperature and limits', async () => {
-    const greedy = () => policy.sampleAlongside({ prompt: once, seed: 1, greedy: true, maxNewTokens: 30 });
+    const greedy = () => policy.sampleAlongside({ prompt: once, seed: 1, temperature: 0, maxNewTokens: 30 });
     const alone = await greedy();
     const [same, onlyTop, cold, free] = await Promise.all([
       greedy(),
@@ -103,7 +103,7 @@ describeWithShared('the running batch, with a published checkpoint', 'models/sto
 
   it('gives the room of a long text back while others go on', async () => {
     const long = policy.sampleAlongside({ prompt: encode('A dog ran home. '.repeat(50)), seed: 1, maxNewTokens: 3 });
-    const going = policy.sampleAlongside({ prompt: once, seed: 0, greedy: true, maxNewTokens: 120 - once.length });
+    const going = policy.sampleAlongside({ prompt: once, seed: 0, temperature: 0, maxNewTokens: 120 - once.length });
     await long;
     // the newcomer finds a cache four times as large as anybody needs
     await policy.sampleAlongside({ prompt: encode('Tom'), seed: 2, maxNewTokens: 4 });
@@ -145,7 +145,7 @@ describe('the running batch', () => {
       const first = policy.sampleAlongside({
         prompt: prompt(policy),
         seed: 1,
-        greedy: true,
+        temperature: 0,
         onToken: () => {
           running.push(policy.sampling.running);
           const token = running.length;
@@ -210,7 +210,7 @@ describe('the running batch', () => {
     const trained = microPolicy({ weights });
     const policy = microPolicy({ seed: 1 });
     const state = await trained.exportState();
-    const request = { prompt: prompt(policy), seed: 3, greedy: true, maxNewTokens: 40 };
+    const request = { prompt: prompt(policy), seed: 3, temperature: 0, maxNewTokens: 40 };
     const sampled: number[] = [];
     let changed: Promise<void> | undefined;
     let before = 0;
