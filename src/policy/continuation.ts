@@ -40,7 +40,7 @@ export class Continuation {
   constructor(
     readonly request: SampleRequest,
     readonly row: Row,
-    cached: number,
+    readonly cached: number,
   ) {
     this.random = new Random(request.seed);
     this.pending = Array.from(request.prompt.subarray(cached));

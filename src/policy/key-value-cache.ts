@@ -5,6 +5,9 @@ import { cacheBuffer, lastTokensBuffer } from './programs';
 
 const capacityStep = 64;
 
+/** Most bytes of all rows together that are spent on what dialogues may come back to, and rows that there are for it at least if these allow. */
+const [keptBytes, keptRows] = [2 ** 28, 8];
+
 /** A row of the cache, for whichever dialogue owns it. */
 export interface Row {
   /** Where it is. */
@@ -14,9 +17,24 @@ export interface Row {
   readonly tokens: number[];
   /** How many entries it will have once all runs that were begun are over. What is behind the known tokens may be of no use. */
   length: number;
+  /** Of rows that nobody owns: the higher, the later they were retired. */
+  readonly retired: number;
 }
 
-const emptyRow = (index: number, owner?: string): Row => ({ index, owner, tokens: [], length: 0 });
+function newRow(index: number, { owner, tokens = [], retired = 0 }: Partial<Pick<Row, 'owner' | 'tokens' | 'retired'>> = {}): Row {
+  return { index, owner, tokens, length: tokens.length, retired };
+}
+
+/** Leaves in the row what it holds of the prompt, but for the last token, which is always fed. → how many tokens these are */
+export function keepPrefix(row: Row, prompt: Int32Array): number {
+  shorten(row, Math.min(commonPrefix(row.tokens, prompt), prompt.length - 1));
+  return row.length;
+}
+
+function shorten(row: Row, length: number): void {
+  row.tokens.length = length;
+  row.length = length;
+}
 
 /**
  * Keys and values of the dialogues that are being sampled, one row each: [rows, kvHeads, capacity, headSize] a layer and part. Rows stay
@@ -26,26 +44,40 @@ export class KeyValueCache {
   readonly buffers = new Map<string, DeviceBuffer>();
   rows: Row[] = [];
   capacity = 0;
+  #retired = 0;
 
   constructor(
     readonly device: Device,
     readonly config: ModelConfig,
   ) {}
 
-  /** Gives each demand a row with room for its number of tokens, several to an owner who asks more than once; → row of each. */
-  async reserve(demands: readonly { readonly owner: string; readonly tokens: number }[]): Promise<Row[]> {
+  /**
+   * Gives each demand a row with room for its number of tokens, several to an owner who asks more than once; → row of each. A newcomer gets the
+   * retired row that holds most of its prompt, if that is half of it at least, or else one that holds nothing, or what nobody has needed for
+   * longest.
+   */
+  async reserve(demands: readonly { readonly owner: string; readonly tokens: number; readonly prompt?: Int32Array }[]): Promise<Row[]> {
     const owned = new Map<string, Row[]>();
     for (const row of this.rows) if (row.owner !== undefined) owned.set(row.owner, [...(owned.get(row.owner) ?? []), row]);
     const given = demands.map(({ owner }) => owned.get(owner)?.shift());
-    const newcomers = given.filter((row) => row === undefined).length;
-    const free = this.rows.filter(({ owner }) => owner === undefined).length;
-    const rows = this.rows.length + Math.max(0, newcomers - free);
-    const capacity = Math.min(bucket(Math.max(...demands.map(({ tokens }) => tokens)), capacityStep), this.config.maxPositions);
-    if (rows > this.rows.length || capacity > this.capacity) await this.#resize(rowBucket(rows), Math.max(capacity, this.capacity));
-    return given.map((known, place) => {
-      if (known) return known;
-      const { index } = this.rows.find(({ owner }) => owner === undefined)!;
-      const row = emptyRow(index, demands[place]!.owner);
+    const free = new Set(this.rows.filter(({ owner }) => owner === undefined));
+    const known = demands.map(({ prompt }, place) => {
+      const found = given[place] || !prompt ? undefined : holderOf(prompt, free);
+      if (found) free.delete(found);
+      return found;
+    });
+    const newcomers = demands.filter((_, place) => !given[place] && !known[place]).length;
+    const capacity = Math.max(
+      this.capacity,
+      Math.min(bucket(Math.max(...demands.map(({ tokens }) => tokens)), capacityStep), this.config.maxPositions),
+    );
+    const rows = this.#rowsFor(newcomers, [...free], capacity);
+    if (rows > this.rows.length || capacity > this.capacity) await this.#resize(rows, capacity);
+    const others = this.rows.filter((row) => row.owner === undefined && !known.includes(row)).sort((a, b) => a.retired - b.retired);
+    return demands.map(({ owner }, place) => {
+      if (given[place]) return given[place];
+      const { index, tokens } = known[place] ?? others.shift()!;
+      const row = newRow(index, { owner, ...(known[place] && { tokens }) });
       this.rows[index] = row;
       return row;
     });
@@ -76,10 +108,42 @@ export class KeyValueCache {
 
   /** The dialogues are over: their rows may be given to others. An idle cache gives its memory back. */
   release(owners: Iterable<string>): void {
+    this.#disown(owners, (row) => newRow(row.index));
+    if (this.rows.every(({ owner }) => owner === undefined)) this.clear();
+  }
+
+  /** Their rows may be given to others, but keep what they hold until then: a dialogue may come back with a longer prompt. */
+  retire(owners: Iterable<string>): void {
+    this.#disown(owners, ({ index, tokens }) => newRow(index, { tokens: [...tokens], retired: ++this.#retired }));
+  }
+
+  #disown(owners: Iterable<string>, replace: (row: Row) => Row): void {
     const gone = new Set(owners);
     // rows of their own: runs that are under way still know the old ones
-    this.rows = this.rows.map((row) => (row.owner !== undefined && gone.has(row.owner) ? emptyRow(row.index) : row));
-    if (this.rows.every(({ owner }) => owner === undefined)) this.clear();
+    this.rows = this.rows.map((row) => (row.owner !== undefined && gone.has(row.owner) ? replace(row) : row));
+  }
+
+  /** So that newcomers need not take what others may come back to, all rows that may be kept are made at once: each number of them is compiled. */
+  #rowsFor(newcomers: number, free: readonly Row[], capacity: number): number {
+    const { length } = this.rows;
+    const isShort = newcomers > free.filter(({ tokens }) => tokens.length === 0).length;
+    const needed = newcomers > free.length ? rowBucket(length + newcomers - free.length) : length;
+    return isShort && free.length > 0 ? Math.max(needed, this.#affordable(keptRows, capacity)) : needed;
+  }
+
+  /** Nobody is left: gives back what is more than may be kept. The rows that were retired last stay. */
+  async giveBack(): Promise<void> {
+    const rows = this.#affordable(this.rows.length, this.capacity);
+    if (rows === this.rows.length) return;
+    this.gather([...this.rows].sort((a, b) => b.retired - a.retired).slice(0, rows));
+    await this.#resize(rows, this.capacity);
+  }
+
+  /** So many rows, or as many halves of them as fit what may be kept. */
+  #affordable(rows: number, capacity: number): number {
+    const { layers, kvHeads, headSize } = this.config;
+    const bytes = 4 * 2 * layers * rows * kvHeads * capacity * headSize;
+    return rows <= 1 || bytes <= keptBytes ? rows : this.#affordable(rowBucket(rows / 2), capacity);
   }
 
   /** The weights changed, or nobody is left: nothing that was computed holds any more. */
@@ -92,10 +156,7 @@ export class KeyValueCache {
 
   /** Forgets what was computed, keeping rows and memory. */
   invalidate(): void {
-    for (const row of this.rows) {
-      row.tokens.length = 0;
-      row.length = 0;
-    }
+    for (const row of this.rows) shorten(row, 0);
   }
 
   /** Drops what runs have written, or will write, behind the known tokens. */
@@ -106,6 +167,7 @@ export class KeyValueCache {
   async #resize(rows: number, capacity: number): Promise<void> {
     const { kvHeads, headSize, layers } = this.config;
     const filled = this.rows.some(({ length }) => length > 0);
+    const stay = Math.min(rows, this.rows.length);
     for (let layer = 0; layer < layers; layer++) {
       for (const part of ['keys', 'values'] as const) {
         const name = cacheBuffer(layer, part);
@@ -116,7 +178,7 @@ export class KeyValueCache {
           const before = (await this.device.read(old)) as Float32Array;
           const stride = this.capacity * headSize;
           const kept = Math.min(this.capacity, capacity) * headSize;
-          for (let strip = 0; strip < this.rows.length * kvHeads; strip++) {
+          for (let strip = 0; strip < stay * kvHeads; strip++) {
             data.set(before.subarray(strip * stride, strip * stride + kept), strip * capacity * headSize);
           }
         }
@@ -126,12 +188,32 @@ export class KeyValueCache {
     }
     const held = this.buffers.get(lastTokensBuffer);
     const lastTokens = new Int32Array(rows);
-    if (held && filled) lastTokens.set(await this.device.read(held));
+    if (held && filled) lastTokens.set((await this.device.read(held)).subarray(0, stay));
     if (held) this.device.release([held]);
     this.buffers.set(lastTokensBuffer, this.device.create([rows], 'i32', lastTokens));
-    while (this.rows.length < rows) this.rows.push(emptyRow(this.rows.length));
+    this.rows.length = stay;
+    while (this.rows.length < rows) this.rows.push(newRow(this.rows.length));
+    // one entry stays free, for what is computed for rows that nobody asks for
+    for (const row of this.rows) if (row.tokens.length >= capacity) shorten(row, capacity - 1);
     this.capacity = capacity;
   }
+}
+
+/** Of the rows, the one that holds most of the prompt, and half of it at least: to read beside what is held costs more than to read alone. */
+function holderOf(prompt: Int32Array, rows: Iterable<Row>): Row | undefined {
+  let [most, holder]: [number, Row | undefined] = [prompt.length / 2, undefined];
+  for (const row of rows) {
+    const held = commonPrefix(row.tokens, prompt);
+    if (held >= most) [most, holder] = [held, row];
+  }
+  return holder;
+}
+
+function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const most = Math.min(a.length, b.length);
+  let length = 0;
+  while (length < most && a[length] === b[length]) length++;
+  return length;
 }
 
 /** Row counts that programs are compiled for: powers of two, and halfway between them from 16 on. */

@@ -2,7 +2,7 @@ import type { Device, DeviceBuffer } from '../device/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
 import { Continuation, checkPrompt, roomFor, type Sample, type SampleEnd } from './continuation';
 import { chunkLength, type Extension, extend } from './extension';
-import { KeyValueCache, type Row } from './key-value-cache';
+import { KeyValueCache, keepPrefix, type Row } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
 import type { ModelForm } from './programs';
@@ -30,6 +30,8 @@ export interface SamplingCounters {
   readonly running: number;
   /** Tokens that were sampled so far. */
   readonly tokens: number;
+  /** Tokens of prompts so far that were not computed again: the cache held them from earlier requests. */
+  readonly reused: number;
   /** Runs of the model so far, which fed prompts or sampled a token for each request in the batch. */
   readonly steps: number;
 }
@@ -71,7 +73,7 @@ class Running extends Continuation {
     readonly demand: RunningRequest,
     readonly settle: (result: Sample | RlpaError) => void,
   ) {
-    super({ owner, prompt: demand.prompt, seed: demand.seed }, row, 0);
+    super({ owner, prompt: demand.prompt, seed: demand.seed }, row, keepPrefix(row, demand.prompt));
     const { temperature, greedy, form } = demand;
     this.key = JSON.stringify([temperature, greedy, form.limits]);
   }
@@ -89,6 +91,8 @@ interface Waiting {
  * aborted leaves at once. Each step first feeds the newcomers' prompts, or a part of them, computing their rows only, then samples a few tokens
  * for every request whose prompt is read, as many at a time and as far ahead as {@link Pace} says.
  *
+ * What a request has left in the cache stays until others need the room: when a dialogue comes back, only what is new of its prompt is read.
+ *
  * Which rows are computed together depends on time, so a request's numbers may differ from one run to the next by rounding. Training, which
  * must not, samples by `Sampler`.
  */
@@ -100,6 +104,7 @@ export class RunningBatch {
   #count = 0;
   readonly #pace = new Pace();
   #tokens = 0;
+  #reused = 0;
   #steps = 0;
   #isBusy = false;
 
@@ -109,7 +114,8 @@ export class RunningBatch {
   }
 
   get counters(): SamplingCounters {
-    return { waiting: this.#waiting.length, running: this.#running.length, tokens: this.#tokens, steps: this.#steps };
+    const [tokens, reused, steps] = [this.#tokens, this.#reused, this.#steps];
+    return { waiting: this.#waiting.length, running: this.#running.length, tokens, reused, steps };
   }
 
   /** @throws `model-failed` for a prompt that is too long, `device-failed`, `aborted` or the signal's own reason */
@@ -173,6 +179,7 @@ export class RunningBatch {
       await take(sampled.length > 0 ? this.#pace.ahead : 0);
     } while (!this.#host.isWanted() && (this.#waiting.length > 0 || this.#running.length > 0));
     await take(0);
+    if (this.#waiting.length === 0 && this.#running.length === 0) await this.#cache.giveBack();
   }
 
   #end({ demand: { maxNewTokens, form } }: Running): SampleEnd {
@@ -211,9 +218,14 @@ export class RunningBatch {
     try {
       const room = ({ prompt, maxNewTokens, form }: RunningRequest) => roomFor(prompt, maxNewTokens, form.config.maxPositions);
       await this.#cache.shrink(Math.max(...[...this.#running, ...admitted].map(({ demand }) => room(demand))));
-      const rows = await this.#cache.reserve(admitted.map(({ demand }, index) => ({ owner: owners[index]!, tokens: room(demand) })));
-      for (const [index, { demand, settle }] of admitted.entries())
-        this.#running.push(new Running(owners[index]!, rows[index]!, demand, settle));
+      const rows = await this.#cache.reserve(
+        admitted.map(({ demand }, index) => ({ owner: owners[index]!, tokens: room(demand), prompt: demand.prompt })),
+      );
+      for (const [index, { demand, settle }] of admitted.entries()) {
+        const newcomer = new Running(owners[index]!, rows[index]!, demand, settle);
+        this.#reused += newcomer.cached;
+        this.#running.push(newcomer);
+      }
     } catch (error) {
       for (const { settle } of admitted) settle(asFailure(error));
       throw error;
@@ -267,7 +279,7 @@ export class RunningBatch {
     const gone = this.#running.filter(isGone);
     if (gone.length === 0) return;
     this.#running = this.#running.filter((running) => !isGone(running));
-    this.#cache.release(gone.map(({ request }) => request.owner));
+    this.#cache.retire(gone.map(({ request }) => request.owner));
     // those that were aborted are settled already
     for (const running of gone) if (running.finishReason !== undefined) running.settle(running.sample);
   }

@@ -2,7 +2,7 @@ import type { Device, DeviceBuffer } from '../device/index';
 import { throwIfAborted } from '../errors';
 import { Continuation, checkPrompt, roomFor, type Sample, type SampleEnd, type SampleRequest } from './continuation';
 import { chunkLength, type ExtendSettings, type Extension, extend } from './extension';
-import { KeyValueCache } from './key-value-cache';
+import { KeyValueCache, keepPrefix } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
 import type { ModelForm } from './programs';
@@ -47,11 +47,8 @@ export class Sampler {
       requests.map(({ owner, prompt }) => ({ owner, tokens: roomFor(prompt, options.maxNewTokens, maxPositions) })),
     );
     const batch = requests.map((request, index) => {
-      const held = rows[index]!;
-      const kept = Math.min(commonPrefix(held.tokens, request.prompt), request.prompt.length - 1);
-      held.tokens.length = kept;
-      held.length = kept;
-      return new Continuation(request, held, kept);
+      const row = rows[index]!;
+      return new Continuation(request, row, keepPrefix(row, request.prompt));
     });
     const underWay: Extension[] = [];
     const take = async (most: number) => {
@@ -113,11 +110,4 @@ export class Sampler {
 
 function endOf({ stopTokens, maxNewTokens, form }: SampleOptions): SampleEnd {
   return { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
-}
-
-function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  const most = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < most && a[length] === b[length]) length++;
-  return length;
 }

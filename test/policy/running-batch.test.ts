@@ -113,6 +113,76 @@ describeWithShared('the running batch, with a published checkpoint', 'models/sto
   });
 });
 
+describeWithShared('dialogues that come back', 'models/stories260k/config.json', () => {
+  const policy = storiesPolicy(cpuDevice({ threads: 2 }));
+  const forgetful = storiesPolicy(cpuDevice({ threads: 2 }));
+  afterAll(() => Promise.all([policy.dispose(), forgetful.dispose()]));
+  const encode = (text: string) => Int32Array.of(1, ...policy.tokenizer.encode(text));
+  const likeliest = { seed: 0, temperature: 0, maxNewTokens: 12 };
+
+  /** What the policy says, after comparing it with what one says that holds nothing; and how much of the prompt it held. */
+  async function answer(prompt: Int32Array): Promise<{ completion: Int32Array; reused: number }> {
+    const before = policy.sampling.reused;
+    const { completion, logProbs } = await policy.sampleAlongside({ ...likeliest, prompt });
+    const [afresh] = await forgetful.sample([{ owner: 'nobody', prompt, seed: 0 }], likeliest);
+    forgetful.release(['nobody']);
+    expect([...completion]).toEqual([...afresh!.completion]);
+    for (const [i, logProb] of logProbs.entries()) expect(Math.abs(logProb - afresh!.logProbs[i]!)).toBeLessThan(1e-4);
+    return { completion, reused: policy.sampling.reused - before };
+  }
+  const follow = (prompt: Int32Array, completion: Int32Array, next: string) =>
+    Int32Array.of(...prompt, ...completion, ...policy.tokenizer.encode(next));
+
+  it('are read from where they have changed, several of them by turns', async () => {
+    let dialogues = ['Once upon a time', 'Lily had a red ball', 'The sun was hot'].map((text) => ({ prompt: encode(text), held: 0 }));
+    for (let turn = 0; turn < 4; turn++) {
+      const next: typeof dialogues = [];
+      for (const { prompt, held } of dialogues) {
+        const { completion, reused } = await answer(prompt);
+        expect(reused).toBe(held);
+        // the last token that was sampled has not been fed
+        next.push({ prompt: follow(prompt, completion, ' Then'), held: prompt.length + completion.length - 1 });
+      }
+      dialogues = next;
+    }
+  });
+
+  it('are read anew where they have little in common with what is held, or another has taken its place', async () => {
+    const texts = Array.from({ length: 10 }, (_, i) =>
+      encode(`${'abcdefghij'[i]} bird sang to the cat. It was a nice day for all of them.`),
+    );
+    for (const prompt of texts) expect((await answer(prompt)).reused).toBe(0);
+    // eight are kept: the last ones
+    expect((await answer(texts[0]!)).reused).toBe(0);
+    expect((await answer(texts[9]!)).reused).toBe(texts[9]!.length - 1);
+  });
+
+  it('are read anew where their room was given back', async () => {
+    const long = encode('A dog ran home. '.repeat(40));
+    const { completion } = await answer(long);
+    await answer(encode('Tom'));
+    const { reused } = await answer(follow(long, completion, ' Then'));
+    expect(reused).toBe(0);
+  });
+
+  it('are read anew once the weights have changed', async () => {
+    const prompt = encode('One day a girl went to the park with her mom');
+    await answer(prompt);
+    expect((await answer(prompt)).reused).toBe(prompt.length - 1);
+    await policy.importState(await policy.exportState());
+    expect((await answer(prompt)).reused).toBe(0);
+  });
+
+  it('are found while others are under way', async () => {
+    const prompt = encode('The boy saw a big tree and a small house');
+    const other = policy.sampleAlongside({ prompt: encode('Sam'), seed: 1, maxNewTokens: 200 });
+    const { completion } = await answer(prompt);
+    const next = follow(prompt, completion, ' and');
+    expect((await answer(next)).reused).toBe(next.length - policy.tokenizer.encode(' and').length - 1);
+    await other;
+  });
+});
+
 describe('the running batch', () => {
   const prompt = (policy: ReturnType<typeof microPolicy>) => policy.encodePrompt([{ role: 'user', content: 'I like hiking.' }]);
 
