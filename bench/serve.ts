@@ -150,7 +150,8 @@ async function served(stream: boolean, round: number): Promise<Round> {
     const job: ClientsJob = { url: server.url, clients, requests, stream, users: `${round} ${stream}` };
     peer.send(job);
   });
-  const { tokens: sampled, steps: run } = policy.sampling;
+  const { tokens: sampled, steps: run, reused } = policy.sampling;
+  if (reused > 0) throw new Error(`${reused} tokens of prompts were not read anew, which makes the shares larger: ask for more --requests.`);
   if (report.tokens !== sampled - before.tokens)
     throw new Error(`Usage says ${report.tokens} tokens, the policy ${sampled - before.tokens}.`);
   steps = run - before.steps;
