@@ -151,7 +151,8 @@ async function served(stream: boolean, round: number): Promise<Round> {
     peer.send(job);
   });
   const { tokens: sampled, steps: run, reused } = policy.sampling;
-  if (reused > 0) throw new Error(`${reused} tokens of prompts were not read anew, which makes the shares larger: ask for more --requests.`);
+  if (reused > 0)
+    throw new Error(`${reused} tokens of prompts were not read anew, which makes the shares larger: ask for more --requests.`);
   if (report.tokens !== sampled - before.tokens)
     throw new Error(`Usage says ${report.tokens} tokens, the policy ${sampled - before.tokens}.`);
   steps = run - before.steps;

@@ -1,4 +1,4 @@
-import type { ChatUsage } from '../chat/index';
+import { addUsage, type ChatUsage } from '../chat/index';
 import { RlpaError } from '../errors';
 import type { TurnUsage } from './turn';
 
@@ -30,8 +30,8 @@ export class TurnMeter {
     this.#prices = prices;
   }
 
-  add({ inputTokens, outputTokens }: ChatUsage): void {
-    this.#usage = { inputTokens: this.#usage.inputTokens + inputTokens, outputTokens: this.#usage.outputTokens + outputTokens };
+  add(usage: ChatUsage): void {
+    this.#usage = addUsage(this.#usage, usage);
   }
 
   /** Text of the reply can be shown. */

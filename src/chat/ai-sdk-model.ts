@@ -62,7 +62,8 @@ export type AiSdkFinishReason = string | { readonly unified: string };
 
 /** Numbers in V2, objects from V3 on. */
 export interface AiSdkUsage {
-  readonly inputTokens: number | { readonly total: number | undefined } | undefined;
+  readonly inputTokens: number | { readonly total: number | undefined; readonly cacheRead?: number | undefined } | undefined;
+  readonly cachedInputTokens?: number | undefined;
   readonly outputTokens: number | { readonly total: number | undefined } | undefined;
 }
 
@@ -80,7 +81,9 @@ export function aiSdkText(content: AiSdkMessage['content']): string {
 export function aiSdkUsage(usage: AiSdkUsage | undefined): ChatUsage | undefined {
   const inputTokens = readCount(usage?.inputTokens);
   const outputTokens = readCount(usage?.outputTokens);
-  return inputTokens === undefined || outputTokens === undefined ? undefined : { inputTokens, outputTokens };
+  if (inputTokens === undefined || outputTokens === undefined) return undefined;
+  const cachedInputTokens = typeof usage?.inputTokens === 'object' ? usage.inputTokens.cacheRead : usage?.cachedInputTokens;
+  return { inputTokens, outputTokens, ...(Number.isFinite(cachedInputTokens) && { cachedInputTokens }) };
 }
 
 function readCount(count: AiSdkUsage['inputTokens'] | null): number | undefined {

@@ -29,6 +29,8 @@ export interface ChatRequest {
 export interface ChatUsage {
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** Of the input tokens, those that were read before and not computed again, where the model says so. */
+  readonly cachedInputTokens?: number;
 }
 
 export interface ChatResult {

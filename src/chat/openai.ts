@@ -192,10 +192,21 @@ function isOpenAI(baseURL: string): boolean {
   return /^https:\/\/[^/]*\b(?:api\.openai\.com|openai\.azure\.com)\b/.test(baseURL);
 }
 
-function readUsage(usage: { prompt_tokens?: unknown; completion_tokens?: unknown } | null | undefined): ChatUsage | undefined {
-  const { prompt_tokens: inputTokens, completion_tokens: outputTokens } = usage ?? {};
+interface OpenAIUsage {
+  readonly prompt_tokens?: unknown;
+  readonly completion_tokens?: unknown;
+  readonly prompt_tokens_details?: { readonly cached_tokens?: unknown } | null;
+}
+
+function readUsage(usage: OpenAIUsage | null | undefined): ChatUsage | undefined {
+  const { prompt_tokens: inputTokens, completion_tokens: outputTokens, prompt_tokens_details: details } = usage ?? {};
   if (!Number.isFinite(inputTokens) || !Number.isFinite(outputTokens)) return undefined;
-  return { inputTokens: inputTokens as number, outputTokens: outputTokens as number };
+  const cached = details?.cached_tokens;
+  return {
+    inputTokens: inputTokens as number,
+    outputTokens: outputTokens as number,
+    ...(Number.isFinite(cached) && { cachedInputTokens: cached as number }),
+  };
 }
 
 function finishReason(reason: string | null | undefined): ChatResult['finishReason'] {

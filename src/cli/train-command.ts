@@ -66,7 +66,7 @@ export function trainCommand(context: CommandContext): Command {
     .addOption(turnsOption())
     .option('--dialogues-per-iteration <n>', "dialogues between two updates (default: the recipe's)", positiveInteger)
     .option('--learning-rate <x>', "AdamW's peak learning rate (default: the recipe's)", positiveNumber)
-    .option('--kl <x>', "weight of the KL penalty against the warm start (default: the recipe's)", nonNegativeNumber)
+    .option('--kl <x>', "weight of the KL penalty against the policy that PPO begins with (default: the recipe's)", nonNegativeNumber)
     .addOption(seedOption())
     .optionsGroup('Files:')
     .option('--out <folder>', 'keep checkpoints, metrics and the trained policy here (default: nothing is kept)')

@@ -11,6 +11,8 @@ export interface SampleRequest {
 }
 
 export interface Sample {
+  /** Tokens of the prompt that the cache held already. */
+  readonly cached: number;
   readonly completion: Int32Array;
   readonly logProbs: Float32Array;
   readonly values: Float32Array;
@@ -68,6 +70,7 @@ export class Continuation {
 
   get sample(): Sample {
     return {
+      cached: this.cached,
       completion: Int32Array.from(this.completion),
       logProbs: Float32Array.from(this.#logProbs),
       values: Float32Array.from(this.#values),

@@ -80,10 +80,15 @@ export function localChatModel(
         });
         if (!isDone) yield* show();
       }
-      const { finishReason } = await sample;
+      const { finishReason, cached } = await sample;
       if (!stops.found) ready += stops.take(decoder.end()) + stops.rest();
       yield* show();
-      yield { type: 'finish', text, usage: { inputTokens, outputTokens }, finishReason: stops.found ? 'stop' : finishReason };
+      yield {
+        type: 'finish',
+        text,
+        usage: { inputTokens, outputTokens, cachedInputTokens: cached },
+        finishReason: stops.found ? 'stop' : finishReason,
+      };
     } finally {
       if (!isDone) stop();
     }
@@ -92,8 +97,8 @@ export function localChatModel(
   async function generate(request: ChatRequest): Promise<ChatResult> {
     if (!request.stop?.length) {
       const { inputTokens, sample } = begin(request);
-      const { completion, finishReason } = await sample;
-      const usage = { inputTokens, outputTokens: completion.length };
+      const { completion, finishReason, cached } = await sample;
+      const usage = { inputTokens, outputTokens: completion.length, cachedInputTokens: cached };
       return { text: policy.decode({ completion, finishReason }), usage, finishReason };
     }
     for await (const part of stream(request)) {

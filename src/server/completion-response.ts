@@ -29,8 +29,13 @@ function rlpaField({ messageId, profile, changes, rejected, problem }: TurnResul
   return { messageId, profile: profile.toJSON() as Record<string, unknown>, changes, rejected, ...(problem && { problem }), stored };
 }
 
-export function usageOf({ usage: { inputTokens, outputTokens } }: TurnResult) {
-  return { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: inputTokens + outputTokens };
+export function usageOf({ usage: { inputTokens, outputTokens, cachedInputTokens } }: TurnResult) {
+  return {
+    prompt_tokens: inputTokens,
+    completion_tokens: outputTokens,
+    total_tokens: inputTokens + outputTokens,
+    ...(cachedInputTokens !== undefined && { prompt_tokens_details: { cached_tokens: cachedInputTokens } }),
+  };
 }
 
 /** A whole answer, as `chat.completion`. */

@@ -34,23 +34,27 @@ describe.each(versions)('aiSdkChat over a provider of $name', ({ name, open }) =
   const sent = () => server!.requests.at(-1)!.body;
 
   it('generates, and counts tokens', async () => {
-    const model = await chat();
+    const model = await chat({ cachedTokens: 4 });
     // The server counts words: "Be brief." and "hello dear friend" are five, the answer three.
     const usage = { inputTokens: 5, outputTokens: 3 };
-    expect(await model.generate({ messages })).toEqual({ text: 'HELLO DEAR FRIEND', usage, finishReason: 'stop' });
+    expect(await model.generate({ messages })).toEqual({
+      text: 'HELLO DEAR FRIEND',
+      usage: { ...usage, cachedInputTokens: 4 },
+      finishReason: 'stop',
+    });
     expect(sent().messages).toEqual(messages);
     expect(model.name).toBe('test-model');
     expect(model.stats).toEqual({ calls: 1, ...usage, failures: {}, requests: 1, retries: 0 });
   });
 
   it('streams text as it comes, then the same result', async () => {
-    const model = await chat();
+    const model = await chat({ cachedTokens: 4 });
     const { texts, finish } = await collect(model.stream({ messages }));
     expect(texts).toEqual(['HELLO DE', 'AR FRIEND']);
     expect(finish).toEqual({
       type: 'finish',
       text: 'HELLO DEAR FRIEND',
-      usage: { inputTokens: 5, outputTokens: 3 },
+      usage: { inputTokens: 5, outputTokens: 3, cachedInputTokens: 4 },
       finishReason: 'stop',
     });
   });

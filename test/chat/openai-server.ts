@@ -40,6 +40,8 @@ export interface OpenAIServerOptions {
   readonly fault?: (request: ServedRequest, index: number) => Fault | Fault['kind'] | undefined;
   /** Default true. */
   readonly usage?: boolean;
+  /** How much of each prompt was read before; not said by default. */
+  readonly cachedTokens?: number;
   readonly finishReason?: string;
   /** Any free one by default; that of a server that went away, for it to come back. */
   readonly port?: number;
@@ -110,7 +112,7 @@ export async function startOpenAIServer(options: OpenAIServerOptions = {}): Prom
       object: 'chat.completion',
       model: request.body.model,
       choices: [{ index: 0, message: { role: 'assistant', content: answered }, finish_reason: options.finishReason ?? 'stop' }],
-      ...(options.usage !== false && { usage: usageOf(request, answered) }),
+      ...(options.usage !== false && { usage: usageOf(request, answered, options.cachedTokens) }),
     });
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
     if (breaks === undefined) response.end(body);
@@ -149,7 +151,9 @@ export async function startOpenAIServer(options: OpenAIServerOptions = {}): Prom
       first,
       chunk([{ index: 0, delta: { content: text.slice(half) }, finish_reason: null }]),
       chunk([{ index: 0, delta: {}, finish_reason: options.finishReason ?? 'stop' }]),
-      ...(options.usage !== false && request.body.stream_options?.include_usage ? [chunk([], { usage: usageOf(request, text) })] : []),
+      ...(options.usage !== false && request.body.stream_options?.include_usage
+        ? [chunk([], { usage: usageOf(request, text, options.cachedTokens) })]
+        : []),
     ]);
   }
 
@@ -172,10 +176,11 @@ export async function startOpenAIServer(options: OpenAIServerOptions = {}): Prom
 }
 
 /** Words, so that a test can count them by hand. */
-function usageOf(request: ServedRequest, text: string): Record<string, number> {
+function usageOf(request: ServedRequest, text: string, cached: number | undefined): Record<string, unknown> {
   const count = (content: string) => content.split(/\s+/).filter((word) => word !== '').length;
   const prompt = request.body.messages.reduce((sum, message) => sum + count(message.content), 0);
-  return { prompt_tokens: prompt, completion_tokens: count(text), total_tokens: prompt + count(text) };
+  const details = cached === undefined ? {} : { prompt_tokens_details: { cached_tokens: cached } };
+  return { prompt_tokens: prompt, completion_tokens: count(text), total_tokens: prompt + count(text), ...details };
 }
 
 function event(data: unknown): string {

@@ -63,6 +63,13 @@ describe('openAIChat', () => {
     expect(model.stats).toMatchObject({ inputTokens: 5, outputTokens: 3 });
   });
 
+  it.each(ways)('tells by %s what of the prompt was read before, where the server says so', async (_, ask) => {
+    const { model } = await start({ cachedTokens: 4 });
+    const answer = await ask(model, { messages });
+    const { usage } = Array.isArray(answer) ? (answer.at(-1) as Extract<ChatPart, { type: 'finish' }>) : answer;
+    expect(usage).toEqual({ inputTokens: 5, outputTokens: 3, cachedInputTokens: 4 });
+  });
+
   it('sends what the request says, and never the token ids of a message', async () => {
     const { model, server } = await start();
     const said = { role: 'assistant', content: 'Hi.', tokens: [1, 2] } as const;

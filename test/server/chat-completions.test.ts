@@ -190,11 +190,26 @@ describe('a trained policy behind the server', () => {
     const { content } = completion.choices[0]!.message;
     expect(content!.length).toBeGreaterThan(0);
     expect(direct.text).toContain(content);
+    // the same prompt once more, whose last token alone is read
+    expect(direct.usage.cachedInputTokens).toBe(direct.usage.inputTokens - 1);
     expect(completion.usage).toEqual({
+      prompt_tokens_details: { cached_tokens: expect.any(Number) },
       prompt_tokens: direct.usage.inputTokens,
       completion_tokens: direct.usage.outputTokens,
       total_tokens: direct.usage.inputTokens + direct.usage.outputTokens,
     });
+  });
+
+  it('says how much of a dialogue that goes on it has not read anew', async () => {
+    const { client } = await servePolicy(policy);
+    const ask = async (content: string) => {
+      const { usage } = await client.chat.completions.create({ model: 'test', messages: [user(content)], user: 'reader', temperature: 0 });
+      return { prompt: usage!.prompt_tokens, cached: usage!.prompt_tokens_details!.cached_tokens! };
+    };
+    const first = await ask('I live in a village near the mountains and I really like hiking.');
+    const second = await ask('And you?');
+    expect(second.cached).toBeGreaterThanOrEqual(first.prompt);
+    expect(second.cached).toBeLessThan(second.prompt);
   });
 
   it('serves many at once from one batch', async () => {
