@@ -1,4 +1,5 @@
 import { RlpaError } from '../errors';
+import { assertFinite } from './finite';
 
 /** The tokens that a policy generated in one turn of a dialogue, as the advantage estimator sees them. */
 export interface AdvantageTurn {
@@ -141,11 +142,13 @@ export function advantageMoments(batch: readonly MaskedAdvantages[]): {
  * Brings the masked advantages of a whole batch to mean 0 and standard deviation 1, in place; other entries become 0.
  *
  * @returns false, with nothing changed, when they do not vary: such a batch says nothing about which action was better
+ * @throws RlpaError `training-failed` when their deviation is not finite
  */
 export function whiten(batch: readonly MaskedAdvantages[]): boolean {
   const { mean, std } = advantageMoments(batch);
+  assertFinite('standard deviation of the advantages', std);
   // Float32 advantages: what is below their rounding is no variance.
-  if (!(std > 1e-7 * Math.max(1, Math.abs(mean)))) return false;
+  if (std <= 1e-7 * Math.max(1, Math.abs(mean))) return false;
   for (const { advantages, actionMask } of batch) {
     for (let i = 0; i < advantages.length; i++) advantages[i] = actionMask[i] ? (advantages[i]! - mean) / std : 0;
   }

@@ -2,6 +2,7 @@ import type { Episode } from '../environment/index';
 import type { PPOSequence, ScoredSequence, TrainablePolicy } from '../policy/index';
 import { type AdvantageOptions, type AdvantageTurn, advantageMoments, dialogueAdvantages, type RewardScale, whiten } from './advantage';
 import { type DialogueLayout, layOutDialogue, type SampledTurn } from './dialogue-layout';
+import { assertFinite } from './finite';
 import type { HistoryForm } from './sequences';
 
 export interface ExperienceOptions extends AdvantageOptions {
@@ -46,13 +47,15 @@ export interface ExperienceReport {
  * from those of the sampling is reported. A turn is masked when it has no verdict, when it is stale, and when what came after it is
  * unknown and its credit depends on it.
  *
- * @throws RlpaError `training-failed` when a dialogue's tokens cannot be laid out
+ * @throws RlpaError `training-failed` when a dialogue's tokens cannot be laid out, and when a reward, a value, a log-probability or the
+ *   deviation of the advantages is not finite
  */
 export async function gatherExperience(
   episodes: readonly Episode[],
   policy: TrainablePolicy,
   options: ExperienceOptions,
 ): Promise<Experience> {
+  assertFiniteRewards(episodes);
   const layouts = episodes.filter(({ turns }) => turns.length > 0).map((episode) => layOutDialogue(episode, policy, options.history));
   const { signal, rewardScale } = options;
   const flat = layouts.flatMap(({ sequences }) => sequences);
@@ -67,6 +70,11 @@ export async function gatherExperience(
       .map(({ scored, length }) => ({ tokens: scored.tokens.subarray(0, length), actionMask: scored.actionMask.subarray(0, length) })),
     { reference: true, signal },
   );
+  for (const { logProbs, values } of scores) {
+    assertAllFinite('log-probability of a token', logProbs);
+    assertAllFinite('value before a token', values);
+  }
+  for (const { logProbs } of references) assertAllFinite("reference's log-probability of a token", logProbs);
   const referenceOf = new Map(flat.filter(({ length }) => length > 0).map((sequence, i) => [sequence, references[i]!.logProbs]));
   for (const { turns, alternatives } of layouts) {
     for (const { reward } of [...turns, ...alternatives]) if (reward.status !== 'unjudged') rewardScale?.observe(reward.total);
@@ -101,6 +109,26 @@ export async function gatherExperience(
     droppedStaleTurns: age.dropped,
   };
   return { dialogues, trainableTokens: moments.tokens, informative: whiten(batch), report };
+}
+
+function assertFiniteRewards(episodes: readonly Episode[]): void {
+  for (const { id, turns } of episodes) {
+    for (const { turn, reward, alternatives = [] } of turns) {
+      for (const { status, total } of [reward, ...alternatives.map((alternative) => alternative.reward)]) {
+        if (status === 'unjudged') continue;
+        assertFinite(
+          `reward of turn ${turn} of dialogue ${id}`,
+          total,
+          "Look at the environment's reward: a verdict without one is 'unjudged'.",
+        );
+      }
+    }
+  }
+}
+
+function assertAllFinite(what: string, numbers: Float32Array): void {
+  for (const number of numbers)
+    assertFinite(what, number, 'Start from other weights, with a lower learning rate if training made them so.');
 }
 
 /** Sequences of one dialogue with advantages that are not yet whitened; those without a trainable token are left out. */

@@ -1,7 +1,8 @@
-import { RlpaError, throwIfAborted } from '../errors';
+import { throwIfAborted } from '../errors';
 import { mean } from '../mean';
 import type { PPOLossOptions, PPOLossReport, PPOSequence, TrainablePolicy } from '../policy/index';
 import type { Random } from '../random';
+import { assertFinite } from './finite';
 import { optimizerStep } from './optimizer';
 import type { PPOHyperparameters } from './ppo-options';
 
@@ -122,13 +123,4 @@ function averageReports(reports: readonly PPOLossReport[]): PPOLossReport {
     ratioMax: Math.max(...reports.map(({ ratioMax }) => ratioMax)),
     padding: meanOf('padding'),
   };
-}
-
-function assertFinite(what: string, value: number): void {
-  if (Number.isFinite(value)) return;
-  throw new RlpaError(
-    'training-failed',
-    `The ${what} is ${value}: expected a finite number. Resume from the last checkpoint with a lower learning rate.`,
-    { what, value },
-  );
 }

@@ -102,6 +102,61 @@ describe('experience from rollouts', () => {
     expect(dialogues[0]![0]!.returns.at(-1)).toBeCloseTo(-0.2, 6);
   });
 
+  it('is refused where a reward is no number, before the scale has seen any', async () => {
+    const policy = new TabularPolicy();
+    const episodes = await play(policy, {}, 2);
+    const rewardScale = new RewardScale();
+    for (const total of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const broken = [episodes[0]!, withTurn(episodes[1]!, 2, (turn) => ({ ...turn, reward: scored(total) }))];
+      await expect(gatherExperience(broken, policy, { ...defaults, rewardScale })).rejects.toMatchObject({
+        code: 'training-failed',
+        message: expect.stringContaining(`reward of turn 3 of dialogue 11-1 is ${total}`),
+      });
+    }
+    expect(rewardScale.state.count).toBe(0);
+  });
+
+  it('is refused where the reward of an alternative is no number', async () => {
+    const policy = new TabularPolicy();
+    const [episode] = await play(policy, { turns: 1 }, 1);
+    const { action, profile, reply } = episode!.turns[0]!;
+    const broken = withTurn(episode!, 0, (turn) => ({ ...turn, alternatives: [{ action, profile, reply, reward: scored(Number.NaN) }] }));
+    await expect(gatherExperience([broken], policy, defaults)).rejects.toMatchObject({ code: 'training-failed' });
+  });
+
+  it('takes no notice of the total of a turn without a verdict', async () => {
+    const policy = new TabularPolicy();
+    const [episode] = await play(policy, {}, 1);
+    const masked = withTurn(episode!, 1, (turn) => ({ ...turn, reward: { ...unjudged, total: Number.NaN } }));
+    expect((await gatherExperience([masked], policy, defaults)).trainableTokens).toBeGreaterThan(0);
+  });
+
+  it('is refused where weights, or the reference, give no numbers', async () => {
+    const broken = async (damage: (policy: TabularPolicy) => unknown) => {
+      const policy = new TabularPolicy();
+      const episodes = await play(policy);
+      await damage(policy);
+      return gatherExperience(episodes, policy, defaults).catch(({ code, message }) => `${code}: ${message}`);
+    };
+    expect(await broken(({ valueTable }) => valueTable.fill(Number.NaN))).toMatch(/^training-failed: The value before a token is NaN/);
+    expect(await broken(({ logits }) => logits.fill(Number.NaN))).toMatch(/^training-failed: The log-probability of a token is NaN/);
+    const reference = async (policy: TabularPolicy) => {
+      policy.logits.fill(Number.NaN);
+      await policy.setReference();
+      policy.logits.fill(0);
+    };
+    expect(await broken(reference)).toMatch(/^training-failed: The reference's log-probability of a token is NaN/);
+  });
+
+  it('is refused where rewards are too large for their returns', async () => {
+    const policy = new TabularPolicy();
+    const episodes = await play(policy, { reward: (_reply, _letter, turn) => scored(turn * 1e39) });
+    await expect(gatherExperience(episodes, policy, defaults)).rejects.toMatchObject({
+      code: 'training-failed',
+      message: expect.stringContaining('standard deviation of the advantages'),
+    });
+  });
+
   it('masks the last turn of a dialogue that broke off, whose consequences nobody knows, unless credit is by turn', async () => {
     const policy = new TabularPolicy();
     const episodes = await play(policy, { end: 'failed' }, 1);

@@ -207,6 +207,19 @@ describe('an update', () => {
   });
 });
 
+describe('a number that is none', () => {
+  it('ends the run instead of an iteration, and no checkpoint holds it', async () => {
+    const checkpoints = new MemoryCheckpoints();
+    let turns = 0;
+    const reward: ToyOptions['reward'] = (...asked) => (++turns === 70 ? scored(Number.NaN) : late(...asked)); // 48 an iteration
+    const { trainer, warnings } = setUp({ checkpoints, rewardScaling: true, toy: { reward } });
+    await expect(trainer.train({ iterations: 4 })).rejects.toMatchObject({ code: 'training-failed' });
+    expect(warnings).toEqual([]);
+    expect((await checkpoints.latest())!.position).toBe(1);
+    expect(JSON.stringify(checkpoints.saved.map(({ trainer: state }) => state))).not.toContain('null');
+  });
+});
+
 describe('the KL to the reference', () => {
   it('goes into the loss as k2 or k3 and then not into the reward', async () => {
     for (const kl of ['reward', 'k2', 'k3'] as const) {
