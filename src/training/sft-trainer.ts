@@ -4,6 +4,7 @@ import { abortedError, RlpaError, throwIfAborted } from '../errors';
 import type { TrainablePolicy, TrainingSequence } from '../policy/index';
 import { Random } from '../random';
 import { type CheckpointStore, type MetricsLog, RunRecord } from './checkpoint';
+import { assertFinite } from './finite';
 import { type OptimizerOptions, optimizerRules, optimizerStep } from './optimizer';
 import {
   abortSignal,
@@ -138,8 +139,8 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
   /**
    * Trains to the end of the last epoch, or of `maxSteps`.
    *
-   * @throws RlpaError `aborted`, `invalid-option`, `invalid-checkpoint`, `training-failed` when the loss is not finite. The last
-   *   checkpoint is usable in every case.
+   * @throws RlpaError `aborted`, `invalid-option`, `invalid-checkpoint`, `training-failed` when the loss or the gradient is not finite.
+   *   The last checkpoint is usable in every case.
    */
   async train(options: SFTTrainOptions = {}): Promise<void> {
     checkOptions('SFTTrainer.train', options, trainRules);
@@ -198,9 +199,10 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
     const batch = examples.flatMap((index) => sequences[index]!);
     const normalizer = batch.reduce((sum, { actionMask }) => sum + actionMask.reduce((bits, bit) => bits + bit, 0), 0);
     const { loss } = await this.#policy.accumulateCrossEntropy(batch, normalizer, signal);
-    if (!Number.isFinite(loss)) throw new RlpaError('training-failed', `Step ${this.#step + 1}: the loss is ${loss}.`, { loss });
+    assertFinite(`loss of step ${this.#step + 1}`, loss);
     const scheduled = optimizerStep(this.options, this.#step, batches.length);
     const { gradientNorm } = await this.#policy.update(scheduled);
+    assertFinite(`gradient norm of step ${this.#step + 1}`, gradientNorm);
     const seconds = (this.#now() - started) / 1000;
     this.#step++;
     const metrics: SFTMetrics = {

@@ -103,6 +103,35 @@ describe('supervised fine-tuning', () => {
     expect(await policy.exportState()).toEqual(await whole.policy.exportState());
   });
 
+  it('ends at a step whose gradient is no number, before it is logged or saved', async () => {
+    const checkpoints = new MemoryCheckpoints();
+    const log = new MemoryLog();
+    const { policy, trainer } = setUp({ checkpoints, metricsLog: log, checkpointEvery: 1 });
+    const update = policy.update.bind(policy);
+    policy.update = async (step) => {
+      if (policy.version === 2) policy.logitGradient.fill(Number.NaN);
+      return update(step);
+    };
+    await expect(trainer.train()).rejects.toMatchObject({
+      code: 'training-failed',
+      message:
+        'The gradient norm of step 3 is NaN: expected a finite number. Resume from the last checkpoint, or start again, with a lower learning rate.',
+    });
+    expect(trainer.step).toBe(2);
+    expect(log.records.map(({ position }) => position)).toEqual([1, 2]);
+    expect((await checkpoints.latest())!.position).toBe(2);
+  });
+
+  it('ends before a step whose loss is no number, and says how to go on', async () => {
+    const { policy, trainer } = setUp();
+    policy.logits.fill(Number.NaN);
+    await expect(trainer.train()).rejects.toMatchObject({
+      code: 'training-failed',
+      message: expect.stringMatching(/loss of step 1 is NaN.*lower learning rate/),
+    });
+    expect(policy.version).toBe(0);
+  });
+
   it('refuses the checkpoint of a PPO run', async () => {
     const checkpoints = new MemoryCheckpoints();
     await setUp({ checkpoints }).trainer.train();
