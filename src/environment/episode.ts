@@ -47,9 +47,9 @@ export interface Episode {
    * still worth something. `failed`: the user or an action could not be had; the turns before stand.
    */
   readonly end: 'terminated' | 'truncated' | 'failed';
-  /** For `truncated`: the next state was longer than the policy can read. It is left out, and its value is unknown. */
+  /** For `truncated`: before the turn limit, because the next state was longer than the policy can read. */
   readonly tooLong?: true;
-  /** For `truncated`: the state that the next turn would have had, whose value is the bootstrap. */
+  /** For `truncated`: the state that the next turn would have had, whose value is the bootstrap; absent where it could not be had or read. */
   readonly nextState?: PolicyState;
   readonly failure?: string;
 }

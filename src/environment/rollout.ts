@@ -94,15 +94,16 @@ async function play(
   const { signal, samplesPerTurn, continuation, policy } = options;
   const seed = new Random(options.seed).split('dialogue', id).uint32();
   const turns: EpisodeTurn[] = [];
-  const tooLong = ({ policyState }: DialogueState) => policy.canRead?.(policyState) === false;
-  const ended = (end: Episode['end'], rest: { nextState?: DialogueState; failure?: RlpaError } = {}): PlayedEpisode => ({
+  const canRead = ({ policyState }: DialogueState) => policy.canRead?.(policyState) !== false;
+  const ended = (end: Episode['end'], rest: { tooLong?: true; nextState?: DialogueState; failure?: RlpaError } = {}): PlayedEpisode => ({
     episode: {
       id,
       personaId: persona.id,
       seed,
       turns,
       end,
-      ...(rest.nextState && (tooLong(rest.nextState) ? { tooLong: true } : { nextState: rest.nextState.policyState })),
+      ...(rest.tooLong && { tooLong: true }),
+      ...(rest.nextState && canRead(rest.nextState) && { nextState: rest.nextState.policyState }),
       ...(rest.failure && { failure: `${rest.failure.code}: ${rest.failure.message}` }),
     },
     ...(rest.failure && { failure: rest.failure }),
@@ -113,7 +114,7 @@ async function play(
     let state = first;
     while (true) {
       const { policyState, turn } = state;
-      if (tooLong(state)) return ended('truncated', { nextState: state });
+      if (!canRead(state)) return ended('truncated', { tooLong: true });
       const seeds = Array.from({ length: samplesPerTurn }, (_, sample) => actionSeed({ seed, dialogueId: id, turn, sample }));
       const actions = await batcher.act(seeds.map((each) => ({ ...policyState, seed: each })));
       const failure = actions.find(RlpaError.isInstance);

@@ -8,7 +8,7 @@ import type { UpdateReport } from './ppo-update';
 export interface RolloutMetrics extends Record<Criterion, number | null> {
   readonly episodes: number;
   readonly failedEpisodes: number;
-  /** Truncated because they had grown longer than the policy can read. */
+  /** Truncated before the turn limit because they had grown longer than the policy can read. */
   readonly tooLongEpisodes: number;
   readonly turns: number;
   /** Mean R_t over the turns that have a verdict. */

@@ -197,13 +197,19 @@ describe('what fails in a rollout', () => {
     expect(early).toMatchObject({ end: 'truncated', tooLong: true });
     expect(early!.turns).toHaveLength(2);
     expect(early!.nextState).toBeUndefined();
-    const [atTheLimit] = await play(4, 2);
-    expect(atTheLimit).toMatchObject({ end: 'truncated', tooLong: true });
-    expect(atTheLimit!.nextState).toBeUndefined();
     const [short] = await play(6, 2);
     expect(short!.tooLong).toBeUndefined();
     expect(short!.nextState).toBeDefined();
     await expect(play(1, 2)).rejects.toMatchObject({ code: 'invalid-option', message: expect.stringContaining('cannot read') });
+  });
+
+  it('is not a dialogue that took all its turns, though the state after them is longer than the policy can read', async () => {
+    const policy = { ...asking(), canRead: ({ messages }: Pick<PolicyState, 'messages'>) => messages.length <= 4 };
+    const [atTheLimit] = await environmentOf({ maxTurns: 2 }).rollout({ policy, personas: [persona], seed: 3 });
+    expect(atTheLimit!.turns).toHaveLength(2);
+    expect(atTheLimit).toMatchObject({ end: 'truncated' });
+    expect(atTheLimit!.tooLong).toBeUndefined();
+    expect(atTheLimit!.nextState).toBeUndefined();
   });
 
   it('is the whole run when the policy fails, also where its error reads like that of a user', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { DialogueEnvironment } from '../../src/environment/index';
 import { compareReports, evaluate } from '../../src/evaluation/index';
 import { chatPolicy } from '../../src/policy/chat-policy';
+import type { PolicyState } from '../../src/policy/policy';
 import { formatTurn, ProfileSchema } from '../../src/profile/index';
 import { DualReward } from '../../src/reward/index';
 import { generatePersonas, type Persona, SimulatedUser, scriptedBehaviour } from '../../src/simulation/index';
@@ -40,6 +41,14 @@ describe('evaluate', () => {
     expect(await evaluate({ policy: believesAllAreTheFirst(), environment, personas, seed: 3, concurrency: 2 })).toEqual(first);
     const before = await evaluate({ policy: knowsNothing(), environment, personas, seed: 3 });
     expect(compareReports(before, first).users).toBe(6);
+  });
+
+  it('counts as too long only what ended before its last turn', async () => {
+    // an instruction, and by the third turn three messages of the user and two outputs
+    const reading = (most: number) =>
+      Object.assign(knowsNothing(), { canRead: ({ messages }: Pick<PolicyState, 'messages'>) => messages.length <= most });
+    expect(await evaluate({ policy: reading(6), environment, personas, seed: 1 })).toMatchObject({ tooLong: 0 });
+    expect(await evaluate({ policy: reading(5), environment, personas, seed: 1 })).toMatchObject({ tooLong: 6 });
   });
 
   it('reports progress as dialogues end', async () => {
