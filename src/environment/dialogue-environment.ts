@@ -55,7 +55,7 @@ export interface DialogueState {
 export interface StepResult {
   readonly reward: TurnReward;
   readonly turn: EpisodeTurn;
-  /** The next state. Absent when the user has ended the dialogue or could not be had; present, for its value only, when it is truncated. */
+  /** The next state; where the dialogue is truncated, for its value only. Absent when the user has ended it, could not be had or was not asked. */
   readonly state?: DialogueState;
   /** Absent while the dialogue goes on. */
   readonly end?: Episode['end'];
@@ -153,14 +153,21 @@ export class DialogueEnvironment {
    *
    * @param options.alternatives further actions sampled in this state: judged and recorded. With `continuation: 'best'` the dialogue goes
    * on with whichever of all earned most.
-   * @throws `aborted`; `invalid-option` for a state that was stepped from before. A user that cannot be had ends the dialogue as `failed`.
+   * @param options.bootstrap whether the user answers the last turn as well, for the value of the next state; default true
+   * @throws `aborted`; `invalid-option` for a state that was stepped from before. A user that cannot be had
+   * ends the dialogue as `failed`, or as `truncated` at the turn limit.
    */
   async step(
     state: DialogueState,
     action: PolicyAction,
-    options: { signal?: AbortSignal; alternatives?: readonly PolicyAction[]; continuation?: 'sampled' | 'best' } = {},
+    options: {
+      signal?: AbortSignal;
+      alternatives?: readonly PolicyAction[];
+      continuation?: 'sampled' | 'best';
+      bootstrap?: boolean;
+    } = {},
   ): Promise<StepResult> {
-    const { signal, alternatives = [], continuation = this.continuation } = options;
+    const { signal, alternatives = [], continuation = this.continuation, bootstrap = true } = options;
     throwIfAborted(signal);
     if (state.session.turn !== state.turn) {
       throw new RlpaError('invalid-option', `Dialogue "${state.policyState.dialogueId}" has gone on from turn ${state.turn} already.`, {
@@ -173,7 +180,9 @@ export class DialogueEnvironment {
     // The user's answer does not depend on the reward, unless the reward decides what the user reads.
     const decided = continuation === 'best' && read.length > 1 ? best(await scoring) : 0;
     const dialogue: DialogueMessage[] = [...state.dialogue, { role: 'assistant', content: read[decided]!.reply }];
-    const [rewards, answer] = await Promise.all([scoring, state.user.done ? undefined : this.#userAnswer(state, dialogue, signal)]);
+    const last = state.turn >= this.maxTurns;
+    const asks = !state.user.done && (bootstrap || !last);
+    const [rewards, answer] = await Promise.all([scoring, asks ? this.#userAnswer(state, dialogue, signal) : undefined]);
 
     const taken = read.map((each, index) => ({ ...each, reward: rewards[index]! }));
     const turn: EpisodeTurn = {
@@ -187,9 +196,8 @@ export class DialogueEnvironment {
       ...(taken.length > 1 && { alternatives: taken.filter((_, index) => index !== decided) }),
     };
     const { reward } = turn;
-    if (answer === undefined) return { reward, turn, end: 'terminated' };
-    const last = state.turn >= this.maxTurns;
-    // At the turn limit a missing user costs no turn, only the value of the next state.
+    if (answer === undefined) return { reward, turn, end: state.user.done ? 'terminated' : 'truncated' };
+    // At the turn limit a missing user ends nothing early; but the value of the next state is unknown, and PPO masks the turn.
     if (RlpaError.isInstance(answer)) return { reward, turn, end: last ? 'truncated' : 'failed', failure: answer };
     const { policyState, persona, seed, session } = state;
     const next = this.#state(

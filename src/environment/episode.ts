@@ -49,7 +49,10 @@ export interface Episode {
   readonly end: 'terminated' | 'truncated' | 'failed';
   /** For `truncated`: before the turn limit, because the next state was longer than the policy can read. */
   readonly tooLong?: true;
-  /** For `truncated`: the state that the next turn would have had, whose value is the bootstrap; absent where it could not be had or read. */
+  /**
+   * For `truncated`: the state that the next turn would have had, whose value is the bootstrap. Absent where it could not be had or read,
+   * and in a rollout without bootstrap.
+   */
   readonly nextState?: PolicyState;
   readonly failure?: string;
 }

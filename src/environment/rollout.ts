@@ -22,6 +22,8 @@ export interface RolloutOptions {
   readonly samplesPerTurn?: number;
   /** The environment's by default. */
   readonly continuation?: 'sampled' | 'best';
+  /** Whether the user answers the last turn as well, for the value of the next state; default true. Who trains nothing needs no such message. */
+  readonly bootstrap?: boolean;
   /** Of the policy's sampling, its own by default; 0 takes the most likely tokens. */
   readonly temperature?: number;
   readonly signal?: AbortSignal;
@@ -91,7 +93,7 @@ async function play(
   persona: Persona,
   id: string,
 ): Promise<PlayedEpisode> {
-  const { signal, samplesPerTurn, continuation, policy } = options;
+  const { signal, samplesPerTurn, continuation, bootstrap, policy } = options;
   const seed = new Random(options.seed).split('dialogue', id).uint32();
   const turns: EpisodeTurn[] = [];
   const canRead = ({ policyState }: DialogueState) => policy.canRead?.(policyState) !== false;
@@ -120,7 +122,7 @@ async function play(
       const failure = actions.find(RlpaError.isInstance);
       if (failure) return ended('failed', { failure });
       const [action, ...alternatives] = actions as PolicyAction[];
-      const step = await environment.step(state, action!, { signal, alternatives, ...(continuation && { continuation }) });
+      const step = await environment.step(state, action!, { signal, alternatives, bootstrap, ...(continuation && { continuation }) });
       turns.push(step.turn);
       if (step.end) return ended(step.end, { nextState: step.state, failure: step.failure });
       state = step.state!;

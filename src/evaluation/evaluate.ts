@@ -57,6 +57,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
     concurrency,
     signal,
     samplesPerTurn: 1,
+    bootstrap: false,
     onEpisode: () => onProgress?.({ done: ++done, total }),
   });
   return reportEpisodes(episodes, { policy: policy.name, seed });

@@ -38,6 +38,8 @@ export interface ExperienceReport {
   /** Optimiser steps between the weights that sampled and the weights now: the largest. */
   readonly maxAge: number;
   readonly droppedStaleTurns: number;
+  /** Dialogues that reached the turn limit and whose last turn was masked, because what would have come next could not be had or read. */
+  readonly unknownNextStates: number;
 }
 
 /**
@@ -107,8 +109,14 @@ export async function gatherExperience(
     maxLogProbDifference,
     maxAge: age.max,
     droppedStaleTurns: age.dropped,
+    unknownNextStates: options.credit === 'turn' ? 0 : episodes.filter(isNextStateUnknown).length,
   };
   return { dialogues, trainableTokens: moments.tokens, informative: whiten(batch), report };
+}
+
+/** At the turn limit: dialogues that ended before it are counted as what they are. */
+function isNextStateUnknown({ end, tooLong, nextState }: Episode): boolean {
+  return end === 'truncated' && !tooLong && nextState === undefined;
 }
 
 function assertFiniteRewards(episodes: readonly Episode[]): void {

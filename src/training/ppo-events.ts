@@ -9,6 +9,8 @@ export type TrainingWarningCode =
   | 'failed-episodes'
   /** Some dialogues had grown longer than the policy can read and were truncated. */
   | 'too-long-episodes'
+  /** Some dialogues reached the turn limit, but what would have come next could not be had or read: their last turns were masked. */
+  | 'unknown-next-states'
   /** Some turns had no verdict and were masked. */
   | 'unjudged-turns'
   /** Some samples were older than allowed and were dropped. */
@@ -49,7 +51,8 @@ export function metricWarnings(
   { gamma, credit }: PPOHyperparameters,
   logProbRounding = 1e-2,
 ): [code: TrainingWarningCode, message: string][] {
-  const { episodes, failedEpisodes, tooLongEpisodes, turns, unjudgedTurns, droppedStaleTurns, maxAge, maxLogProbDifference } = metrics;
+  const { episodes, failedEpisodes, tooLongEpisodes, unknownNextStates } = metrics;
+  const { turns, unjudgedTurns, droppedStaleTurns, maxAge, maxLogProbDifference } = metrics;
   const warnings: [TrainingWarningCode, string, boolean][] = [
     ['skipped-iteration', 'All advantages were equal: the iteration changed nothing.', metrics.skipped],
     ['failed-episodes', `${failedEpisodes} of ${episodes} dialogues broke off; the turns before were used.`, failedEpisodes > 0],
@@ -57,6 +60,11 @@ export function metricWarnings(
       'too-long-episodes',
       `${tooLongEpisodes} of ${episodes} dialogues grew longer than the policy can read and ended there; their last turns were masked.`,
       tooLongEpisodes > 0,
+    ],
+    [
+      'unknown-next-states',
+      `${unknownNextStates} of ${episodes} dialogues reached the turn limit, but what would have come next could not be had or read; their last turns were masked.`,
+      unknownNextStates > 0,
     ],
     ['unjudged-turns', `${unjudgedTurns} of ${turns} turns had no verdict and were masked.`, unjudgedTurns > 0],
     ['stale-samples', `${droppedStaleTurns} samples, up to ${maxAge} steps old, were dropped.`, droppedStaleTurns > 0],

@@ -133,7 +133,8 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
 
     const personas = drawPersonas(this.#personas, this.#dataPosition, this.options.dialogues, this.#random.split('personas'));
     const seed = random.split('rollout').uint32();
-    const episodes = await this.#environment.rollout({ policy: this.#policy, personas, seed, signal });
+    const bootstrap = this.options.credit === 'dialogue';
+    const episodes = await this.#environment.rollout({ policy: this.#policy, personas, seed, bootstrap, signal });
     throwIfAborted(signal);
     const rolledOut = this.#now();
     const rolloutSeconds = (rolledOut - started) / 1000;
@@ -249,6 +250,7 @@ function assertSomethingToLearn(episodes: readonly Episode[], { trainableTokens,
       tooLong && 'it grew longer than the policy can read',
       ...turns.map(({ reward }) => reward.failure),
     ])
+    .concat(report.unknownNextStates > 0 ? 'the state after the turn limit could not be had or read' : undefined)
     .filter((reason) => reason !== undefined);
   throw new RlpaError(
     'training-failed',

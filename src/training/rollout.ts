@@ -10,6 +10,8 @@ export interface RolloutRequest {
   readonly personas: readonly Persona[];
   /** Everything random in these dialogues derives from it. */
   readonly seed: number;
+  /** Whether the state after the turn limit is wanted, for its value; default true. */
+  readonly bootstrap?: boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -176,6 +176,17 @@ describe('the end of a dialogue', () => {
     expect(second.state!.policyState.messages).toHaveLength(1 + 2 * 2 + 1);
   });
 
+  it('asks the user for no message beyond the turn limit where the value of the next state is not wanted', async () => {
+    let asked = 0;
+    const behaviour = { name: 'counted', reply: async () => ({ text: `Message ${++asked}.` }) };
+    const environment = environmentOf({ behaviour, maxTurns: 2 });
+    const first = await environment.step(await environment.reset({ persona, seed: 1 }), turn({}, 'Hi!'), { bootstrap: false });
+    const second = await environment.step(first.state!, turn({}, 'I see.'), { bootstrap: false });
+    expect(second).toMatchObject({ end: 'truncated', reward: { status: 'scored' } });
+    expect(second.state).toBeUndefined();
+    expect(asked).toBe(1); // the first message is fixed
+  });
+
   it('is a termination when the user has nothing more to say: that message is still answered', async () => {
     const recorded: Persona = { ...persona, messages: ['Hi', 'Bye'] };
     const environment = environmentOf({ user: new SimulatedUser({ behaviour: replayBehaviour() }), maxTurns: 2 });
@@ -184,6 +195,15 @@ describe('the end of a dialogue', () => {
     const second = await environment.step(first.state!, turn({}, 'Bye!'));
     expect(second).toMatchObject({ end: 'terminated', turn: { userMessage: 'Bye' } });
     expect(second.state).toBeUndefined();
+  });
+
+  it('is that termination at the turn limit too, whether or not the value of the next state is wanted', async () => {
+    const recorded: Persona = { ...persona, messages: ['Bye'] };
+    const environment = environmentOf({ user: new SimulatedUser({ behaviour: replayBehaviour() }), maxTurns: 1 });
+    for (const bootstrap of [true, false]) {
+      const step = await environment.step(await environment.reset({ persona: recorded, seed: 1 }), turn({}, 'Bye!'), { bootstrap });
+      expect(step.end).toBe('terminated');
+    }
   });
 
   it('is a failure when the user cannot be had, and only costs the value of the next state at the turn limit', async () => {

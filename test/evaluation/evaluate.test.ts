@@ -5,7 +5,7 @@ import { chatPolicy } from '../../src/policy/chat-policy';
 import type { PolicyState } from '../../src/policy/policy';
 import { formatTurn, ProfileSchema } from '../../src/profile/index';
 import { DualReward } from '../../src/reward/index';
-import { generatePersonas, type Persona, SimulatedUser, scriptedBehaviour } from '../../src/simulation/index';
+import { generatePersonas, type Persona, SimulatedUser, scriptedBehaviour, type UserBehaviour } from '../../src/simulation/index';
 import { scriptedChatModel } from '../../src/testing/index';
 
 const personas = generatePersonas({ count: 6, seed: 1, split: 'held-out' });
@@ -41,6 +41,27 @@ describe('evaluate', () => {
     expect(await evaluate({ policy: believesAllAreTheFirst(), environment, personas, seed: 3, concurrency: 2 })).toEqual(first);
     const before = await evaluate({ policy: knowsNothing(), environment, personas, seed: 3 });
     expect(compareReports(before, first).users).toBe(6);
+  });
+
+  it('asks its users for as many messages as there are turns, and no more', async () => {
+    let asked = 0;
+    const scripted = scriptedBehaviour();
+    const behaviour: UserBehaviour = {
+      name: 'counted',
+      reply: (request) => {
+        asked++;
+        return scripted.reply(request);
+      },
+    };
+    const counted = new DialogueEnvironment({
+      schema: ProfileSchema.standard,
+      user: new SimulatedUser({ behaviour }),
+      reward: new DualReward(),
+      maxTurns: 3,
+    });
+    const report = await evaluate({ policy: knowsNothing(), environment: counted, personas, seed: 1 });
+    expect(report.perUser.map(({ end, alignment }) => [end, alignment.length])).toEqual(Array(6).fill(['truncated', 3]));
+    expect(asked).toBe(6 * 3);
   });
 
   it('counts as too long only what ended before its last turn', async () => {

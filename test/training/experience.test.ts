@@ -167,6 +167,21 @@ describe('experience from rollouts', () => {
     expect(byTurn.dialogues[0]!.flatMap(trained)).toEqual(written.flat());
   });
 
+  it('counts the last turns that it masks because nothing is known of what would have come after the turn limit', async () => {
+    const policy = new TabularPolicy();
+    const [reached, other] = (await play(policy, { end: 'truncated' }, 2)) as [Episode, Episode];
+    const { nextState: _, ...unknown } = reached;
+    const gathered = async (episode: Episode, credit: 'dialogue' | 'turn' = 'dialogue') => {
+      const { dialogues, report } = await gatherExperience([episode, other], policy, { ...defaults, credit });
+      return { tokens: dialogues[0]!.flatMap(trained), counted: report.unknownNextStates };
+    };
+    const written = reached.turns.map(({ action }) => [...action.tokens!.completion]);
+    expect(await gathered(reached)).toEqual({ tokens: written.flat(), counted: 0 });
+    expect(await gathered(unknown)).toEqual({ tokens: written.slice(0, -1).flat(), counted: 1 });
+    expect(await gathered(unknown, 'turn')).toEqual({ tokens: written.flat(), counted: 0 });
+    expect(await gathered({ ...unknown, tooLong: true })).toEqual({ tokens: written.slice(0, -1).flat(), counted: 0 });
+  });
+
   it('drops samples that are too old, and says how many', async () => {
     const policy = new TabularPolicy();
     const episodes = await play(policy, {}, 1);

@@ -207,6 +207,18 @@ describe('an update', () => {
   });
 });
 
+describe('nothing to learn from', () => {
+  it('since no state after the turn limit could be had or read is said to be why the run stops', async () => {
+    const { trainer, environment } = setUp({ toy: { end: 'truncated', turns: 1 } });
+    const rollout = environment.rollout.bind(environment);
+    environment.rollout = async (request) => (await rollout(request)).map((episode) => ({ ...episode, nextState: undefined }));
+    await expect(trainer.train({ iterations: 1 })).rejects.toMatchObject({
+      code: 'training-failed',
+      message: expect.stringContaining('the state after the turn limit could not be had or read'),
+    });
+  });
+});
+
 describe('a number that is none', () => {
   it('ends the run instead of an iteration, and no checkpoint holds it', async () => {
     const checkpoints = new MemoryCheckpoints();
@@ -334,6 +346,28 @@ describe('users', () => {
     await trainer.train({ iterations: 1 });
     expect(iterations[0]).toMatchObject({ failedEpisodes: 16, skipped: false });
     expect(warnings[0]).toMatchObject({ code: 'failed-episodes' });
+  });
+
+  it('are asked what they would have said after the turn limit only where that is worth something', async () => {
+    const asked = async (credit: 'dialogue' | 'turn') => {
+      const { trainer, environment } = setUp({ credit });
+      await trainer.train({ iterations: 1 });
+      return environment.requests[0]!.bootstrap;
+    };
+    expect(await asked('dialogue')).toBe(true);
+    expect(await asked('turn')).toBe(false);
+  });
+
+  it('who cannot be had after the turn limit cost the last turn, and are warned of', async () => {
+    const { trainer, environment, iterations, warnings } = setUp({ toy: { end: 'truncated' } });
+    const rollout = environment.rollout.bind(environment);
+    environment.rollout = async (request) =>
+      (await rollout(request)).map((episode, d) => (d < 3 ? { ...episode, nextState: undefined } : episode));
+    await trainer.train({ iterations: 1 });
+    expect(iterations[0]).toMatchObject({ unknownNextStates: 3, failedEpisodes: 0, tooLongEpisodes: 0 });
+    expect(warnings).toEqual([
+      { code: 'unknown-next-states', iteration: 1, message: expect.stringMatching(/^3 of 16 dialogues .* masked\.$/) },
+    ]);
   });
 
   it('whom no judge can judge stop the run with the reason', async () => {
