@@ -14,6 +14,7 @@ import { type PPOHyperparameters, ppoDefaults } from './ppo-options';
 import { type PPOTrainerOptions, type TrainOptions, trainerRules, trainRules } from './ppo-trainer-options';
 import { noUpdate, type UpdateReport, updateWithPPO } from './ppo-update';
 import { drawPersonas, historyForm, type RolloutEnvironment } from './rollout';
+import { describeChanges, describeOptions, type RunOptions } from './run-options';
 import { nextKlCoefficient } from './schedule';
 
 /**
@@ -118,12 +119,8 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
     this.#rewardScale = new RewardScale(state.rewardScale);
     this.#skippedIterations = state.skippedIterations;
     this.#torn = false;
-    const now = this.#describeOptions(iterations);
-    const changed = Object.keys(now).filter((option) => now[option] !== state.options[option]);
-    if (changed.length > 0) {
-      const list = changed.map((option) => `${option} was ${state.options[option]} and is ${now[option]}`).join(', ');
-      this.#warn('options-changed', `The resumed run will differ from the one that was stopped: ${list}.`);
-    }
+    const changes = describeChanges(state.options, this.#describeOptions(iterations));
+    if (changes !== undefined) this.#warn('options-changed', changes);
   }
 
   async #iterate({ iterations, signal }: TrainOptions): Promise<void> {
@@ -223,8 +220,8 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
     if (location !== undefined) this.emit('checkpoint', { iteration: this.#iteration, location });
   }
 
-  #describeOptions(iterations: number): Record<string, string> {
-    return Object.fromEntries(Object.entries({ ...this.options, iterations }).map(([option, value]) => [option, String(value)]));
+  #describeOptions(iterations: number): RunOptions {
+    return describeOptions({ ...this.options, iterations });
   }
 
   #warn(code: TrainingWarningCode, message: string): void {
@@ -238,7 +235,7 @@ interface TrainerState {
   readonly klCoefficient: number;
   readonly rewardScale: RewardScaleState;
   readonly skippedIterations: number;
-  readonly options: Readonly<Record<string, string>>;
+  readonly options: RunOptions;
 }
 
 /** Users or judges that all fail are no batch to skip, but the end of the run: otherwise it would idle through its iterations. */

@@ -487,14 +487,28 @@ describe('resuming', () => {
     expect(other.policy.version).toBe(0);
   });
 
-  it('says which options are other than those of the run that was stopped', async () => {
+  const resumed = async (before: object, now: object) => {
     const checkpoints = new MemoryCheckpoints();
-    await setUp({ checkpoints }).trainer.train({ iterations: 1 });
-    const { trainer, warnings } = setUp({ checkpoints, learningRate: 0.01 });
+    await setUp({ checkpoints, ...before }).trainer.train({ iterations: 1 });
+    const { trainer, warnings } = setUp({ checkpoints, ...now });
     await trainer.train({ iterations: 1, resume: true });
-    expect(warnings).toEqual([
-      { code: 'options-changed', iteration: 1, message: expect.stringContaining('learningRate was 0.05 and is 0.01') },
-    ]);
+    return warnings;
+  };
+  const changed = (list: string) => [
+    { code: 'options-changed', iteration: 1, message: `The resumed run will differ from the one that was stopped: ${list}.` },
+  ];
+
+  it('says which options are other than those of the run that was stopped', async () => {
+    expect(await resumed({}, { learningRate: 0.01 })).toEqual(changed('learningRate was 0.05 and is 0.01'));
+  });
+
+  it('says which options were left out in one of the two', async () => {
+    expect(await resumed({ klTarget: 0.1 }, {})).toEqual(changed('klTarget was 0.1 and is left out'));
+    expect(await resumed({}, { klTarget: 0.1 })).toEqual(changed('klTarget was left out and is 0.1'));
+  });
+
+  it('says nothing where it is only saved at other times', async () => {
+    expect(await resumed({ checkpointEvery: 2 }, { checkpointEvery: 3 })).toEqual([]);
   });
 
   it('must be asked for where a run is already kept', async () => {

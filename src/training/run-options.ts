@@ -1,0 +1,17 @@
+/** What a run depends on besides its weights and data, as a checkpoint keeps it: each option in words. */
+export type RunOptions = Readonly<Record<string, string>>;
+
+/** Without those that are left out, and without `checkpointEvery`: when a run is saved changes nothing about it. */
+export function describeOptions({ checkpointEvery: _, ...options }: Readonly<Record<string, unknown>>): RunOptions {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([option, value]) => [option, String(value)]));
+}
+
+/** What to say where a run is resumed with other options than it was stopped with; undefined where they are the same. */
+export function describeChanges(before: RunOptions, now: RunOptions): string | undefined {
+  const changed = Object.keys({ ...before, ...now }).filter((option) => before[option] !== now[option]);
+  if (changed.length === 0) return undefined;
+  const inWords = (value = 'left out') => value;
+  const list = changed.map((option) => `${option} was ${inWords(before[option])} and is ${inWords(now[option])}`).join(', ');
+  return `The resumed run will differ from the one that was stopped: ${list}.`;
+}
