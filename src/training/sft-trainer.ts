@@ -20,6 +20,7 @@ import {
   rule,
   trainablePolicy,
 } from './options';
+import { describeChanges, describeOptions, type RunOptions } from './run-options';
 import { joinTurns, maskOf, type TokenTurn } from './sequences';
 
 /** A dialogue whose assistant messages are to be learnt. */
@@ -78,6 +79,8 @@ export interface SFTMetrics {
 export interface SFTTrainerEvents {
   step: (event: { readonly step: number; readonly steps: number; readonly metrics: SFTMetrics }) => void;
   checkpoint: (event: { readonly step: number; readonly location: string }) => void;
+  /** A resumed run has other options, or another number of examples, than the one that was stopped. */
+  warning: (event: { readonly code: 'options-changed'; readonly message: string; readonly step: number }) => void;
 }
 
 /** What {@link SFTTrainer} uses unless told otherwise: for policies of up to some ten million parameters. */
@@ -100,7 +103,7 @@ export const sftDefaults: SFTHyperparameters = {
  * Teaches a policy to write given assistant messages: cross-entropy on their tokens alone. A dialogue becomes the same token sequences
  * that rollouts would make of it.
  *
- * Events: `step`, `checkpoint`.
+ * Events: `step`, `checkpoint`, `warning`.
  *
  * @throws RlpaError `invalid-option`, naming the option or the example, what was expected and what was found
  * @example
@@ -149,7 +152,7 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
     this.#running = true;
     try {
       throwIfAborted(signal);
-      if (options.resume) this.#step = (await this.#record.resume())?.position ?? 0;
+      if (options.resume) await this.#resume();
       else if (this.#step === 0) await this.#record.assertFresh();
       const sequences = this.#examples.map((example) => {
         throwIfAborted(signal);
@@ -169,7 +172,16 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
     }
   }
 
-  /** The batches of the whole run, as indices of examples: a function of the options alone, so that resuming needs the step only. */
+  async #resume(): Promise<void> {
+    const checkpoint = await this.#record.resume();
+    this.#step = checkpoint?.position ?? 0;
+    if (checkpoint === undefined) return;
+    const state = checkpoint.trainer as unknown as TrainerState;
+    const message = describeChanges(state.options, this.#describeOptions());
+    if (message !== undefined) this.emit('warning', { code: 'options-changed', message, step: this.#step });
+  }
+
+  /** The batches of the whole run, as indices of examples: a function of options and examples alone, so that resuming needs the step only. */
   #plan(sequences: readonly (readonly TrainingSequence[])[]): Batch[] {
     const { seed, epochs, batchSize, batchTokens, maxSteps } = this.options;
     const random = new Random(seed).split('sft');
@@ -222,9 +234,19 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
   }
 
   async #save(): Promise<void> {
-    const location = await this.#record.save(this.#step, {});
+    const state: TrainerState = { options: this.#describeOptions() };
+    const location = await this.#record.save(this.#step, { ...state });
     if (location !== undefined) this.emit('checkpoint', { step: this.#step, location });
   }
+
+  #describeOptions(): RunOptions {
+    return describeOptions({ ...this.options, examples: this.#examples.length });
+  }
+}
+
+/** What a checkpoint keeps of the trainer, besides the policy and the number of steps. */
+interface TrainerState {
+  readonly options: RunOptions;
 }
 
 interface Batch {

@@ -103,6 +103,29 @@ describe('supervised fine-tuning', () => {
     expect(await policy.exportState()).toEqual(await whole.policy.exportState());
   });
 
+  it('says what is other than in the run that is resumed: options, and the number of examples', async () => {
+    const checkpoints = new MemoryCheckpoints();
+    await setUp({ checkpoints, batchSize: 1, maxSteps: 4 }).trainer.train();
+    const resumed = async (options: Omit<Partial<SFTTrainerOptions>, 'policy'>) => {
+      const { trainer } = setUp({ checkpoints, batchSize: 1, maxSteps: 4, ...options });
+      const warnings: unknown[] = [];
+      trainer.on('warning', (warning) => warnings.push(warning));
+      await trainer.train({ resume: true });
+      return warnings;
+    };
+    expect(await resumed({})).toEqual([]);
+    expect(await resumed({ checkpointEvery: 2 })).toEqual([]);
+    expect(await resumed({ batchSize: 4, maxSteps: undefined, epochs: 1, examples: examples.slice(1) })).toEqual([
+      {
+        code: 'options-changed',
+        step: 4,
+        message:
+          'The resumed run will differ from the one that was stopped: ' +
+          'epochs was 3 and is 1, batchSize was 1 and is 4, maxSteps was 4 and is left out, examples was 12 and is 11.',
+      },
+    ]);
+  });
+
   it('ends at a step whose gradient is no number, before it is logged or saved', async () => {
     const checkpoints = new MemoryCheckpoints();
     const log = new MemoryLog();
