@@ -3,6 +3,7 @@ import type { ChatMessage } from '../chat/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
 import type { TrainablePolicy, TrainingSequence } from '../policy/index';
 import { Random } from '../random';
+import { Turn } from '../turn';
 import { type CheckpointStore, type MetricsLog, RunRecord } from './checkpoint';
 import { assertFinite } from './finite';
 import { type OptimizerOptions, optimizerRules, optimizerStep } from './optimizer';
@@ -154,10 +155,7 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
       throwIfAborted(signal);
       if (options.resume) await this.#resume();
       else if (this.#step === 0) await this.#record.assertFresh();
-      const sequences = this.#examples.map((example) => {
-        throwIfAborted(signal);
-        return exampleSequences(example, this.#policy);
-      });
+      const sequences = await this.#encode(signal);
       const batches = this.#plan(sequences);
       if (this.#step === 0) await this.#save();
       await this.#policy.clearGradients(); // an aborted step may have left some
@@ -179,6 +177,18 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
     const state = checkpoint.trainer as unknown as TrainerState;
     const message = describeChanges(state.options, this.#describeOptions());
     if (message !== undefined) this.emit('warning', { code: 'options-changed', message, step: this.#step });
+  }
+
+  /** The sequences of every example. Thousands of examples take seconds: others get their turn meanwhile, and the signal can fire. */
+  async #encode(signal?: AbortSignal): Promise<TrainingSequence[][]> {
+    const turn = new Turn();
+    const sequences: TrainingSequence[][] = [];
+    for (const example of this.#examples) {
+      if (turn.isOver) await turn.next();
+      throwIfAborted(signal);
+      sequences.push(exampleSequences(example, this.#policy));
+    }
+    return sequences;
   }
 
   /** The batches of the whole run, as indices of examples: a function of options and examples alone, so that resuming needs the step only. */

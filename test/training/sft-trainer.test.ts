@@ -103,6 +103,22 @@ describe('supervised fine-tuning', () => {
     expect(await policy.exportState()).toEqual(await whole.policy.exportState());
   });
 
+  it('lets timers fire while it tokenises its examples, and stops there at its signal', async () => {
+    const many = Array.from({ length: 200 }, (_, i) => examples[i % 12]!);
+    const { policy, trainer, steps } = setUp({ examples: many });
+    const encode = policy.encodePrompt.bind(policy);
+    let encoded = 0;
+    policy.encodePrompt = (messages) => {
+      encoded++;
+      const started = performance.now();
+      while (performance.now() - started < 1); // a long dialogue
+      return encode(messages);
+    };
+    await expect(trainer.train({ signal: AbortSignal.timeout(20) })).rejects.toMatchObject({ code: 'aborted' });
+    expect(encoded).toBeLessThan(400);
+    expect(steps).toEqual([]);
+  });
+
   it('says what is other than in the run that is resumed: options, and the number of examples', async () => {
     const checkpoints = new MemoryCheckpoints();
     await setUp({ checkpoints, batchSize: 1, maxSteps: 4 }).trainer.train();
