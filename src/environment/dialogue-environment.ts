@@ -26,7 +26,7 @@ export interface DialogueEnvironmentOptions {
   readonly samplesPerTurn?: number;
   /** Which of them the dialogue goes on with: the first (default), or the one with the highest reward, as in the paper's reference code. */
   readonly continuation?: 'sampled' | 'best';
-  /** Deadline for one batch of actions, in milliseconds; default ten minutes. */
+  /** Deadline for one batch of actions, in milliseconds; default ten minutes. The dialogues of a batch that misses it end as `failed`. */
   readonly actionTimeoutMs?: number;
   /** Deadline for each part of an action's reward, in milliseconds; default three minutes. A turn that misses it is `unjudged`. */
   readonly rewardTimeoutMs?: number;

@@ -81,9 +81,14 @@ export class PolicyBatcher {
 
   async #act(states: readonly PolicyState[]): Promise<(PolicyAction | RlpaError)[]> {
     const { timeoutMs, signal, temperature } = this.#options;
-    const actions = await withDeadline(`The policy "${this.#policy.name}"`, timeoutMs, signal, (deadline) =>
+    const what = `The policy "${this.#policy.name}" with a batch of ${states.length} (option actionTimeoutMs)`;
+    const actions = await withDeadline(what, timeoutMs, signal, (deadline) =>
       this.#policy.act(states, { signal: deadline, ...(temperature !== undefined && { temperature }) }),
-    );
+    ).catch((error: unknown) => {
+      // a slow batch costs its own dialogues, not those that are with their users meanwhile
+      if (RlpaError.isInstance(error) && error.code === 'timeout') return states.map(() => error);
+      throw error;
+    });
     if (actions.length === states.length) return actions;
     throw new RlpaError('model-failed', `The policy "${this.#policy.name}" gave ${actions.length} actions for ${states.length} states.`);
   }

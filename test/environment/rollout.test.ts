@@ -220,13 +220,31 @@ describe('what fails in a rollout', () => {
     }
   });
 
-  it('is the whole run when the policy gives too few actions or takes too long', async () => {
+  it('is the whole run when the policy gives too few actions', async () => {
     const short = { name: 'short', act: async () => [] };
     await expect(environmentOf().rollout({ policy: short, personas, seed: 3 })).rejects.toMatchObject({ code: 'model-failed' });
-    const endless = { name: 'endless', act: () => new Promise<never>(() => {}) };
-    await expect(environmentOf({ actionTimeoutMs: 10 }).rollout({ policy: endless, personas, seed: 3 })).rejects.toMatchObject({
-      code: 'timeout',
+  });
+
+  it('ends the episodes whose batch took too long, naming the option, and no others', async () => {
+    const stuck = personas[0]!.id;
+    let finished = 0;
+    let proceed = () => {};
+    const others = new Promise<void>((resolve) => {
+      proceed = resolve;
     });
+    const behaviour: UserBehaviour = {
+      name: 'one comes last',
+      reply: async ({ persona }) => {
+        if (persona.id === stuck) await others;
+        return { text: 'Well.' };
+      },
+    };
+    const policy = policyOf(({ dialogueId }) => (dialogueId.endsWith(stuck) ? new Promise<never>(() => {}) : turn({}, 'Hm.')));
+    const user = new SimulatedUser({ behaviour });
+    const onEpisode = () => ++finished === 11 && proceed();
+    const episodes = await environmentOf({ user, maxTurns: 2, actionTimeoutMs: 50 }).rollout({ policy, personas, seed: 3, onEpisode });
+    expect(episodes.map(({ end, turns }) => [end, turns.length])).toEqual([['failed', 0], ...Array(11).fill(['truncated', 2])]);
+    expect(episodes[0]!.failure).toBe('timeout: The policy "by hand" with a batch of 1 (option actionTimeoutMs) took longer than 50 ms.');
   });
 
   it('is nothing but the abort when the signal fires, wherever it waits', async () => {
