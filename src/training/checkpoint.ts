@@ -50,6 +50,11 @@ export class RunRecord {
     this.#options = options;
   }
 
+  /** Whether checkpoints are kept at all. */
+  get hasStore(): boolean {
+    return this.#options.checkpoints !== undefined;
+  }
+
   /**
    * Brings the policy to the latest checkpoint and returns it, or returns undefined when there is none.
    *

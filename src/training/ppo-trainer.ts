@@ -99,13 +99,8 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
   async #start({ iterations, resume, signal }: TrainOptions): Promise<void> {
     throwIfAborted(signal);
     if (resume) await this.#resume(iterations);
-    else if (this.#torn) {
-      throw new RlpaError(
-        'invalid-option',
-        'The last iteration was interrupted after its first step. Expected resume: true, to go on from the last checkpoint.',
-        { option: 'resume', expected: true },
-      );
-    } else if (this.#iteration === 0) await this.#record.assertFresh();
+    else if (this.#torn) throw tornError(this.#record.hasStore);
+    else if (this.#iteration === 0) await this.#record.assertFresh();
     if (this.#iteration === 0) await this.#save(iterations);
   }
 
@@ -197,13 +192,15 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
     random: Random,
     signal: AbortSignal | undefined,
   ): Promise<UpdateReport> {
-    this.#torn = true;
     const stepsPerIteration = this.options.epochs * this.options.minibatches;
     const plan = {
       firstStep: (iteration - 1) * stepsPerIteration,
       totalSteps: iterations * stepsPerIteration,
       valueOnly: iteration <= this.options.valueWarmup,
       klCoefficient: this.#klCoefficient,
+      onStep: () => {
+        this.#torn = true;
+      },
     };
     return updateWithPPO(this.#policy, experience.dialogues, this.options, plan, random.split('update'), signal);
   }
@@ -236,6 +233,16 @@ interface TrainerState {
   readonly rewardScale: RewardScaleState;
   readonly skippedIterations: number;
   readonly options: RunOptions;
+}
+
+function tornError(hasStore: boolean): RlpaError {
+  const [option, expected] = hasStore
+    ? ['resume', 'resume: true, to go on from the last checkpoint']
+    : ['checkpoints', "a new trainer, and the option 'checkpoints' for a run that can be resumed"];
+  return new RlpaError('invalid-option', `The last iteration was interrupted after its first step. Expected ${expected}.`, {
+    option,
+    expected,
+  });
 }
 
 /** Users or judges that all fail are no batch to skip, but the end of the run: otherwise it would idle through its iterations. */

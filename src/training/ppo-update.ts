@@ -15,6 +15,8 @@ export interface UpdatePlan {
   /** Move the value head only. */
   readonly valueOnly: boolean;
   readonly klCoefficient: number;
+  /** Called before each step: from then on the weights are no longer those that the iteration began with. */
+  readonly onStep?: () => void;
 }
 
 /** Means over the loss evaluations of an iteration; ratio bounds are a min and a max. */
@@ -80,6 +82,7 @@ export async function updateWithPPO(
       }
       const scheduled = optimizerStep(options, plan.firstStep + epoch * options.minibatches + index, plan.totalSteps);
       const step = plan.valueOnly ? { ...scheduled, learningRate: 0 } : scheduled;
+      plan.onStep?.();
       const { gradientNorm } = await policy.update(step);
       assertFinite('gradient norm', gradientNorm);
       norms.push(gradientNorm);

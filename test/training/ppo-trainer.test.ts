@@ -432,15 +432,39 @@ describe('a run that is stopped', () => {
     }
   });
 
-  it('in the middle of an update does not go on from half an iteration', async () => {
-    const controller = new AbortController();
-    let updates = 0;
-    const onCall = (method: string) => {
-      if (method === 'update' && ++updates === 2) controller.abort();
+  it('in the middle of an update does not go on from half an iteration, but says how to go on', async () => {
+    const stopped = async (checkpoints?: MemoryCheckpoints) => {
+      const controller = new AbortController();
+      let updates = 0;
+      const onCall = (method: string) => {
+        if (method === 'update' && ++updates === 2) controller.abort();
+      };
+      const { trainer } = setUp({ checkpoints, policy: { onCall } });
+      await expect(trainer.train({ iterations: 3, signal: controller.signal })).rejects.toMatchObject({ code: 'aborted' });
+      return trainer;
     };
-    const { trainer } = setUp({ policy: { onCall } });
-    await expect(trainer.train({ iterations: 3, signal: controller.signal })).rejects.toMatchObject({ code: 'aborted' });
-    await expect(trainer.train({ iterations: 3 })).rejects.toMatchObject({ code: 'invalid-option', details: { option: 'resume' } });
+    const kept = await stopped(new MemoryCheckpoints());
+    await expect(kept.train({ iterations: 3 })).rejects.toMatchObject({ code: 'invalid-option', details: { option: 'resume' } });
+    await kept.train({ iterations: 3, resume: true });
+    expect(kept.iteration).toBe(3);
+    await expect((await stopped()).train({ iterations: 3 })).rejects.toMatchObject({
+      code: 'invalid-option',
+      message: expect.stringContaining('Expected a new trainer'),
+      details: { option: 'checkpoints' },
+    });
+  });
+
+  it('before the first step of an update goes on from where its iteration began', async () => {
+    const controller = new AbortController();
+    const onCall = (method: string) => {
+      if (method === 'accumulatePPO') controller.abort();
+    };
+    const { trainer, policy } = setUp({ policy: { onCall } });
+    await expect(trainer.train({ iterations: 2, signal: controller.signal })).rejects.toMatchObject({ code: 'aborted' });
+    await trainer.train({ iterations: 2 });
+    const whole = setUp();
+    await whole.trainer.train({ iterations: 2 });
+    expect(await policy.exportState()).toEqual(await whole.policy.exportState());
   });
 
   it('before it began does nothing', async () => {
