@@ -59,7 +59,6 @@ export class LocalPolicy implements TrainablePolicy {
   readonly name: string;
   readonly temperature: number;
   readonly logProbRounding?: number;
-  readonly fingerprint: string;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
@@ -194,13 +193,17 @@ export class LocalPolicy implements TrainablePolicy {
         },
       );
     }
-    this.fingerprint = JSON.stringify({ config: toHuggingFaceConfig(model.config), lora: this.lora, tokens: this.tokenizer.size });
     this.#buffers = new PolicyBuffers(device, model, this.lora, seed);
     this.#isNewAdapter = this.lora !== undefined && ![...(model.weights?.keys() ?? [])].some(isAdapterTensor);
   }
 
   get version(): number {
     return this.#version;
+  }
+
+  get fingerprint(): string {
+    const { config, lora, tokenizer } = this;
+    return JSON.stringify({ config: toHuggingFaceConfig(config), lora, tokens: tokenizer.size, base: this.#buffers.frozen.checksum });
   }
 
   /** Number of base, adapter and value-head parameters. */

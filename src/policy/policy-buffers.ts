@@ -11,6 +11,7 @@ import {
   parameterShapes,
   valueHeadShapes,
 } from '../transformer/index';
+import { FrozenWeights } from './frozen-weights';
 import type { LocalModel } from './local-policy-options';
 import { gradientBuffer, meanBuffer, varianceBuffer } from './programs';
 import type { PolicyTrainingState } from './trainable-policy';
@@ -23,6 +24,8 @@ export class PolicyBuffers {
   readonly #config: ModelConfig;
   /** Shapes of what training moves. */
   readonly trainable: ReadonlyMap<string, Shape>;
+  /** What training leaves alone: with LoRA the base. */
+  readonly frozen = new FrozenWeights();
   /** Weights, gradients and moments by name. */
   readonly #buffers = new Map<string, DeviceBuffer>();
   /** Shapes of what tells the policy from its reference: the adapter, or without one all weights. */
@@ -55,6 +58,7 @@ export class PolicyBuffers {
       const data = given?.data ?? (name.includes('lora_') ? initialLora(name, shape, random.split('lora', name)) : undefined);
       if (!given && !data && !name.startsWith('value_head.'))
         throw new RlpaError('invalid-model', `Tensor ${name} [${shape}] is missing.`, { name });
+      if (data && !this.trainable.has(name)) this.frozen.see(name, data);
       this.#buffers.set(name, device.create(shape, 'f32', data));
     }
   }
@@ -98,6 +102,7 @@ export class PolicyBuffers {
 
   /** Replaces a weight; the array is handed over. */
   write(name: string, data: Float32Array): void {
+    if (!this.trainable.has(name)) this.frozen.see(name, data);
     this.#device.write(this.#buffers.get(name)!, data, { transfer: true });
   }
 

@@ -109,7 +109,10 @@ export interface TrainablePolicy extends Policy {
   encodeAssistant(text: string): Int32Array;
   /** The token ids of a prompt: messages by the chat template, then the assistant's opening. */
   encodePrompt(messages: readonly import('../chat/index').ChatMessage[]): Int32Array;
-  /** Identifies architecture, adapter and vocabulary: a checkpoint of another model is refused by it. */
+  /**
+   * Identifies architecture, adapter, size of the vocabulary, and the weights that training leaves alone: a checkpoint of another model is
+   * refused by it.
+   */
   readonly fingerprint: string;
 }
 

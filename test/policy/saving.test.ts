@@ -209,6 +209,38 @@ describe('a policy', () => {
     expect(largestDifference(a.logProbs, c.logProbs)).toBeGreaterThan(1e-3);
   });
 
+  it('with an adapter is told from one on another base, however the base came to it', async () => {
+    const folder = join(root, 'told-apart');
+    const base = await LocalPolicy.create({ config, tokenizer: letters, seed: 7 });
+    await base.save(folder);
+    const lora = { rank: 2 };
+    const policies = await Promise.all([
+      LocalPolicy.create({ config, tokenizer: letters, seed: 7, lora }),
+      LocalPolicy.load(folder, { lora, seed: 1 }),
+      LocalPolicy.create({ config, tokenizer: letters, weights: await base.readWeights(), lora }),
+      LocalPolicy.create({ config, tokenizer: letters, seed: 8, lora }),
+    ]);
+    const [fresh, opened, given, other] = policies.map(({ fingerprint }) => fingerprint);
+    for (const policy of [base, ...policies]) await policy.dispose();
+    expect(opened).toBe(fresh);
+    expect(given).toBe(fresh);
+    expect(other).not.toBe(fresh);
+  });
+
+  it('with an adapter stays the same to its checkpoints while it is trained', async () => {
+    const policy = await LocalPolicy.create({ config, tokenizer: letters, seed: 7, lora: { rank: 2 } });
+    const before = policy.fingerprint;
+    await train(policy, sequence([1, 2, 3, 4, 5]));
+    expect(policy.fingerprint).toBe(before);
+    await policy.dispose();
+  });
+
+  it('without an adapter is not told by its weights, which a checkpoint brings along', async () => {
+    const policies = await Promise.all([7, 8].map((seed) => LocalPolicy.create({ config, tokenizer: letters, seed })));
+    expect(policies[0]!.fingerprint).toBe(policies[1]!.fingerprint);
+    for (const policy of policies) await policy.dispose();
+  });
+
   it('stops at the tokens that generation_config.json names as well', async () => {
     const folder = join(root, 'stops');
     const made = await LocalPolicy.create({ config, tokenizer: letters });
