@@ -201,6 +201,10 @@ export class LocalPolicy implements TrainablePolicy {
     return this.#version;
   }
 
+  get limits(): ModelForm['limits'] {
+    return this.#form.limits;
+  }
+
   get fingerprint(): string {
     const { config, lora, tokenizer } = this;
     return JSON.stringify({ config: toHuggingFaceConfig(config), lora, tokens: tokenizer.size, base: this.#buffers.frozen.checksum });

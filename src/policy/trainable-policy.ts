@@ -1,3 +1,4 @@
+import type { SupportLimits } from '../tensor/index';
 import type { Policy } from './policy';
 
 /** A token sequence of which some tokens were written by the policy. All arrays have the length T of `tokens` and entry t speaks of token t. */
@@ -80,6 +81,8 @@ export interface TrainablePolicy extends Policy {
   /** Counts optimiser steps; travels with every action, so that stale samples can be told. */
   readonly version: number;
   readonly temperature: number;
+  /** Of the sampling distribution, and of every log-probability; absent for the whole vocabulary. */
+  readonly limits?: SupportLimits;
   /** How far rounding alone may take log-probabilities of generation and scoring apart; where absent, no further than single precision does. */
   readonly logProbRounding?: number;
   /** Scores with the current weights, or with the reference's. */

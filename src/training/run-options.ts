@@ -1,9 +1,17 @@
+import type { TrainablePolicy } from '../policy/index';
+
 /** What a run depends on besides its weights and data, as a checkpoint keeps it: each option in words. */
 export type RunOptions = Readonly<Record<string, string>>;
 
-/** Without those that are left out, and without `checkpointEvery`: when a run is saved changes nothing about it. */
-export function describeOptions({ checkpointEvery: _, ...options }: Readonly<Record<string, unknown>>): RunOptions {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+/**
+ * The trainer's options and the policy's sampling distribution, which every log-probability refers to. Without options that are left out,
+ * and without `checkpointEvery`: when a run is saved changes nothing about it.
+ */
+export function describeOptions(
+  { checkpointEvery: _, ...options }: Readonly<Record<string, unknown>>,
+  { temperature, limits }: Pick<TrainablePolicy, 'temperature' | 'limits'>,
+): RunOptions {
+  const given = Object.entries({ ...options, temperature, ...limits }).filter(([, value]) => value !== undefined);
   return Object.fromEntries(given.map(([option, value]) => [option, String(value)]));
 }
 

@@ -250,7 +250,7 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
   }
 
   #describeOptions(): RunOptions {
-    return describeOptions({ ...this.options, examples: this.#examples.length });
+    return describeOptions({ ...this.options, examples: this.#examples.length }, this.#policy);
   }
 }
 

@@ -235,6 +235,12 @@ describe('a policy', () => {
     await policy.dispose();
   });
 
+  it('says what restricts its sampling', async () => {
+    const policy = await LocalPolicy.create({ config, tokenizer: letters, limits: { topK: 4 } });
+    expect(policy.limits).toEqual({ topK: 4 });
+    await policy.dispose();
+  });
+
   it('without an adapter is not told by its weights, which a checkpoint brings along', async () => {
     const policies = await Promise.all([7, 8].map((seed) => LocalPolicy.create({ config, tokenizer: letters, seed })));
     expect(policies[0]!.fingerprint).toBe(policies[1]!.fingerprint);

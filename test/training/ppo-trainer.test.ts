@@ -531,6 +531,12 @@ describe('resuming', () => {
     expect(await resumed({}, { klTarget: 0.1 })).toEqual(changed('klTarget was left out and is 0.1'));
   });
 
+  it('says where its policy samples from another distribution', async () => {
+    expect(await resumed({ policy: { temperature: 0.7 } }, { policy: { limits: { topK: 40 } } })).toEqual(
+      changed('temperature was 0.7 and is 1, topK was left out and is 40'),
+    );
+  });
+
   it('says nothing where it is only saved at other times', async () => {
     expect(await resumed({ checkpointEvery: 2 }, { checkpointEvery: 3 })).toEqual([]);
   });

@@ -142,6 +142,16 @@ describe('supervised fine-tuning', () => {
     ]);
   });
 
+  it('says where the log-probabilities of its policy are of another temperature than in the run that is resumed', async () => {
+    const checkpoints = new MemoryCheckpoints();
+    await setUp({ checkpoints, policy: { temperature: 0.7 } }).trainer.train();
+    const { trainer } = setUp({ checkpoints });
+    const messages: string[] = [];
+    trainer.on('warning', ({ message }) => messages.push(message));
+    await trainer.train({ resume: true });
+    expect(messages).toEqual([expect.stringContaining('temperature was 0.7 and is 1.')]);
+  });
+
   it('ends at a step whose gradient is no number, before it is logged or saved', async () => {
     const checkpoints = new MemoryCheckpoints();
     const log = new MemoryLog();

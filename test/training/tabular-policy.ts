@@ -24,6 +24,8 @@ const contexts = vocabulary * vocabulary;
 export interface TabularPolicyOptions {
   readonly temperature?: number;
   readonly maxTokens?: number;
+  /** Named, but not heeded. */
+  readonly limits?: TrainablePolicy['limits'];
   /** Sequences that are differentiated at once. */
   readonly microBatch?: number;
   /** Added to the log-probabilities that sampling reports: a generator that disagrees with the scorer. */
@@ -40,6 +42,7 @@ export interface TabularPolicyOptions {
 export class TabularPolicy implements TrainablePolicy {
   readonly name = 'tabular';
   readonly temperature: number;
+  readonly limits: TrainablePolicy['limits'];
   readonly fingerprint: string;
   version = 0;
   readonly logits = new Float32Array(contexts * vocabulary);
@@ -55,6 +58,7 @@ export class TabularPolicy implements TrainablePolicy {
 
   constructor(private readonly options: TabularPolicyOptions = {}) {
     this.temperature = options.temperature ?? 1;
+    this.limits = options.limits;
     this.fingerprint = options.fingerprint ?? `tabular-${vocabulary}`;
   }
 
