@@ -1,7 +1,7 @@
 import type { Profile } from './profile';
 import type { ProfileSchema, SlotMap } from './schema';
 import type { SlotDefinition } from './slot';
-import type { SlotReading } from './slot-items';
+import { type SlotReading, unstableType } from './slot-items';
 
 /*
  * The text form of an action. The tags are the frame; whatever stands between them is data:
@@ -160,7 +160,7 @@ function splitValues(written: string, slot: SlotDefinition): string[] {
 /** Text first; then, where the slot's type refuses it, the number, boolean or object that it spells. */
 function readText(schema: ProfileSchema, slot: SlotDefinition, text: string): SlotReading {
   const asText = schema.read(slot.key, text);
-  if (asText.ok) return asText;
+  if (asText.ok || asText.reason === unstableType) return asText;
   const value = spelledValue(text);
   return value === undefined ? asText : schema.read(slot.key, value);
 }

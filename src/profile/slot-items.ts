@@ -12,21 +12,42 @@ export interface RejectedValue {
 
 export type SlotReading<Value = unknown> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly reason: string };
 
+/** Why a value is refused that its type makes into one it would not take, or would change again: what is stored is read by it once more. */
+export const unstableType = "the slot's type does not take what it makes of a value; use one without a transform";
+
 /** Validates one value by the slot's type; one element, for a `many` slot. Never throws. */
 export function readValue(definition: SlotDefinition, value: unknown): SlotReading {
-  let result: ReturnType<SlotDefinition['type']['safeParse']>;
   try {
-    result = definition.type.safeParse(typeof value === 'string' ? value.trim() : value);
+    return checkValue(definition, value);
   } catch (error) {
-    // A refinement that throws, or that is asynchronous.
+    // A refinement that throws, or that is asynchronous; a value that is none of JSON's.
     return { ok: false, reason: error instanceof Error ? error.message : String(error) };
   }
-  if (!result.success) return { ok: false, reason: `${result.error.issues[0]?.message ?? 'invalid'}, found ${found(value)}` };
-  const read = typeof result.data === 'string' ? result.data.trim() : result.data;
+}
+
+function checkValue({ type, maxLength }: SlotDefinition, value: unknown): SlotReading {
+  const reading = readType(type, value);
+  if (!reading.ok) return reading;
+  const read = reading.value;
   const text = read === undefined || read === null ? '' : valueText(read);
   if (text === '') return { ok: false, reason: `expected a value, found ${found(value)}` };
-  if (text.length > definition.maxLength) return { ok: false, reason: `longer than ${definition.maxLength} characters (${text.length})` };
-  return { ok: true, value: read };
+  if (text.length > maxLength) return { ok: false, reason: `longer than ${maxLength} characters (${text.length})` };
+  if (read !== trimmed(value)) {
+    const again = readType(type, read);
+    if (!again.ok || JSON.stringify(again.value) !== JSON.stringify(read)) return { ok: false, reason: unstableType };
+  }
+  return reading;
+}
+
+/** What the type makes of a value. */
+function readType(type: SlotDefinition['type'], value: unknown): SlotReading {
+  const result = type.safeParse(trimmed(value));
+  if (result.success) return { ok: true, value: trimmed(result.data) };
+  return { ok: false, reason: `${result.error.issues[0]?.message ?? 'invalid'}, found ${found(value)}` };
+}
+
+function trimmed(value: unknown): unknown {
+  return typeof value === 'string' ? value.trim() : value;
 }
 
 /** What a slot holds after it was given this value, or this list. Of equal values the first is kept. */

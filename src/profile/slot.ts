@@ -39,7 +39,9 @@ export interface SlotDefinition<Value = unknown, C extends Cardinality = Cardina
 }
 
 /**
- * Makes slots. Values are JSON values: strings, numbers, booleans, or objects of them (so `z.iso.date()` rather than `z.date()`).
+ * Makes slots. Values are JSON values: strings, numbers, booleans, or objects of them (so `z.iso.date()` rather than `z.date()`). What is
+ * stored is read by the same type again, so a type may tidy a value (`z.string().toLowerCase()`) but not turn it into what it would not take
+ * (`z.stringbool()`, `z.string().transform(Number)`): such a value is refused when it is first read.
  *
  * @example
  * const schema = ProfileSchema.define({

@@ -1,7 +1,7 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
 import { RlpaError } from '../../src/errors';
-import { type Profile, ProfileSchema, type ProfileValues, slot } from '../../src/profile/index';
+import { type Profile, ProfileSchema, type ProfileValues, parseTurn, slot } from '../../src/profile/index';
 
 const schema = ProfileSchema.define({
   occupation: slot.one(z.string()),
@@ -152,7 +152,7 @@ describe('Profile', () => {
     expect(schema.safeProfile('nurse').rejected).toHaveLength(1);
   });
 
-  it('survives types whose checks throw', () => {
+  it('survives types whose checks throw, or that make what JSON does not have', () => {
     const fragile = ProfileSchema.define({
       a: slot.one(
         z.string().refine(() => {
@@ -160,10 +160,33 @@ describe('Profile', () => {
         }),
       ),
       b: slot.one(z.string().refine(async () => true)),
+      c: slot.one(z.coerce.bigint()),
     });
-    const { profile, rejected } = fragile.safeProfile({ a: 'x', b: 'y' });
+    const { profile, rejected } = fragile.safeProfile({ a: 'x', b: 'y', c: '3' });
     expect(profile.size).toBe(0);
-    expect(rejected.map(({ slot }) => slot)).toEqual(['a', 'b']);
+    expect(rejected.map(({ slot }) => slot)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('refuses what a type makes into a value that it does not take, or changes again, and says so', () => {
+    const transforming = ProfileSchema.define({
+      smokes: slot.one(z.stringbool()),
+      kids: slot.one(z.string().transform(Number)),
+      cheers: slot.many(z.string().transform((text) => `${text}!`)),
+      city: slot.one(z.string().toLowerCase()),
+      home: slot.one(z.object({ street: z.string().trim(), floor: z.int().default(0) })),
+    });
+    const reason = "the slot's type does not take what it makes of a value; use one without a transform";
+    const { profile, rejected } = transforming.safeProfile({
+      smokes: 'yes',
+      kids: '3',
+      cheers: ['hooray'],
+      city: ' Leeds',
+      home: { street: ' High Street' },
+    });
+    expect(rejected.map(({ slot, reason }) => [slot, reason])).toEqual(['smokes', 'kids', 'cheers'].map((name) => [name, reason]));
+    expect(profile.toJSON()).toEqual({ city: 'leeds', home: { street: 'High Street', floor: 0 } });
+    const read = parseTurn(transforming, '<profile>\n- Kids: 3\n</profile>\n<response>Hi</response>');
+    expect(read).toMatchObject({ ok: false, problem: { code: 'invalid-value', message: `Slot "Kids": ${reason}.` } });
   });
 
   it('counts each element of a list as one item, and equal values once', () => {
