@@ -41,6 +41,7 @@ export class JsonReplyReader {
   }
 
   #readStructure(unit: string): void {
+    if (this.#depth === 0 && unit !== '{') return; // text around the object
     if (unit === '{' || unit === '[') this.#depth++;
     else if (unit === '}' || unit === ']') this.#depth--;
     else if (unit === '"') {

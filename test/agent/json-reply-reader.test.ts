@@ -37,6 +37,15 @@ describe('JsonReplyReader', () => {
 });
 
 describe('parseStructuredAnswer', () => {
+  it.each([
+    ['Here is the 5" answer: ', ''],
+    ['<think>They are happy :]</think>\n', ''],
+    ['[', ']'],
+  ])('reads the reply whatever stands around the object: %s…%s', (before, after) => {
+    const text = `${before}{"changes":[],"reply":"Hi there"}${after}`;
+    expect(parseStructuredAnswer(text)).toEqual({ ok: true, changes: [], rejected: [], reply: 'Hi there' });
+  });
+
   it('never throws, and saves the reply of what is cut off after it', () => {
     const random = new Random(32);
     const whole = JSON.stringify({ reply: 'How was "the" ward?', changes: [{ op: 'set', slot: 'age', value: 29, evidence: null }] });
