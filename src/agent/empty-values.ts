@@ -1,5 +1,5 @@
 import { contentWords } from '../language/index';
-import { isFunctionWord, normalizeText, type SlotDefinition, valueJsonSchema, valueText } from '../profile/index';
+import { isFunctionWord, normalizeText, type SlotDefinition, valueSchemas, valueText } from '../profile/index';
 
 /*
  * Values whose words nearly every message holds: "in", "not", "Thanks", a single letter, the slot's own name. That they occur says nothing.
@@ -56,7 +56,7 @@ const listed = new WeakMap<SlotDefinition, ReadonlySet<string>>();
 export function isListed(slot: SlotDefinition, value: unknown): boolean {
   let values = listed.get(slot);
   if (!values) {
-    values = new Set(valuesIn(valueJsonSchema(slot)).map(valueText));
+    values = new Set(valuesIn(valueSchemas([slot]).values[slot.key]!).map(valueText));
     listed.set(slot, values);
   }
   return values.has(valueText(value));

@@ -1,5 +1,5 @@
 import { isObject } from '../json-object';
-import { type ProfileChange, type RejectedValue, type SlotDefinition, valueJsonSchema } from '../profile/index';
+import { type ProfileChange, type RejectedValue, type SlotDefinition, valueSchemas } from '../profile/index';
 import { JsonReplyReader } from './json-reply-reader';
 import { wellFormed } from './well-formed';
 
@@ -20,23 +20,26 @@ export type StructuredAnswer =
 
 /** The JSON Schema of an answer: strict, every field required, one kind of change for each slot. */
 export function answerJsonSchema(slots: readonly SlotDefinition[]): Record<string, unknown> {
-  return strictObject({ changes: changesJsonSchema(slots), reply: { type: 'string' } });
+  return changesJsonSchema(slots, { reply: { type: 'string' } });
 }
 
 /** The same without a reply. */
 export function profileJsonSchema(slots: readonly SlotDefinition[]): Record<string, unknown> {
-  return strictObject({ changes: changesJsonSchema(slots) });
+  return changesJsonSchema(slots, {});
 }
 
-function changesJsonSchema(slots: readonly SlotDefinition[]): Record<string, unknown> {
+function changesJsonSchema(slots: readonly SlotDefinition[], others: Record<string, unknown>): Record<string, unknown> {
+  const { values, root } = valueSchemas(slots);
   const change = (slot: SlotDefinition) =>
     strictObject({
       op: { type: 'string', enum: slot.cardinality === 'one' ? ['set', 'remove'] : ['add', 'remove'] },
       slot: { type: 'string', enum: [slot.key] },
-      value: valueJsonSchema(slot),
+      value: values[slot.key],
       evidence: { type: ['string', 'null'] },
     });
-  return { type: 'array', items: { anyOf: slots.map(change) } };
+  // Where no slot may be filled: servers ask for a type of the elements, and refuse a choice among none, or `maxItems`.
+  const items = slots.length > 0 ? { anyOf: slots.map(change) } : { type: 'string' };
+  return { ...strictObject({ changes: { type: 'array', items }, ...others }), ...root };
 }
 
 function strictObject(properties: Record<string, unknown>): Record<string, unknown> {

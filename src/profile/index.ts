@@ -35,9 +35,9 @@ export {
   type ProfileValues,
   type SlotMap,
   type ValuesOf,
-  valueJsonSchema,
 } from './schema';
 export { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
 export type { RejectedValue, SlotReading } from './slot-items';
 export { TurnStream } from './turn-stream';
+export { valueSchemas } from './value-schema';
 export { text, type ValueType } from './value-type';

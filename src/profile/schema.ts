@@ -4,6 +4,7 @@ import { type ProfileItem, slotItem } from './item';
 import { Profile } from './profile';
 import { type Cardinality, type Slot, type SlotDefinition, slot } from './slot';
 import { changeItems, found, type RejectedValue, readItems, readValue, type SlotReading } from './slot-items';
+import { valueSchemas } from './value-schema';
 import { text, wholeNumber } from './value-type';
 
 export type SlotMap = Readonly<Record<string, Slot>>;
@@ -166,12 +167,14 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   /** A JSON Schema (2020-12) of the values: an object with one optional property for each slot. */
   jsonSchema(): Record<string, unknown> {
     const properties: Record<string, unknown> = {};
-    for (const definition of Object.values(this.#definitions())) {
-      const value = valueJsonSchema(definition);
+    const definitions = Object.values(this.#definitions());
+    const { values, root } = valueSchemas(definitions);
+    for (const definition of definitions) {
+      const value = values[definition.key]!;
       const about = { title: definition.label, ...(definition.description && { description: definition.description }) };
       properties[definition.key] = definition.cardinality === 'many' ? { ...about, type: 'array', items: value } : { ...about, ...value };
     }
-    return { type: 'object', properties, additionalProperties: false };
+    return { type: 'object', properties, additionalProperties: false, ...root };
   }
 
   #definitions(): Readonly<Record<string, SlotDefinition>> {
@@ -199,19 +202,6 @@ function standardSlots() {
     location: slot.one(text),
     otherInformation: slot.open(),
   };
-}
-
-const jsonSchemas = new WeakMap<SlotDefinition, string>();
-
-/** The JSON Schema of one value of a slot: the caller's own, made once for each slot and kept as text. */
-export function valueJsonSchema(definition: SlotDefinition): Record<string, unknown> {
-  let json = jsonSchemas.get(definition);
-  if (json === undefined) {
-    const schema = { ...definition.type.toJSONSchema({ unrepresentable: 'any', io: 'input' }), $schema: undefined };
-    json = JSON.stringify(schema);
-    jsonSchemas.set(definition, json);
-  }
-  return JSON.parse(json);
 }
 
 function defineSlot(key: string, value: Slot): SlotDefinition {

@@ -104,6 +104,15 @@ describe('ProfileSchema', () => {
     expect(schema.jsonSchema()).toMatchObject({ properties: { age: { minimum: 0 } } });
   });
 
+  it('gives a JSON Schema whose references resolve from its root, and no `$defs` where nothing refers to any', () => {
+    const address = z.object({ street: z.string() }).meta({ id: 'Address' });
+    const named = ProfileSchema.define({ home: slot.one(address), office: slot.one(z.object({ at: address })) });
+    const values = z.fromJSONSchema(named.jsonSchema() as Parameters<typeof z.fromJSONSchema>[0]);
+    expect(values.safeParse({ home: { street: 'Elm St' }, office: { at: { street: 'High St' } } }).success).toBe(true);
+    expect(values.safeParse({ office: { at: {} } }).success).toBe(false);
+    expect(schema.jsonSchema()).not.toHaveProperty('$defs');
+  });
+
   it('infers the types of values from the slots', () => {
     type Values = ProfileValues<typeof schema>;
     expectTypeOf<Values['occupation']>().toEqualTypeOf<string | undefined>();
