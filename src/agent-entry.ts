@@ -87,5 +87,8 @@ export {
   type SlotOptions,
   type SlotReading,
   slot,
+  text,
   type ValuesOf,
+  type ValueType,
+  wholeNumber,
 } from './profile/index';

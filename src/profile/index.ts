@@ -40,4 +40,4 @@ export { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slo
 export type { RejectedValue, SlotReading } from './slot-items';
 export { TurnStream } from './turn-stream';
 export { valueSchemas } from './value-schema';
-export { text, type ValueType } from './value-type';
+export { text, type ValueType, wholeNumber } from './value-type';

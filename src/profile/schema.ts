@@ -49,7 +49,7 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   }
 
   /**
-   * @throws `invalid-schema` without slots, for an empty or doubled label, and for a type that is none of zod's.
+   * @throws `invalid-schema` without slots, for an empty or doubled label, and for a type that is no {@link ValueType}, as those of zod/mini.
    * @example
    * const schema = ProfileSchema.define({ occupation: slot.one(text), interests: slot.many(text) });
    */
@@ -212,7 +212,7 @@ function defineSlot(key: string, value: Slot): SlotDefinition {
     throw invalidSchema(key, `expected slot.one(…), slot.many(…) or slot.open(), found ${found(value)}`);
   }
   if (typeof value.type?.safeParse !== 'function' || typeof value.type.toJSONSchema !== 'function') {
-    throw invalidSchema(key, `expected a type of zod 4.2 or later, and not of zod/mini, found ${found(value.type)}`);
+    throw invalidSchema(key, `expected a type of zod 4.2 or later (not zod/mini), text or wholeNumber(…), found ${found(value.type)}`);
   }
   const { label = humanize(key), description, matching = 'normalized', maxLength = defaultMaxLength, sensitive = false } = value.options;
   if (!/^[^\s:<>-][^\n\r:<>]*$/.test(label) || label !== label.trim()) {

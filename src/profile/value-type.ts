@@ -1,4 +1,15 @@
-/** What a slot asks of the type of its values. zod's types have it, and so have {@link text} and {@link wholeNumber}, without zod. */
+/**
+ * What a slot asks of the type of its values. zod's types have it, and so have {@link text} and {@link wholeNumber}, without zod.
+ *
+ * @example
+ * const email: ValueType<string> = {
+ *   safeParse: (value) =>
+ *     typeof value === 'string' && value.includes('@')
+ *       ? { success: true, data: value }
+ *       : { success: false, error: { issues: [{ message: 'expected an email address' }] } },
+ *   toJSONSchema: () => ({ type: 'string', format: 'email' }),
+ * };
+ */
 export interface ValueType<Value = unknown> {
   safeParse(
     value: unknown,
@@ -11,13 +22,23 @@ interface Issue {
   readonly message: string;
 }
 
-/** Any text: `z.string()`, for those who define no types of their own and need not load zod for it. */
+/**
+ * Any text: `z.string()`, for those who define no types of their own and need not load zod for it.
+ *
+ * @example
+ * const schema = ProfileSchema.define({ occupation: slot.one(text), interests: slot.many(text) });
+ */
 export const text: ValueType<string> = {
   safeParse: (value) => (typeof value === 'string' ? { success: true, data: value } : refused('a text')),
   toJSONSchema: () => ({ type: 'string' }),
 };
 
-/** A whole number from `minimum` to `maximum`: `z.int().min(minimum).max(maximum)`. */
+/**
+ * A whole number from `minimum` to `maximum`: `z.int().min(minimum).max(maximum)`.
+ *
+ * @example
+ * const schema = ProfileSchema.define({ age: slot.one(wholeNumber(0, 130)) });
+ */
 export function wholeNumber(minimum: number, maximum: number): ValueType<number> {
   return {
     safeParse: (value) =>

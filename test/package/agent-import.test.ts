@@ -52,6 +52,18 @@ describe('importing rlpa/agent', () => {
     expect([...packages].sort()).toEqual(['eventemitter3', 'p-limit', 'yocto-queue']); // yocto-queue is p-limit's
   });
 
+  it('is enough to define a profile with: texts and whole numbers need no zod', async () => {
+    const program = `
+      import { ProfileSchema, slot, text, wholeNumber } from 'rlpa/agent';
+      const schema = ProfileSchema.define({ age: slot.one(wholeNumber(0, 130)), interests: slot.many(text) });
+      console.log(JSON.stringify(schema.safeProfile({ age: 29, interests: ['jazz', 7] })));`;
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', program], { cwd: root });
+    expect(JSON.parse(stdout)).toEqual({
+      profile: { age: 29, interests: ['jazz'] },
+      rejected: [{ slot: 'interests', value: 7, reason: 'expected a text, found 7' }],
+    });
+  });
+
   it('is less than 60 KB, minified and gzipped, besides its dependencies', async () => {
     const { eager, outputFiles } = await bundle({ packages: 'external' });
     const texts = outputFiles.filter(({ path }) => eager.some((file) => path.endsWith(file))).map(({ contents }) => contents);

@@ -1,5 +1,6 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
+import type { ValueType } from '../../src/agent-entry';
 import { RlpaError } from '../../src/errors';
 import { type Profile, ProfileSchema, type ProfileValues, parseTurn, slot } from '../../src/profile/index';
 
@@ -57,7 +58,7 @@ describe('ProfileSchema', () => {
     ]);
   });
 
-  it('refuses no slots, empty and doubled labels, impossible keys, and types that are not zod', () => {
+  it('refuses no slots, empty and doubled labels, impossible keys, and types that are none', () => {
     expect(refusal(() => ProfileSchema.define({})).code).toBe('invalid-schema');
     expect(refusal(() => ProfileSchema.define({ job: slot.one(z.string(), { label: '' }) })).code).toBe('invalid-schema');
     expect(refusal(() => ProfileSchema.define({ job: slot.one(z.string(), { label: 'a: b' }) })).code).toBe('invalid-schema');
@@ -66,7 +67,7 @@ describe('ProfileSchema', () => {
     expect(refusal(() => ProfileSchema.define({ 'a b': slot.one(z.string()) })).code).toBe('invalid-schema');
     expect(refusal(() => ProfileSchema.define({ job: slot.one('string' as never) }))).toMatchObject({
       code: 'invalid-schema',
-      message: 'Slot "job": expected a type of zod 4.2 or later, and not of zod/mini, found "string".',
+      message: 'Slot "job": expected a type of zod 4.2 or later (not zod/mini), text or wholeNumber(…), found "string".',
     });
     expect(refusal(() => ProfileSchema.define({ job: z.string() as never })).code).toBe('invalid-schema');
   });
@@ -83,6 +84,21 @@ describe('ProfileSchema', () => {
     expect(own.jsonSchema().properties).toMatchObject(zods.jsonSchema().properties as object);
     expect(own.read('age', 131)).toEqual({ ok: false, reason: 'expected a whole number from 0 to 130, found 131' });
     expect(own.read('gender', 7)).toEqual({ ok: false, reason: 'expected a text, found 7' });
+  });
+
+  it('takes any type that reads a value and describes what it reads', () => {
+    const email: ValueType<string> = {
+      safeParse: (value) =>
+        typeof value === 'string' && value.includes('@')
+          ? { success: true, data: value }
+          : { success: false, error: { issues: [{ message: 'expected an email address' }] } },
+      toJSONSchema: () => ({ type: 'string', format: 'email' }),
+    };
+    const contacts = ProfileSchema.define({ email: slot.one(email) });
+    expectTypeOf<ProfileValues<typeof contacts>['email']>().toEqualTypeOf<string | undefined>();
+    expect(contacts.read('email', 'ann')).toEqual({ ok: false, reason: 'expected an email address, found "ann"' });
+    expect(contacts.profile({ email: 'ann@example.org' }).values.email).toBe('ann@example.org');
+    expect(contacts.jsonSchema().properties).toEqual({ email: { title: 'Email', type: 'string', format: 'email' } });
   });
 
   it('describes its values as JSON Schema', () => {
