@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 
 /** Parsers of option values: each returns the value or says what was expected. Commander adds the option's name and what was found. */
@@ -33,7 +33,7 @@ export function httpUrl(text: string): string {
 }
 
 export function existingFile(text: string): string {
-  if (!statSync(text, { throwIfNoEntry: false })?.isFile()) throw new InvalidArgumentError('There is no such file.');
+  if (!entry(text)?.isFile()) throw new InvalidArgumentError('There is no such file.');
   return text;
 }
 
@@ -43,8 +43,24 @@ export function policyName(text: string): string {
 }
 
 export function existingFolder(text: string): string {
-  if (!statSync(text, { throwIfNoEntry: false })?.isDirectory()) throw new InvalidArgumentError('There is no such folder.');
+  if (!entry(text)?.isDirectory()) throw new InvalidArgumentError('There is no such folder.');
   return text;
+}
+
+/** A folder to write to, which need not be there yet. */
+export function outputFolder(text: string): string {
+  if (entry(text)?.isDirectory() === false) throw new InvalidArgumentError('It is a file: expected a folder.');
+  return text;
+}
+
+/** What is there by this name. */
+function entry(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    // A name that is too long, a folder that is a file, or that may not be looked into.
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
 }
 
 function checked(text: string, accepts: (value: number) => boolean, expected: string): number {

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { existingFolder } from './arguments';
+import { existingFolder, outputFolder } from './arguments';
 import type { CommandContext } from './context';
 import { printLine } from './terminal';
 
@@ -22,7 +22,7 @@ export function exportCommand(context: CommandContext): Command {
   return new Command('export')
     .description('Write a policy as ONNX, for the text-generation pipeline of @huggingface/transformers.')
     .requiredOption('--policy <folder>', 'a policy that was saved by train, or a model folder', existingFolder)
-    .requiredOption('--onnx <folder>', 'where it is written')
+    .requiredOption('--onnx <folder>', 'where it is written', outputFolder)
     .option('--quantized', 'in 8 bits a value: a quarter of the size')
     .optionsGroup('Output:')
     .option('--json', 'for machines: stdout is one JSON object')

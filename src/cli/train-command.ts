@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { DeviceKind } from '../device/index';
 import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes, type TinySize } from '../experiments/index';
-import { nonNegativeNumber, policyName, positiveInteger, positiveNumber } from './arguments';
+import { nonNegativeNumber, outputFolder, policyName, positiveInteger, positiveNumber } from './arguments';
 import { addHelperOptions, apiKeyHelp, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
 import { describeModelUse, modelUse } from './model-use';
@@ -69,7 +69,7 @@ export function trainCommand(context: CommandContext): Command {
     .option('--kl <x>', "weight of the KL penalty against the policy that PPO begins with (default: the recipe's)", nonNegativeNumber)
     .addOption(seedOption())
     .optionsGroup('Files:')
-    .option('--out <folder>', 'keep checkpoints, metrics and the trained policy here (default: nothing is kept)')
+    .option('--out <folder>', 'keep checkpoints, metrics and the trained policy here (default: nothing is kept)', outputFolder)
     .option('--resume', 'go on from the last checkpoint in --out')
     .option('--checkpoint-every <n>', "iterations between checkpoints (default: the recipe's)", positiveInteger);
   return addOutputOptions(command)
