@@ -41,6 +41,12 @@ describe('a program that leaves its CPU device behind', () => {
     expect(await ended(end)).toEqual({ code, errors: '' });
   });
 
+  it('ends by itself where the device was never asked for anything', async () => {
+    const program = `import { cpuDevice } from '${root}/src/node/index.ts'; cpuDevice();`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], { cwd: root, timeout: 20_000 });
+    expect(await once(child, 'close')).toEqual([0, null]);
+  });
+
   it('ends by an error, which is all that it says', async () => {
     const { code, errors } = await ended("throw new Error('on purpose');");
     expect(code).toBe(1);

@@ -43,13 +43,13 @@ class CpuDevice implements Device {
     const path = createRequire(import.meta.url).resolve('#cpu-worker');
     // The program's own flags, such as --input-type or a loader, are not for the thread, which may not even start with them.
     this.#worker = new Worker(pathToFileURL(path), { workerData: { threads } satisfies WorkerOptions, execArgv: [] });
-    this.#worker.unref();
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) =>
       this.#fail(new RlpaError('device-failed', `The CPU device's thread failed: ${error.message}`, {}, { cause: error })),
     );
     this.#worker.on('exit', () => this.#fail(new RlpaError('device-failed', 'The CPU device was disposed of.')));
     this.#ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
+    this.#worker.unref(); // last: to listen to its messages counts as waiting for it
   }
 
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer {
