@@ -1,4 +1,5 @@
 import { RlpaError } from '../errors';
+import { isObject } from '../json-object';
 import type { PolicyAction, SampledTokens } from '../policy/policy';
 import { Profile, type ProfileSchema } from '../profile/index';
 import type { Episode, EpisodeTurn } from './episode';
@@ -25,6 +26,7 @@ type PlainTurn = PlainJudged<Omit<EpisodeTurn, 'alternatives'>> & {
   readonly golden: PlainProfile;
   readonly alternatives?: readonly PlainJudged<NonNullable<EpisodeTurn['alternatives']>[number]>[];
 };
+type PlainEpisode = Omit<Episode, 'turns'> & { readonly turns: readonly PlainTurn[] };
 
 /**
  * Reads a line that `serializeEpisode` wrote.
@@ -33,7 +35,7 @@ type PlainTurn = PlainJudged<Omit<EpisodeTurn, 'alternatives'>> & {
  * @throws `invalid-file` for what is no episode, `invalid-profile` for profiles of another schema.
  */
 export function parseEpisode(line: string, schema: ProfileSchema): Episode {
-  let plain: Omit<Episode, 'turns'> & { readonly turns: readonly PlainTurn[] };
+  let plain: unknown;
   try {
     plain = JSON.parse(line);
   } catch (error) {
@@ -44,13 +46,16 @@ export function parseEpisode(line: string, schema: ProfileSchema): Episode {
       { cause: error },
     );
   }
-  if (typeof plain?.id !== 'string' || typeof plain.end !== 'string' || !Array.isArray(plain.turns)) {
-    throw new RlpaError('invalid-file', `An episode has an id, an end and turns; found ${line.slice(0, 80)}.`);
+  if (!isEpisode(plain)) {
+    throw new RlpaError(
+      'invalid-file',
+      `An episode has an id, an end (${ends.join(', ')}) and turns, each with action, profile, golden and reward; found ${line.slice(0, 80)}.`,
+    );
   }
   const profile = ({ values, version }: PlainProfile) => schema.profile(values, version);
   return {
     ...plain,
-    turns: (plain.turns as readonly PlainTurn[]).map((turn): EpisodeTurn => {
+    turns: plain.turns.map((turn): EpisodeTurn => {
       const { alternatives, golden, ...rest } = turn;
       return {
         ...rest,
@@ -63,6 +68,33 @@ export function parseEpisode(line: string, schema: ProfileSchema): Episode {
       };
     }),
   };
+}
+
+const ends: readonly unknown[] = ['terminated', 'truncated', 'failed'] satisfies Episode['end'][];
+
+/** Whether all is there that is read here; what an episode only carries along is not looked at. */
+function isEpisode(value: unknown): value is PlainEpisode {
+  if (!isObject(value)) return false;
+  return typeof value.id === 'string' && ends.includes(value.end) && isListOf(value.turns, isTurn);
+}
+
+function isTurn(value: unknown): boolean {
+  return isJudged(value) && isObject(value.golden) && (value.alternatives === undefined || isListOf(value.alternatives, isJudged));
+}
+
+function isJudged(value: unknown): value is Readonly<Record<string, unknown>> {
+  return isObject(value) && isAction(value.action) && isObject(value.profile) && isObject(value.reward);
+}
+
+function isAction(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { tokens } = value;
+  if (tokens === undefined) return true;
+  return isObject(tokens) && [tokens.prompt, tokens.completion, tokens.logProbs, tokens.values].every(Array.isArray);
+}
+
+function isListOf(value: unknown, isElement: (element: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isElement);
 }
 
 function parseAction({ tokens, ...action }: PlainAction): PolicyAction {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { DialogueEnvironment } from '../environment/index';
 import { RlpaError } from '../errors';
 import { type EvaluationReport, evaluate } from '../evaluation/index';
+import { isObject } from '../json-object';
 import { fileCheckpoints, fileMetrics, readJsonLines, writeJsonWhole } from '../node/index';
 import { LocalPolicy } from '../policy/index';
 import { type PPOHyperparameters, type PPOMetrics, PPOTrainer } from '../training/index';
@@ -133,7 +134,7 @@ function identity(options: ExperimentOptions): Record<string, unknown> {
 async function checkSameRun({ run }: Places, options: ExperimentOptions): Promise<void> {
   if (!existsSync(run)) return;
   const found = identity(options);
-  const expected: Record<string, unknown> = JSON.parse(await readFile(run, 'utf8'));
+  const expected = await readKept(run);
   const changed = Object.keys({ ...expected, ...found }).filter((key) => JSON.stringify(expected[key]) !== JSON.stringify(found[key]));
   if (changed.length === 0) return;
   const list = changed.map((key) => `${key} was ${described(expected[key])} and is ${described(found[key])}`).join(', ');
@@ -237,8 +238,18 @@ async function train(run: {
 
 /** The report of an earlier part of the run, or a new one that is kept for later parts. */
 async function remembered(path: string | undefined, resume: boolean, measure: () => Promise<EvaluationReport>): Promise<EvaluationReport> {
-  if (path !== undefined && resume && existsSync(path)) return JSON.parse(await readFile(path, 'utf8'));
+  if (path !== undefined && resume && existsSync(path)) return (await readKept(path)) as unknown as EvaluationReport;
   const report = await measure();
   if (path !== undefined) await writeJsonWhole(path, report);
   return report;
+}
+
+/** A file that an earlier part of the run wrote. @throws RlpaError `invalid-file` if it is no longer what it was */
+async function readKept(path: string): Promise<Readonly<Record<string, unknown>>> {
+  const text = await readFile(path, 'utf8');
+  try {
+    const kept: unknown = JSON.parse(text);
+    if (isObject(kept)) return kept;
+  } catch {}
+  throw new RlpaError('invalid-file', `${path}: expected what the run wrote there, an object of JSON.`, { file: path });
 }

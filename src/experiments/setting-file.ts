@@ -25,7 +25,7 @@ export async function readSetting(folder: string): Promise<Setting | undefined> 
   }
   try {
     const { profile, instruction, history } = JSON.parse(text);
-    if (profile in profileSchemas && typeof instruction === 'string' && ['keep', 'strip', 'latest'].includes(history))
+    if (Object.hasOwn(profileSchemas, profile) && typeof instruction === 'string' && ['keep', 'strip', 'latest'].includes(history))
       return { profile, instruction, history };
   } catch {}
   throw new RlpaError('invalid-file', `${path}: expected profile (${Object.keys(profileSchemas).join(', ')}), instruction and history.`, {

@@ -2,6 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { RlpaError } from '../errors';
+import { isObject } from '../json-object';
 import type { Checkpoint, CheckpointStore, MetricsLog } from '../training/index';
 import { type StoredTensor, toFloat32Array, toStoredTensor } from '../transformer/index';
 import { JsonLines, readJsonLines } from './jsonl';
@@ -77,11 +78,11 @@ export function fileMetrics(path: string): MetricsLog {
   return {
     append: (_position, metrics) => lines.append(metrics),
     async cutAfter(position) {
-      const all = await readJsonLines<{ iteration?: number; step?: number }>(path).catch((error) => {
+      const all = await readJsonLines(path).catch((error) => {
         if (error.cause?.code === 'ENOENT') return undefined;
         throw error;
       });
-      const kept = all?.filter(({ iteration, step }) => (iteration ?? step ?? Number.POSITIVE_INFINITY) <= position);
+      const kept = all?.filter((metrics) => isObject(metrics) && Number(metrics.iteration ?? metrics.step) <= position);
       if (kept !== undefined) await writeWhole(path, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(''));
     },
   };
@@ -122,11 +123,27 @@ async function readCheckpoint(path: string): Promise<Checkpoint> {
 
 function parseDescription(text: string | undefined, path: string): Description {
   if (text === undefined) throw new RlpaError('invalid-file', `${path}: it is no checkpoint, for its metadata has no entry 'checkpoint'.`);
+  let description: unknown;
   try {
-    return JSON.parse(text) as Description;
+    description = JSON.parse(text);
   } catch (cause) {
     throw new RlpaError('invalid-file', `${path}: the metadata entry 'checkpoint' is not JSON.`, {}, { cause });
   }
+  if (!isDescription(description)) {
+    const found = text.length > 80 ? `${text.slice(0, 79)}…` : text;
+    throw new RlpaError('invalid-file', `${path}: the metadata entry 'checkpoint' describes none: ${found}`);
+  }
+  return description;
+}
+
+function isDescription(value: unknown): value is Description {
+  if (!isObject(value)) return false;
+  const { kind, position, fingerprint, trainer, version, optimizerStep, checksums } = value;
+  return (
+    [kind, fingerprint].every((each) => typeof each === 'string') &&
+    [position, version, optimizerStep].every(Number.isSafeInteger) &&
+    [trainer, checksums].every(isObject)
+  );
 }
 
 /** Newest first. */

@@ -19,6 +19,9 @@ async function episode() {
   return (await environment.rollout({ policy, personas: [persona], seed: 5 }))[0]!;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: what a test breaks has no type
+type Damage = [what: string, damage: (episode: { plain: any; turn: any }) => unknown];
+
 describe('an episode as JSON', () => {
   it('is one line that gives back everything: states, actions, tokens, reward parts, verdicts, disclosure', async () => {
     const whole = await episode();
@@ -41,5 +44,21 @@ describe('an episode as JSON', () => {
     const line = serializeEpisode(await episode());
     const other = ProfileSchema.define({ facts: slot.open() });
     expect(() => parseEpisode(line, other)).toThrow(expect.objectContaining({ code: 'invalid-profile' }));
+  });
+
+  it.each([
+    ['an end that there is not', ({ plain }) => (plain.end = 'x')],
+    ['turns that are no list', ({ plain }) => (plain.turns = { length: 0 })],
+    ['a turn that is none', ({ plain }) => (plain.turns[0] = null)],
+    ...['action', 'profile', 'golden', 'reward'].map((part): Damage => [`no ${part}`, ({ turn }) => delete turn[part]]),
+    ['an action that is a text', ({ turn }) => (turn.action = 'Hi')],
+    ['a profile that is a list', ({ turn }) => (turn.profile = [])],
+    ['tokens without values', ({ turn }) => delete turn.action.tokens.values],
+    ['alternatives that are no list', ({ turn }) => (turn.alternatives = {})],
+    ['an alternative that was not judged', ({ turn }) => delete turn.alternatives[0].reward],
+  ] as Damage[])('is refused with %s', async (_, damage) => {
+    const plain = JSON.parse(serializeEpisode(await episode()));
+    damage({ plain, turn: plain.turns[0] });
+    expect(() => parseEpisode(JSON.stringify(plain), schema)).toThrow(expect.objectContaining({ code: 'invalid-file' }));
   });
 });

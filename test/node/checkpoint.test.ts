@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fileCheckpoints, fileMetrics } from '../../src/node/checkpoint';
+import { writeSafetensors } from '../../src/node/index';
 import type { Checkpoint } from '../../src/training/index';
 import { decodeSafetensors } from '../../src/transformer/index';
 
@@ -74,6 +75,13 @@ describe('checkpoints in files', () => {
     expect((await store.latest())!.position).toBe(2);
   });
 
+  it.each(['null', '[]', '{}', 'half'])('that say %s of themselves are passed over for the one before', async (description) => {
+    const store = fileCheckpoints(directory);
+    await store.save(checkpoint(1));
+    await writeSafetensors(join(directory, 'checkpoint-00000002.safetensors'), new Map(), { checkpoint: description });
+    expect((await store.latest())!.position).toBe(1);
+  });
+
   it('that are all torn are an error that names the file, not a fresh start', async () => {
     const store = fileCheckpoints(directory);
     const path = await store.save(checkpoint(1));
@@ -112,9 +120,9 @@ describe('metrics in a file', () => {
     expect(await readFile(path, 'utf8')).toBe('{"iteration":1,"reward":0.5}\n{"iteration":2,"reward":null}\n');
   });
 
-  it('are cut after a position, torn lines included, so that a resumed run writes them again', async () => {
+  it('are cut after a position, torn lines and what is no record included, so that a resumed run writes them again', async () => {
     const path = join(directory, 'metrics.jsonl');
-    await writeFile(path, '{"step":1}\n{"step":2}\n{"step":3}\n{"ste');
+    await writeFile(path, '{"step":1}\nnull\n{"step":2}\n{"step":3}\n{"ste');
     const log = fileMetrics(path);
     await log.cutAfter(2);
     await log.append(3, { step: 3 });

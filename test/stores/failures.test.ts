@@ -73,6 +73,7 @@ describe('fileStore', () => {
     ['not text', (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replace('Ã', '\xff'), 'latin1'), /not UTF-8/],
     ['another user’s', (bytes: Buffer) => Buffer.from(bytes.toString().replace('anna', 'hans')), /record of user "anna"/],
     ['no record', () => Buffer.from('[]'), /record of user "anna"/],
+    ['without what is known', () => Buffer.from('{"userId":"anna","version":2}'), /record of user "anna"/],
   ])('names a record that is %s, and keeps it', async (_what, damage, reason) => {
     const path = recordFile();
     const damaged = damage(readFileSync(path));

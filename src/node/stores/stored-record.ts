@@ -1,5 +1,6 @@
 import type { UserRecord } from '../../agent/index';
 import { RlpaError } from '../../errors';
+import { isObject } from '../../json-object';
 
 /**
  * A record as the text that stores keep. Control characters and lone surrogates are escaped in it, so that any database takes it.
@@ -36,8 +37,8 @@ export function readRecord(text: string, userId: string, place: string): UserRec
   return record;
 }
 
-function isRecordOf(value: unknown, userId: string): value is UserRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const { userId: owner, version } = value as Partial<UserRecord>;
-  return owner === userId && Number.isSafeInteger(version);
+function isRecordOf(value: unknown, userId: string): value is UserRecord & Readonly<Record<string, unknown>> {
+  if (!isObject(value)) return false;
+  const { userId: owner, version, items, turns } = value;
+  return owner === userId && Number.isSafeInteger(version) && Array.isArray(items) && Array.isArray(turns);
 }
