@@ -6,7 +6,7 @@ export type Reach = 'each' | 'all' | 'column';
 
 /** One step of a fused chain: an expression over earlier steps (`step`) and inputs (`input`). */
 export interface ElementwiseStep {
-  readonly operation: keyof typeof expressions;
+  readonly operation: ElementwiseOperation;
   readonly operands: readonly (
     | { readonly step: number }
     | { readonly input: number; readonly reach: Reach }
@@ -28,7 +28,9 @@ const expressions = {
   broadcast: ([a]: string[]) => `${a}`,
 };
 
-export const isElementwise = (operation: string): operation is keyof typeof expressions => operation in expressions;
+export type ElementwiseOperation = keyof typeof expressions;
+
+export const isElementwise = (operation: string): operation is ElementwiseOperation => operation in expressions;
 
 /**
  * A chain of elementwise operations as one pass over memory. `outputs` names the steps whose results are written, each to a buffer of its

@@ -1,4 +1,4 @@
-import type { Graph, Node, Tensor } from '../../tensor/index';
+import type { Graph, Node, OperationName, Tensor } from '../../tensor/index';
 
 /** A matrix product with what follows it at once: y = alpha · a·b + bias. */
 export interface Product {
@@ -25,10 +25,15 @@ export interface FusionPlan {
   readonly sums: ReadonlyMap<Tensor, Sum>;
 }
 
-/** The tensor whose memory this one is: reshaping and waiting make no copies. */
+/** What launches nothing: reshaping and waiting make no copies. */
+export type View = 'reshape' | 'after';
+
+export const isView = (operation: OperationName): operation is View => operation === 'reshape' || operation === 'after';
+
+/** The tensor whose memory this one is. */
 export function root(tensor: Tensor): Tensor {
   let found = tensor;
-  while (found.node && (found.node.operation === 'reshape' || found.node.operation === 'after')) found = found.node.inputs[0]!;
+  while (found.node && isView(found.node.operation)) found = found.node.inputs[0]!;
   return found;
 }
 
@@ -132,7 +137,7 @@ export function planFusion(graph: Graph): FusionPlan {
   for (const node of live) if (isSum(node) && !inner.has(node)) fuse(node);
 
   return {
-    nodes: live.filter((node) => !absorbed.has(node) && node.operation !== 'reshape' && node.operation !== 'after'),
+    nodes: live.filter((node) => !absorbed.has(node) && !isView(node.operation)),
     products: new Map([...products].map(([result, product]) => [product.node, { ...product, result }])),
     sums,
   };

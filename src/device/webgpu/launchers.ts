@@ -3,6 +3,7 @@ import {
   adamw,
   appendToCache,
   clipByGlobalNorm,
+  type ElementwiseOperation,
   gather,
   headLogitsGradient,
   headLogProbability,
@@ -27,6 +28,7 @@ import { attentionForward } from './attention';
 import { attentionGradientKeys, attentionGradientQueries } from './attention-gradient';
 import { type AttentionSizes, fittingAttention } from './attention-tiles';
 import { cachedAttention } from './cached-attention';
+import type { View } from './fusion';
 import type { Lowering, Use, Value } from './lower';
 import { type MatmulShape, matmulBy } from './matmul';
 import type { Emission } from './schedule';
@@ -211,7 +213,7 @@ const attentionOverCache: Launcher = (lowering, emission) => {
   lowering.launch(call, [...node.inputs.map((input) => lowering.read(input)), lowering.write(node.outputs[0]!)]);
 };
 
-/** How the operations that are not elementwise are launched, and how caches are extended. */
+/** How the operations are launched that have a kernel of their own. */
 export const launchers = {
   attention,
   attentionGradient,
@@ -305,11 +307,13 @@ export const launchers = {
     const state = [parameter, mean, variance].map((tensor, index) => lowering.change(tensor, node!.outputs[index]!));
     lowering.launch(adamw(sizeOf(parameter.shape)), [lowering.read(gradient), lowering.read(factor), lowering.read(scalars), ...state]);
   },
-  append: (lowering: Lowering, keys: Append, values: Append) => {
-    const caches = [keys, values].map(({ buffer }) => lowering.graph.buffers.get(buffer)!);
-    const [batch, kvHeads, capacity, headSize] = caches[0]!.shape as [number, number, number, number];
-    const length = sizeOf(keys.value.shape) / (batch * kvHeads * headSize);
-    const reads = [keys.value, values.value, keys.offsets, keys.counts, ...caches].map((tensor) => lowering.read(tensor));
-    lowering.launch(appendToCache({ batch, length, kvHeads, headSize, capacity }), reads);
-  },
-} as Partial<Record<OperationName, Launcher>> & { append: (lowering: Lowering, keys: Append, values: Append) => void };
+} satisfies Record<Exclude<OperationName, ElementwiseOperation | View>, Launcher>;
+
+/** Writes new rows to a pair of caches. */
+export function append(lowering: Lowering, keys: Append, values: Append): void {
+  const caches = [keys, values].map(({ buffer }) => lowering.graph.buffers.get(buffer)!);
+  const [batch, kvHeads, capacity, headSize] = caches[0]!.shape as [number, number, number, number];
+  const length = sizeOf(keys.value.shape) / (batch * kvHeads * headSize);
+  const reads = [keys.value, values.value, keys.offsets, keys.counts, ...caches].map((tensor) => lowering.read(tensor));
+  lowering.launch(appendToCache({ batch, length, kvHeads, headSize, capacity }), reads);
+}

@@ -1,8 +1,8 @@
 import { RlpaError } from '../../errors';
 import { type Graph, type Node, sizeOf, type Tensor } from '../../tensor/index';
-import { type Accumulate, copy, type ElementwiseStep, elementwise, type KernelCall } from '../kernels/index';
-import { root } from './fusion';
-import { launchers } from './launchers';
+import { type Accumulate, copy, type ElementwiseStep, elementwise, isElementwise, type KernelCall } from '../kernels/index';
+import { isView, root } from './fusion';
+import { append, launchers } from './launchers';
 import type { MatmulShape } from './matmul';
 import { assignSlots } from './memory';
 import { chainOutputs, columnInputs, type Emission, isScalarConstant, type Schedule, schedule } from './schedule';
@@ -96,9 +96,10 @@ export class Lowering {
 
   emit(emission: Emission, index: number): void {
     this.#index = index;
-    this.#node = emission.nodes[0];
-    if (emission.kind === 'elementwise') this.#chain(emission.nodes);
-    else launchers[this.#node!.operation]!(this, emission);
+    const [node] = emission.nodes as [Node];
+    this.#node = node;
+    if (isElementwise(node.operation)) this.#chain(emission.nodes);
+    else if (!isView(node.operation)) launchers[node.operation](this, emission);
   }
 
   /** Where a tensor is read. */
@@ -234,7 +235,7 @@ export class Lowering {
       if (!values || keys.offsets !== values.offsets || keys.counts !== values.counts) {
         throw new RlpaError('invalid-graph', 'Caches are extended in pairs of keys and values on this device.');
       }
-      launchers.append(this, keys, values);
+      append(this, keys, values);
     }
   }
 

@@ -6,7 +6,6 @@ import { type FusionPlan, type Product, planFusion, root } from './fusion';
 /** Nodes that are launched together, and what they read and make, sums and biases included. */
 export interface Emission {
   readonly nodes: readonly Node[];
-  readonly kind: 'elementwise' | 'rotary' | 'other';
   readonly reads: readonly Tensor[];
   readonly product?: Product & { readonly result: Tensor };
   /** A sum over the rows of a product's first factor that is computed along: the gradient of a bias. */
@@ -46,7 +45,7 @@ export function schedule(graph: Graph, storageBuffers: number): Schedule {
 
   let chain: Node[] = [];
   const flush = () => {
-    if (chain.length > 0) emissions.push({ nodes: chain, kind: 'elementwise', reads: outsideReads(chain) });
+    if (chain.length > 0) emissions.push({ nodes: chain, reads: outsideReads(chain) });
     chain = [];
   };
   for (const [index, node] of nodes.entries()) {
@@ -64,12 +63,12 @@ export function schedule(graph: Graph, storageBuffers: number): Schedule {
         // both now if the second's input is there, otherwise both with the second
         if (partner.when === 'now') done.add(partner.node);
         else continue;
-        emissions.push({ nodes: [node, partner.node], kind: 'rotary', reads: [...readsOf(node), ...readsOf(partner.node)] });
+        emissions.push({ nodes: [node, partner.node], reads: [...readsOf(node), ...readsOf(partner.node)] });
         continue;
       }
       const first = nodes.slice(0, index).findLast((other) => other.operation === 'rotary' && done.has(other) && waitsFor(other, node));
       if (first && !emissions.some(({ nodes: launched }) => launched.includes(first))) {
-        emissions.push({ nodes: [first, node], kind: 'rotary', reads: [...readsOf(first), ...readsOf(node)] });
+        emissions.push({ nodes: [first, node], reads: [...readsOf(first), ...readsOf(node)] });
         continue;
       }
     }
@@ -81,7 +80,7 @@ export function schedule(graph: Graph, storageBuffers: number): Schedule {
         1,
       );
     const reads = rowSums ? [...readsOf(node), ...readsOf(rowSums)] : readsOf(node);
-    emissions.push({ nodes: [node], kind: 'other', reads, product: plan.products.get(node), rowSums });
+    emissions.push({ nodes: [node], reads, product: plan.products.get(node), rowSums });
   }
   flush();
 
