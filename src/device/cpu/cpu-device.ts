@@ -153,8 +153,8 @@ class CpuDevice implements Device {
   }
 }
 
-function failureOf({ error, missingPackage }: Extract<Reply, { error: string }>): RlpaError {
-  if (missingPackage === undefined) return new RlpaError('device-failed', `onnxruntime: ${error}`);
+function failureOf({ error, missingPackage, missingBytes: bytes }: Extract<Reply, { error: string }>): RlpaError {
+  if (missingPackage === undefined) return new RlpaError('device-failed', error, bytes === undefined ? {} : { bytes, outOfMemory: true });
   return new RlpaError('missing-dependency', `The CPU device needs the package ${missingPackage}: npm install ${missingPackage}`, {
     package: missingPackage,
   });

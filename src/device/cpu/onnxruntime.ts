@@ -55,9 +55,19 @@ const fatalOnly = 4;
 /** ORT_ENABLE_ALL. */
 const allOptimizations = 99;
 
-/** An array that V8 does not move about, as it does with small ones that have no buffer of their own. */
+/**
+ * An array that V8 does not move about, as it does with small ones that have no buffer of their own.
+ *
+ * @throws OutOfMemory
+ */
 export function fixedArray(type: ElementType, size: number): NumberArray {
-  const memory = new ArrayBuffer(4 * Math.max(1, size));
+  const bytes = 4 * Math.max(1, size);
+  let memory: ArrayBuffer;
+  try {
+    memory = new ArrayBuffer(bytes);
+  } catch {
+    throw new OutOfMemory(bytes);
+  }
   return type === 'f32' ? new Float32Array(memory, 0, size) : new Int32Array(memory, 0, size);
 }
 
@@ -224,16 +234,27 @@ export class OnnxRuntime {
     return message;
   }
 
-  /** @throws what the library says */
+  /** @throws what the library says; OutOfMemory where its arena cannot grow */
   #call(name: FunctionName, ...values: unknown[]): void {
     const message = this.#try(name, ...values);
-    if (message !== undefined) throw new Error(message);
+    if (message === undefined) return;
+    const [, bytes] = /Failed to allocate memory for requested buffer of size (\d+)/.exec(message) ?? [];
+    throw bytes === undefined ? new Error(`onnxruntime: ${message}`) : new OutOfMemory(Number(bytes));
   }
 
   #create(name: FunctionName, ...values: unknown[]): Pointer {
     const out: [Pointer] = [nowhere];
     this.#call(name, ...values, out);
     return out[0];
+  }
+}
+
+/** The system has no memory for so many bytes. */
+export class OutOfMemory extends Error {
+  constructor(readonly bytes: number) {
+    super(
+      `There is no memory for ${bytes} bytes: use smaller micro-batches (microBatchTokens), an adapter (lora) instead of all weights, or a smaller model.`,
+    );
   }
 }
 

@@ -33,7 +33,13 @@ export type Request = { readonly id?: number } & (
 
 export type Reply =
   | { readonly id: number; readonly result: unknown }
-  | { readonly id?: number; readonly error: string; readonly missingPackage?: string };
+  | {
+      readonly id?: number;
+      readonly error: string;
+      readonly missingPackage?: string;
+      /** For which there was no memory. */
+      readonly missingBytes?: number;
+    };
 
 export interface WorkerOptions {
   readonly threads: number;

@@ -3,7 +3,7 @@ import { sizeOf } from '../../tensor/index';
 import type { NumberArray } from '../device';
 import type { LoweredGraph, Port } from './lower';
 import { DeviceMemory } from './memory';
-import { fixedArray, MissingPackage, OnnxRuntime, type OnnxSession, type OnnxValue } from './onnxruntime';
+import { fixedArray, MissingPackage, OnnxRuntime, type OnnxSession, type OnnxValue, OutOfMemory } from './onnxruntime';
 import type { Reply, Request, WorkerOptions } from './protocol';
 
 /**
@@ -12,6 +12,8 @@ import type { Reply, Request, WorkerOptions } from './protocol';
 const { threads } = workerData as WorkerOptions;
 type RunRequest = Extract<Request, { kind: 'run' }>;
 const buffers = new Map<number, DeviceMemory>();
+/** Buffers for which there was no memory: nobody waits for their creation, and whoever uses one is told. */
+const missing = new Map<number, OutOfMemory>();
 
 interface Program {
   readonly session: OnnxSession;
@@ -36,14 +38,14 @@ function openRuntime(): Promise<OnnxRuntime> {
 
 function buffer(id: number): DeviceMemory {
   const found = buffers.get(id);
-  if (!found) throw new Error(`Buffer ${id} was released.`);
+  if (!found) throw missing.get(id) ?? new Error(`Buffer ${id} was released.`);
   return found;
 }
 
 async function serve(request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'create':
-      buffers.set(request.buffer, new DeviceMemory(request.data ?? fixedArray(request.type, request.size)));
+      create(request);
       return undefined;
     case 'write':
       buffer(request.buffer).replace(request.data);
@@ -63,6 +65,7 @@ async function serve(request: Request): Promise<unknown> {
       for (const id of request.buffers) {
         buffers.get(id)?.release();
         buffers.delete(id);
+        missing.delete(id);
       }
       return undefined;
     case 'compile':
@@ -82,6 +85,15 @@ async function serve(request: Request): Promise<unknown> {
       } finally {
         process.exit();
       }
+  }
+}
+
+function create({ buffer: id, type, size, data }: Extract<Request, { kind: 'create' }>): void {
+  try {
+    buffers.set(id, new DeviceMemory(data ?? fixedArray(type, size)));
+  } catch (error) {
+    if (!(error instanceof OutOfMemory)) throw error;
+    missing.set(id, error);
   }
 }
 
@@ -211,8 +223,12 @@ parentPort!.on('message', (request: Request) => {
       if (request.id === undefined) return;
       reply = { id: request.id, result };
     } catch (error) {
-      const missingPackage = error instanceof MissingPackage ? error.packageName : undefined;
-      reply = { id: request.id, error: error instanceof Error ? error.message : String(error), missingPackage };
+      reply = {
+        id: request.id,
+        error: error instanceof Error ? error.message : String(error),
+        ...(error instanceof MissingPackage && { missingPackage: error.packageName }),
+        ...(error instanceof OutOfMemory && { missingBytes: error.bytes }),
+      };
     }
     parentPort!.postMessage(
       reply,
