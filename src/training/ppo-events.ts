@@ -58,7 +58,7 @@ export function metricWarnings(
     ['failed-episodes', `${failedEpisodes} of ${episodes} dialogues broke off; the turns before were used.`, failedEpisodes > 0],
     [
       'too-long-episodes',
-      `${tooLongEpisodes} of ${episodes} dialogues grew longer than the policy can read and ended there; their last turns were masked.`,
+      `${tooLongEpisodes} of ${episodes} dialogues grew longer than the policy can read and ended there.`,
       tooLongEpisodes > 0,
     ],
     [

@@ -218,7 +218,7 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
   }
 
   #describeOptions(iterations: number): RunOptions {
-    return describeOptions({ ...this.options, iterations }, this.#policy);
+    return describeOptions({ ...this.options, iterations, personas: this.#personas.length }, this.#policy);
   }
 
   #warn(code: TrainingWarningCode, message: string): void {
