@@ -15,8 +15,8 @@ import { WellFormedStream, wellFormed } from './well-formed';
 /** Why a turn did not go as it should although there may be a reply. */
 export interface AgentProblem {
   /**
-   * The answer's form was broken; or (`not-stored`) the turn could not be written to the store; or (`not-inferred`) the call after the reply
-   * failed.
+   * The answer's form was broken; or (`not-stored`) the turn could not be written to the store, whatever its form; or (`not-inferred`) the
+   * call after the reply failed.
    */
   readonly code: TurnProblemCode | 'invalid-json' | 'not-stored' | 'not-inferred';
   readonly message: string;

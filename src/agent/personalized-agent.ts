@@ -220,7 +220,8 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       if (this.#settings.mode === 'after-reply' && answer.reply) this.#inferLater(turn, answer.reply, kept.record, timeoutMs);
     } catch (error) {
       if (!RlpaError.isInstance(error) || error.code === 'aborted') throw error;
-      outcome = outcomeOf(turn, { ...answer, problem: answer.problem ?? { code: 'not-stored', message: error.message } });
+      // The graver news, where the answer's form was broken as well.
+      outcome = outcomeOf(turn, { ...answer, problem: { code: 'not-stored', message: error.message } });
     }
     if (kept) this.#announce(userId, kept);
     this.#complain(userId, outcome);

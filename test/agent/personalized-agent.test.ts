@@ -479,6 +479,14 @@ describe('failures', () => {
     expect(turn.profile.size).toBe(0);
   });
 
+  it('of a store that cannot write are told also where the answer was malformed', async () => {
+    const agent = new PersonalizedAgent({ schema, model: scriptedChatModel(['Hi']), store: failing('save'), repair: false });
+    const problems: string[] = [];
+    agent.on('problem', ({ problem }) => problems.push(problem.code));
+    expect(await agent.respond({ userId: 'u1', message: 'Hello' })).toMatchObject({ reply: 'Hi', problem: { code: 'not-stored' } });
+    expect(problems).toEqual(['not-stored']);
+  });
+
   it('of a store that cannot read stop the turn before the model is called', async () => {
     const model = scriptedChatModel([]);
     const agent = new PersonalizedAgent({ schema, model, store: failing('load') });
