@@ -10,14 +10,14 @@ import { allowedBy, type Consent } from './consent';
 import { migrateRecord } from './migration';
 import { type CallLimits, callModel, inferProfile, type RepairedAnswer, repairAnswer, streamModel } from './model-calls';
 import { type OpenTurn, openTurn, requestOf, type UserTurn } from './open-turn';
-import { recordProfile } from './profile-history';
 import { readAnswer } from './profile-request';
+import { recordEdit } from './record-edit';
 import { type RecordedAnswer, recordAnswer, recordTurn } from './record-turn';
 import { checkRequest, checkText, defaultTimeoutMs, wait } from './requests';
 import type { AgentEvents, ProfileOutcome, TurnPart, TurnRequest, TurnResult, WaitOptions } from './turn';
 import { TurnMeter } from './turn-meter';
 import { type Basis, erasedError, UserLedger } from './user-ledger';
-import { definitionOf, emptyRecord, markRefused, profileOf, rememberProfile, type StoredItem, type UserRecord } from './user-record';
+import { definitionOf, emptyRecord, profileOf, rememberProfile, type StoredItem, type UserRecord } from './user-record';
 
 /**
  * A chatbot that learns who it talks to: every turn yields a reply and the user's profile, from one call of the model or, in the mode
@@ -126,7 +126,8 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   }
 
   /**
-   * Changes a profile by hand; the values count as stated.
+   * Changes a profile by hand; the values count as stated. Values that the schema does not take any more end with the slot that is set or
+   * removed as a whole, or when they are removed themselves.
    *
    * @throws `invalid-profile` for what the schema refuses and for sensitive slots without consent, with nothing changed; `store-failed`,
    * `timeout`, `aborted`.
@@ -144,19 +145,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
         throw new RlpaError('invalid-profile', `Slot "${slot}" is sensitive: an edit needs consent.`, { slot });
       }
     }
-    const { generateId, migrations } = this.#settings;
-    const edit = (latest: UserRecord): RecordedAnswer<S> => {
-      const { record, refused } = markRefused(this.schema, latest);
-      const before = profileOf(this.schema, record);
-      const profile = before.with(changes);
-      const recording = {
-        at: this.#time(),
-        newId: generateId,
-        provenance: () => ({ source: 'stated', confidence: 1 }) as const,
-        schemaVersion: migrations.length,
-      };
-      return { ...recordProfile(record, before, profile, recording), profile, rejected: refused };
-    };
+    const edit = (latest: UserRecord) => recordEdit(this.#settings, changes, latest, this.#time());
     const edited = await wait('The edit', options, (deadline) => this.#commit(userId, undefined, edit, deadline));
     this.#announce(userId, edited);
     if (edited.rejected.length > 0) this.#tell('rejected', { userId, rejected: edited.rejected });

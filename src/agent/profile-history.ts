@@ -73,7 +73,7 @@ function recordValue(step: SlotStep, changes: RecordedChange[], contradictions: 
     const added = addItem(step, value, ended?.id);
     changes.push({ op: 'set', slot: definition.key, value: value.value, ...provenanceOf(added), itemId: added.id });
     if (old && ended) contradictions.push({ slot: definition.key, before: ended, after: added });
-  } else if (ended) changes.push({ op: 'remove', slot: definition.key, value: old!.value, itemId: ended.id });
+  } else if (old && ended) changes.push({ op: 'remove', slot: definition.key, value: old.value, itemId: ended.id });
 }
 
 function recordList(step: SlotStep, changes: RecordedChange[]): void {

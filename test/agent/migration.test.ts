@@ -124,6 +124,34 @@ describe('a record of an earlier version of the schema', () => {
     );
   });
 
+  const removal = { op: 'remove', slot: 'age' } as const;
+  it.each([
+    { removed: 'slot', edit: [removal] },
+    { removed: 'slot beside another change', edit: [removal, { op: 'set', slot: 'married', value: true }] },
+    { removed: 'value', edit: [{ ...removal, value: 'thirty' as never }] },
+  ] as const)('loses what is refused with a $removed that is removed, which is no change of the profile', async ({ edit }) => {
+    const store = await stored();
+    const { agent } = agentOf(second, store);
+    const changed: unknown[] = [];
+    agent.on('change', ({ changes }) => changed.push(...changes.map(({ slot }) => slot)));
+    await agent.edit('u1', edit);
+    expect((await agent.history('u1')).find(({ value }) => value === 'thirty')!.validTo).toBeDefined();
+    expect(changed).not.toContain('age');
+    expect((await agentOf(first, store).agent.profile('u1')).values).toMatchObject({ age: undefined, pet: 'a cat' });
+  });
+
+  it('loses what is refused in a list that is set as a whole, and not to a value that is added', async () => {
+    const store = memoryStore();
+    const named = agentOf(ProfileSchema.define({ floors: slot.many(z.string()) }), store).agent;
+    const numbered = agentOf(ProfileSchema.define({ floors: slot.many(z.int()) }), store).agent;
+    const open = async () => (await current(numbered as never)).map(({ value }) => value);
+    await named.edit('u1', [{ op: 'set', slot: 'floors', value: ['ground'] }]);
+    await numbered.edit('u1', [{ op: 'add', slot: 'floors', value: 3 }]);
+    expect(await open()).toEqual(['ground', 3]);
+    await numbered.edit('u1', [{ op: 'set', slot: 'floors', value: [3, 4] }]);
+    expect(await open()).toEqual([3, 4]);
+  });
+
   it('may be written by both versions at once', async () => {
     const store = await stored();
     await agentOf(second, store, migrations).agent.edit('u1', [{ op: 'set', slot: 'married', value: true }]);

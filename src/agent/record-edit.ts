@@ -1,0 +1,31 @@
+import { type ProfileChange, type SlotMap, valueText } from '../profile/index';
+import type { AgentSettings } from './agent-options';
+import { recordProfile } from './profile-history';
+import type { RecordedAnswer } from './record-turn';
+import { markRefused, profileOf, type StoredItem, type UserRecord } from './user-record';
+
+/** What an edit by hand changes, on top of the latest record. @throws `invalid-profile` for what the schema refuses */
+export function recordEdit<S extends SlotMap>(
+  { schema, generateId, migrations }: AgentSettings<S>,
+  changes: readonly ProfileChange<S>[],
+  latest: UserRecord,
+  at: string,
+): RecordedAnswer<S> {
+  const { record, refused } = markRefused(schema, latest);
+  const before = profileOf(schema, record);
+  const profile = before.with(changes);
+  const recorded = recordProfile(record, before, profile, {
+    at,
+    newId: generateId,
+    provenance: () => ({ source: 'stated', confidence: 1 }),
+    schemaVersion: migrations.length,
+  });
+  const settled = (item: StoredItem) => (changes.some((change) => endsRefused(change, item)) ? { ...item, validTo: at } : item);
+  return { ...recorded, record: { ...recorded.record, items: recorded.record.items.map(settled) }, profile, rejected: refused };
+}
+
+/** What the schema refuses in a slot is not part of the profile, yet it is there: it ends with the slot's other values, or when it is named. */
+function endsRefused({ op, slot, value }: ProfileChange, item: StoredItem): boolean {
+  if (item.refused === undefined || item.validTo !== undefined || item.slot !== slot) return false;
+  return op === 'set' || (op === 'remove' && (value === undefined || valueText(value) === item.text));
+}
