@@ -30,8 +30,11 @@ export interface Answer {
   /** Empty if there is none. */
   readonly reply: string;
   readonly problem?: AgentProblem;
-  /** The profile that the answer writes out as a whole, in the text form. */
-  readonly stated?: Profile;
+  /**
+   * The profile that the answer goes by: the one that it writes out, or in JSON the one that it was shown. Absent where it says nothing
+   * of the profile.
+   */
+  readonly known?: Profile;
 }
 
 /** Reads an answer in either form, or a reply alone, while it is being written. */
@@ -74,7 +77,7 @@ export class AnswerReader {
     }
     if (this.#form === 'json') {
       const answer = parseStructuredAnswer(text);
-      if (answer.ok) return { text, proposals: answer.changes, rejected: answer.rejected, reply: answer.reply };
+      if (answer.ok) return { text, known: before, proposals: answer.changes, rejected: answer.rejected, reply: answer.reply };
       // Some models keep to the form that they were trained in, whatever they are asked for.
       const turn = !this.#begun && /^\s*<(?:profile|response)>/.test(text) ? parseTurn(this.#schema, text) : undefined;
       if (turn?.ok) return wholeAnswer(text, before, turn.profile, turn.reply);
@@ -87,9 +90,9 @@ export class AnswerReader {
 }
 
 /** An answer that writes out the whole profile. What it does not mention of the one that it was based on, it proposes to remove. */
-export function wholeAnswer(text: string, before: Profile, stated: Profile, reply: string): Answer {
-  const proposals = diffProfiles(before, stated).map(
+export function wholeAnswer(text: string, before: Profile, known: Profile, reply: string): Answer {
+  const proposals = diffProfiles(before, known).map(
     (change): ProposedChange => (change.op === 'remove' ? { ...change, isOmission: true } : change),
   );
-  return { text, stated, proposals, rejected: [], reply };
+  return { text, known, proposals, rejected: [], reply };
 }

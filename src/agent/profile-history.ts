@@ -47,6 +47,23 @@ export function recordProfile<S extends SlotMap>(
   };
 }
 
+/**
+ * Notes which of the values that were inferred are stated by now. The facts are the same, so that this is no change.
+ *
+ * @param named what the turn, or the edit, speaks of
+ */
+export function confirmItems(record: UserRecord, named: readonly ProfileItem[], provenance: Recording['provenance']): UserRecord {
+  const keys = new Set(named.map(({ key }) => key));
+  const items = record.items.map((item) => {
+    if (item.validTo !== undefined || item.source === 'stated' || !keys.has(item.key)) return item;
+    const now = provenance(item);
+    if (now.source !== 'stated') return item;
+    const { evidence: _, ...known } = item; // what it was concluded from
+    return { ...known, ...now };
+  });
+  return { ...record, items };
+}
+
 interface SlotStep {
   readonly definition: SlotDefinition;
   readonly before: readonly ProfileItem[];

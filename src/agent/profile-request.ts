@@ -40,7 +40,8 @@ export function readProfileAnswer(schema: ProfileSchema, form: AnswerForm, text:
   if (form === 'json') {
     const answer = parseStructuredAnswer(withReply(text, reply));
     if (!answer.ok) return { text, proposals: [], rejected: [], reply, problem: answer.problem };
-    return { text: JSON.stringify({ changes: answer.changes, reply }), proposals: answer.changes, rejected: answer.rejected, reply };
+    const { changes, rejected } = answer;
+    return { text: JSON.stringify({ changes, reply }), known: before, proposals: changes, rejected, reply };
   }
   const block = parseProfileBlock(schema, wellFormed(text));
   if (!block.ok) return { text, proposals: [], rejected: [], reply, problem: block.problem };

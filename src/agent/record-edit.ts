@@ -1,6 +1,6 @@
 import { type ProfileChange, type SlotMap, valueText } from '../profile/index';
 import type { AgentSettings } from './agent-options';
-import { recordProfile } from './profile-history';
+import { confirmItems, recordProfile } from './profile-history';
 import type { RecordedAnswer } from './record-turn';
 import { markRefused, profileOf, type StoredItem, type UserRecord } from './user-record';
 
@@ -14,14 +14,12 @@ export function recordEdit<S extends SlotMap>(
   const { record, refused } = markRefused(schema, latest);
   const before = profileOf(schema, record);
   const profile = before.with(changes);
-  const recorded = recordProfile(record, before, profile, {
-    at,
-    newId: generateId,
-    provenance: () => ({ source: 'stated', confidence: 1 }),
-    schemaVersion: migrations.length,
-  });
+  const provenance = () => ({ source: 'stated', confidence: 1 }) as const;
+  const recorded = recordProfile(record, before, profile, { at, newId: generateId, provenance, schemaVersion: migrations.length });
+  const entered = schema.empty().with(changes.filter(({ op }) => op !== 'remove'));
+  const confirmed = confirmItems(recorded.record, entered.items(), provenance);
   const settled = (item: StoredItem) => (changes.some((change) => endsRefused(change, item)) ? { ...item, validTo: at } : item);
-  return { ...recorded, record: { ...recorded.record, items: recorded.record.items.map(settled) }, profile, rejected: refused };
+  return { ...recorded, record: { ...confirmed, items: confirmed.items.map(settled) }, profile, rejected: refused };
 }
 
 /** What the schema refuses in a slot is not part of the profile, yet it is there: it ends with the slot's other values, or when it is named. */

@@ -1,5 +1,7 @@
 import {
   formatTurn,
+  normalizedText,
+  normalizeText,
   type Profile,
   type ProfileItem,
   type ProfileSchema,
@@ -10,10 +12,11 @@ import {
 } from '../profile/index';
 import type { AgentSettings } from './agent-options';
 import type { Answer } from './answer';
+import { visiblePart } from './consent';
 import { findProvenance } from './evidence';
 import type { OpenTurn } from './open-turn';
 import { SpokenMessage } from './own-words';
-import { type RecordedProfile, recordProfile } from './profile-history';
+import { confirmItems, type RecordedProfile, recordProfile } from './profile-history';
 import { applyProposals } from './proposals';
 import { keptTurns, turnsBefore } from './sessions';
 import { screenProposals } from './support';
@@ -28,7 +31,7 @@ export interface RecordedAnswer<S extends SlotMap> extends RecordedProfile<S> {
 export function recordAnswer<S extends SlotMap>(
   { schema, generateId, migrations }: AgentSettings<S>,
   turn: OpenTurn<S>,
-  { proposals }: Answer,
+  { proposals, known }: Answer,
   latest: UserRecord,
   at: string,
 ): RecordedAnswer<S> {
@@ -47,7 +50,24 @@ export function recordAnswer<S extends SlotMap>(
     provenance: (item: ProfileItem) => findProvenance(item, schema.slotByLabel(item.slot), said, quotes.get(item.key)),
     schemaVersion: migrations.length,
   });
-  return { ...recorded, profile, rejected: [...outdated, ...refused, ...rejected] };
+  // What the user said before was looked through when the value became known.
+  const now = said.slice(0, 1);
+  const confirmed = confirmItems(recorded.record, known ? itemsIn(turn, known) : [], (item) =>
+    findProvenance(item, schema.slotByLabel(item.slot), now),
+  );
+  return { ...recorded, record: confirmed, profile, rejected: [...outdated, ...refused, ...rejected] };
+}
+
+/** What of the profile the message may speak of: a look that spares reading it for every item. */
+function itemsIn<S extends SlotMap>({ message, isAllowed }: OpenTurn<S>, profile: Profile): readonly ProfileItem[] {
+  const said = normalizeText(message);
+  return visiblePart(profile, isAllowed)
+    .items()
+    .filter((item) =>
+      normalizedText(item)
+        .split(' ')
+        .every((word) => said.includes(word)),
+    );
 }
 
 /** Adds the turn to the record. */
@@ -78,11 +98,11 @@ export function recordTurn<S extends SlotMap>(
 function keptText<S extends SlotMap>(
   { schema, form: ofTurns }: AgentSettings<S>,
   { form, slots, shown }: OpenTurn<S>,
-  { text, reply, stated }: Answer,
+  { text, reply, known }: Answer,
 ): string {
   if (form !== 'reply' && slots.length === schema.slotNames.length) return text;
   if (ofTurns === 'json') return JSON.stringify({ changes: [], reply });
-  const profile = stated ?? profileIn(schema, text);
+  const profile = known ?? profileIn(schema, text);
   return formatTurn(profile?.pick(slots.map(({ key }) => key)) ?? shown, reply);
 }
 
