@@ -19,7 +19,8 @@ export interface AppliedProposals<S extends SlotMap> {
 
 /**
  * Applies what a model proposes, change by change; what the schema or the lack of consent refuses is reported. A slot may be named by its
- * label, and `set` and `add` are understood by the slot's cardinality: models mix them up, and nothing is lost by it.
+ * label, and `set` and `add` are understood by the slot's cardinality: models mix them up, and nothing is lost by it. No list is replaced
+ * as a whole.
  */
 export function applyProposals<S extends SlotMap>(
   before: Profile<S>,
@@ -39,9 +40,9 @@ export function applyProposals<S extends SlotMap>(
       rejected.push({ slot: slot.key, value: proposal.value, reason: 'the slot is sensitive, and there is no consent' });
       continue;
     }
-    if (proposal.op === 'remove' && slot.cardinality === 'many' && proposal.value === undefined) {
+    if (slot.cardinality === 'many' && isNoValue(proposal)) {
       // A list is never emptied by what is missing.
-      rejected.push({ slot: slot.key, value: undefined, reason: '"remove" says which value of a list' });
+      rejected.push({ slot: slot.key, value: proposal.value, reason: 'a list loses values one by one: "remove" says which' });
       continue;
     }
     for (const change of fitting(proposal, slot)) {
@@ -61,9 +62,14 @@ export function applyProposals<S extends SlotMap>(
 function fitting(change: ProfileChange, { key, cardinality }: SlotDefinition): ProfileChange[] {
   if (change.op === 'remove') return [{ ...change, slot: key }];
   if (cardinality === 'one') return [{ op: 'set', slot: key, value: change.value }];
+  // "set" would remove what it does not list, and models list what the message tells.
   const values = Array.isArray(change.value) ? change.value : [change.value];
-  if (change.op === 'set' && Array.isArray(change.value)) return [{ op: 'set', slot: key, value: values }];
   return values.map((value) => ({ op: 'add', slot: key, value }));
+}
+
+/** A removal of nothing in particular, or an empty list. */
+function isNoValue({ op, value }: ProfileChange): boolean {
+  return op === 'remove' ? value === undefined : Array.isArray(value) && value.length === 0;
 }
 
 function keyOf<S extends SlotMap>(schema: ProfileSchema<S>, slot: SlotDefinition, value: unknown): string {

@@ -63,11 +63,9 @@ export function screenProposals<S extends SlotMap>(
     } else {
       const values = slot.cardinality === 'many' && Array.isArray(proposal.value) ? proposal.value : [proposal.value];
       for (const value of values) {
-        // "set" with a list would remove what the list leaves out.
         // What the slot does not take is refused with its own reason later.
-        if (!before.schema.read(slot.key, value).ok) supported.push({ ...proposal, value });
-        else if (isSupported(before, slot, value, proposal.quote, messages))
-          supported.push({ ...proposal, op: slot.cardinality === 'many' ? 'add' : 'set', value });
+        const isTaken = before.schema.read(slot.key, value).ok;
+        if (!isTaken || isSupported(before, slot, value, proposal.quote, messages)) supported.push({ ...proposal, value });
         else refuse(slot, value, reason);
       }
     }

@@ -207,6 +207,17 @@ describe('changes that a model proposes', () => {
     expect(await agent.history('u1')).toMatchObject([{ value: 'jazz', validTo: expect.any(String) }]);
   });
 
+  it.each([
+    { op: 'set', value: ['tea'], interests: ['jazz', 'tea'], rejected: [] },
+    { op: 'set', value: 'tea', interests: ['jazz', 'tea'], rejected: [] },
+    { op: 'set', value: [], interests: ['jazz'], rejected: [{ slot: 'interests', reason: expect.stringContaining('one by one') }] },
+    { op: 'remove', value: null, interests: ['jazz'], rejected: [{ slot: 'interests', reason: expect.stringContaining('one by one') }] },
+  ])('take nothing from a list that they do not name: $op $value', async ({ op, value, interests, rejected }) => {
+    const turn = await respond([{ op, slot: 'interests', value }], undefined, [{ op: 'add', slot: 'interests', value: 'jazz' }]);
+    expect(turn.profile.values.interests).toEqual(interests);
+    expect(turn.rejected).toMatchObject(rejected);
+  });
+
   it('do not add what is known in another spelling', async () => {
     const { agent, changes } = await respond([{ op: 'add', slot: 'interests', value: 'The Jazz!' }], undefined, [
       { op: 'add', slot: 'interests', value: 'jazz' },
