@@ -30,7 +30,7 @@ export function applyProposals<S extends SlotMap>(
   let profile = before;
   const rejected: RejectedValue[] = [];
   const quotes = new Map<string, string>();
-  for (const { quote, ...proposal } of proposals) {
+  for (const { quote, isOmission, ...proposal } of proposals) {
     const slot = before.schema.slotByLabel(proposal.slot);
     if (!slot) {
       rejected.push({ slot: proposal.slot, value: proposal.value, reason: 'the schema has no such slot' });
@@ -46,12 +46,16 @@ export function applyProposals<S extends SlotMap>(
       continue;
     }
     for (const change of fitting(proposal, slot)) {
+      const earlier = profile;
       try {
         profile = profile.with([change as ProfileChange<S>]);
       } catch (error) {
         if (!RlpaError.isInstance(error)) throw error;
         rejected.push({ slot: slot.key, value: change.value, reason: String(error.details.reason ?? error.message) });
         continue;
+      }
+      if (change.op === 'remove' && profile === earlier && !isOmission) {
+        rejected.push({ slot: slot.key, value: change.value, reason: 'the slot holds no such value' });
       }
       if (quote) quotes.set(keyOf(before.schema, slot, change.value), quote);
     }

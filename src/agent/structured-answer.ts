@@ -34,12 +34,17 @@ function changesJsonSchema(slots: readonly SlotDefinition[], others: Record<stri
     strictObject({
       op: { type: 'string', enum: slot.cardinality === 'one' ? ['set', 'remove'] : ['add', 'remove'] },
       slot: { type: 'string', enum: [slot.key] },
-      value: values[slot.key],
+      value: slot.cardinality === 'one' ? orNull(values[slot.key]!) : values[slot.key],
       evidence: { type: ['string', 'null'] },
     });
   // Where no slot may be filled: servers ask for a type of the elements, and refuse a choice among none, or `maxItems`.
   const items = slots.length > 0 ? { anyOf: slots.map(change) } : { type: 'string' };
   return { ...strictObject({ changes: { type: 'array', items }, ...others }), ...root };
+}
+
+/** What a slot of one value holds need not be named to be removed. */
+function orNull(value: Record<string, unknown>): Record<string, unknown> {
+  return { anyOf: [value, { type: 'null' }] };
 }
 
 function strictObject(properties: Record<string, unknown>): Record<string, unknown> {
@@ -90,7 +95,9 @@ function readChange(element: unknown): ProposedChange | undefined {
   const { op, slot, value, evidence } = element;
   if ((op !== 'set' && op !== 'add' && op !== 'remove') || typeof slot !== 'string') return undefined;
   if (evidence !== undefined && evidence !== null && typeof evidence !== 'string') return undefined;
-  return { op, slot, value: value ?? undefined, ...(evidence && { quote: evidence }) };
+  // Where a value is asked for, "" is how a model says that it names none.
+  const isNone = value === null || (op === 'remove' && typeof value === 'string' && value.trim() === '');
+  return { op, slot, value: isNone ? undefined : value, ...(evidence && { quote: evidence }) };
 }
 
 /** From the first brace to the last. */

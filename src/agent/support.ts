@@ -58,7 +58,8 @@ export function screenProposals<S extends SlotMap>(
     } else if (!slot || !(isMixed || proposal.isOmission)) {
       supported.push(proposal);
     } else if (proposal.op === 'remove') {
-      if (mayRemove(slot, proposal, messages)) supported.push(proposal);
+      const [held] = before.itemsOf(slot.key); // what goes where none is named
+      if (mayRemove(slot, { ...proposal, value: proposal.value ?? held?.value }, messages)) supported.push(proposal);
       else if (!proposal.isOmission) refuse(slot, proposal.value, reason);
     } else {
       const values = slot.cardinality === 'many' && Array.isArray(proposal.value) ? proposal.value : [proposal.value];

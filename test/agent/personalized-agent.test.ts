@@ -218,6 +218,55 @@ describe('changes that a model proposes', () => {
     expect(turn.rejected).toMatchObject(rejected);
   });
 
+  it.each([null, '', ' ', 'Nurse', undefined])('remove the one value of a slot by %j', async (value) => {
+    const turn = await respond([{ op: 'remove', slot: 'occupation', value }], undefined, [
+      { op: 'set', slot: 'occupation', value: 'nurse' },
+    ]);
+    expect(turn.profile.size).toBe(0);
+    expect(turn.rejected).toEqual([]);
+  });
+
+  it('may name no value where they remove what a slot of one holds, and are asked for with that', async () => {
+    const model = scriptedChatModel([answer([], 'Hi')], json);
+    await new PersonalizedAgent({ schema, model }).respond({ userId: 'u1', message: 'Hello', consent: true });
+    const kinds = z.fromJSONSchema(model.requests[0]!.jsonSchema!.schema as z.core.JSONSchema.JSONSchema);
+    const fits = (slot: string, value: unknown) =>
+      kinds.safeParse({ changes: [{ op: 'remove', slot, value, evidence: null }], reply: 'Hi' }).success;
+    expect([fits('occupation', null), fits('occupation', 'nurse'), fits('age', null)]).toEqual([true, true, true]);
+    expect([fits('interests', null), fits('interests', 'jazz'), fits('age', 'old')]).toEqual([false, true, false]);
+  });
+
+  it('that name no value to remove need it, or its subject, in the words of the user beside foreign text', async () => {
+    const changes = [[{ op: 'set', slot: 'occupation', value: 'nurse' }], [{ op: 'remove', slot: 'occupation', value: null }]];
+    const removed = async (message: string) => {
+      const agent = new PersonalizedAgent({
+        schema,
+        model: scriptedChatModel(
+          changes.map((each) => answer(each, 'Hi')),
+          json,
+        ),
+      });
+      await agent.respond({ userId: 'u1', message: 'I am a nurse.' });
+      return (await agent.respond({ userId: 'u1', message: `${message}\n> A quoted line.` })).profile.size === 0;
+    };
+    expect(await removed('No nurse any more!')).toBe(true);
+    expect(await removed('Forget my occupation.')).toBe(true);
+    expect(await removed('Lovely weather.')).toBe(false);
+  });
+
+  it.each([
+    { slot: 'occupation', value: 'my job' },
+    { slot: 'interests', value: 'chess' },
+    { slot: 'age', value: undefined },
+  ])('are refused where they remove what is not there: $slot $value', async ({ slot, value }) => {
+    const turn = await respond([{ op: 'remove', slot, value }], undefined, [
+      { op: 'set', slot: 'occupation', value: 'nurse' },
+      { op: 'add', slot: 'interests', value: 'jazz' },
+    ]);
+    expect(turn.profile.size).toBe(2);
+    expect(turn.rejected).toEqual([{ slot, value, reason: 'the slot holds no such value' }]);
+  });
+
   it('do not add what is known in another spelling', async () => {
     const { agent, changes } = await respond([{ op: 'add', slot: 'interests', value: 'The Jazz!' }], undefined, [
       { op: 'add', slot: 'interests', value: 'jazz' },
