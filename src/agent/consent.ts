@@ -1,4 +1,6 @@
-import type { Profile, SlotDefinition, SlotMap } from '../profile/index';
+import { formatTurn, type Profile, type ProfileSchema, parseProfileBlock, type SlotDefinition, type SlotMap } from '../profile/index';
+import type { AnswerForm } from './prompt';
+import type { StoredTurn } from './user-record';
 
 /** Sensitive slots that may be filled: these, or all of them. */
 export type Consent = readonly string[] | true | undefined;
@@ -15,4 +17,26 @@ export function visiblePart<S extends SlotMap>(profile: Profile<S>, isAllowed: S
   const slots = Object.values<SlotDefinition>(profile.schema.slots);
   const allowed = slots.filter(isAllowed);
   return allowed.length === slots.length ? profile : profile.pick(allowed.map(({ key }) => key));
+}
+
+export type WrittenAnswer = Pick<StoredTurn, 'text' | 'reply' | 'malformed'>;
+
+/**
+ * A model's answer, in the form of a whole turn, without what may not be read: the other slots of its profile, or `known` where that cannot be
+ * read. Of one in JSON the reply is left.
+ */
+export function visibleAnswer(form: AnswerForm, answer: WrittenAnswer, known: Profile, isAllowed: SlotFilter): string {
+  const { text, reply } = answer;
+  if (Object.values<SlotDefinition>(known.schema.slots).every(isAllowed)) return text;
+  if (form === 'json') return JSON.stringify({ changes: [], reply });
+  if (isVisible(answer, known.schema, isAllowed)) return text;
+  const block = parseProfileBlock(known.schema, text);
+  return formatTurn(block.ok ? visiblePart(block.profile, isAllowed) : known, reply);
+}
+
+/** Whether an answer kept the text form and has lines of slots that may be read only: a look that spares reading all its values. */
+function isVisible({ text, malformed }: WrittenAnswer, schema: ProfileSchema, isAllowed: SlotFilter): boolean {
+  if (malformed || !/^\s*<profile>/.test(text)) return false;
+  const slots = Array.from(text.matchAll(/^[^\S\n]*-([^:\n]*):/gm), ([, label]) => schema.slotByLabel(label!));
+  return slots.every((slot) => slot !== undefined && isAllowed(slot));
 }

@@ -1,14 +1,14 @@
 import type { ChatMessage, ChatRequest } from '../chat/index';
 import type { Profile, SlotDefinition, SlotMap } from '../profile/index';
 import type { AgentSettings } from './agent-options';
-import { allowedBy, type Consent, type SlotFilter, visiblePart } from './consent';
+import { allowedBy, type Consent, type SlotFilter, visibleAnswer, visiblePart } from './consent';
 import type { AnswerForm } from './prompt';
 import { relevantPart, turnsWithin } from './prompt-budget';
 import { type TurnPlace, turnsBefore } from './sessions';
 import { answerJsonSchema } from './structured-answer';
 import type { TurnMeter } from './turn-meter';
 import type { Basis } from './user-ledger';
-import { emptyRecord, profileOf } from './user-record';
+import { emptyRecord, profileOf, type StoredTurn } from './user-record';
 
 /** A message to be answered, or to be learned from. */
 export interface UserTurn extends TurnPlace {
@@ -40,13 +40,14 @@ export function openTurn<S extends SlotMap>(settings: AgentSettings<S>, turn: Us
   const profile = visiblePart(profileOf(schema, record), isAllowed);
   const shown = relevantPart(profile, { message: turn.message, stored: record.items, budget: budget.profile });
   const earlier = turnsBefore(record.turns, turn);
+  const visible = (one: StoredTurn) => ({ ...one, text: visibleAnswer(settings.form, one, shown, isAllowed) });
   const form = settings.mode === 'after-reply' ? 'reply' : settings.form;
   const messages = settings.prompt({
     schema,
     slots,
     profile: shown,
     omitted: profile.size - shown.size,
-    turns: turnsWithin(settings.limits.maxHistory > 0 ? earlier.slice(-settings.limits.maxHistory) : [], budget.history),
+    turns: turnsWithin(settings.limits.maxHistory > 0 ? earlier.slice(-settings.limits.maxHistory) : [], budget.history).map(visible),
     message: turn.message,
     form,
   });

@@ -15,7 +15,7 @@ export interface PromptContext {
   readonly profile: Profile;
   /** How many more items are known than `profile` holds. */
   readonly omitted: number;
-  /** The latest turns within the budget, oldest first. */
+  /** The latest turns within the budget, oldest first. Their `text` holds no slot but these, whatever there was consent for then. */
   readonly turns: readonly StoredTurn[];
   readonly message: string;
   /** `reply`: the reply alone, and nothing about the profile (`mode: 'after-reply'`). */
@@ -66,9 +66,9 @@ export interface TranscriptPromptOptions {
 }
 
 /**
- * The prompt that a policy was trained on: the instruction, then the dialogue with the policy's own answers exactly as it wrote them.
- * The same messages as `DialogueEnvironment` gives, but for forged frames in what users write, as in `fencedPrompt`. The policy goes by
- * its own last profile, so that what was edited by hand since then is not seen by it.
+ * The prompt that a policy was trained on: the instruction, then the dialogue with the policy's own answers exactly as it wrote them. The
+ * same messages as `DialogueEnvironment` gives, but for forged frames in what users write, as in `fencedPrompt`, and for sensitive slots
+ * in answers, without consent. The policy goes by its own last profile, so that what was edited by hand since then is not seen by it.
  *
  * @example
  * new PersonalizedAgent({ schema, model: policy.asChatModel(), prompt: transcriptPrompt() });

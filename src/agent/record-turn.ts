@@ -4,15 +4,13 @@ import {
   normalizeText,
   type Profile,
   type ProfileItem,
-  type ProfileSchema,
-  parseProfileBlock,
   type RejectedValue,
   type SlotDefinition,
   type SlotMap,
 } from '../profile/index';
 import type { AgentSettings } from './agent-options';
 import type { Answer } from './answer';
-import { visiblePart } from './consent';
+import { visibleAnswer, visiblePart, type WrittenAnswer } from './consent';
 import { findProvenance } from './evidence';
 import type { OpenTurn } from './open-turn';
 import { SpokenMessage } from './own-words';
@@ -79,34 +77,21 @@ export function recordTurn<S extends SlotMap>(
   at: string,
 ): UserRecord {
   const { id, sessionId, message } = turn;
+  const { text, reply, problem } = answer;
+  const written: WrittenAnswer = { reply, text, ...(problem && { malformed: true }) };
   const stored: StoredTurn = {
     id,
     ...(sessionId !== undefined && { sessionId }),
     at,
     message,
-    reply: answer.reply,
-    text: keptText(settings, turn, answer),
-    ...(answer.problem && { malformed: true }),
+    ...written,
+    text: keptText(settings, turn, written),
   };
   return { ...record, turns: keptTurns([...record.turns, stored], settings.limits) };
 }
 
-/**
- * The model's own text in the form of a whole turn. Where it may hold a sensitive value without consent, what is left of it: of the text
- * form the slots that are allowed, or what the model was shown where its own profile cannot be read.
- */
-function keptText<S extends SlotMap>(
-  { schema, form: ofTurns }: AgentSettings<S>,
-  { form, slots, shown }: OpenTurn<S>,
-  { text, reply, known }: Answer,
-): string {
-  if (form !== 'reply' && slots.length === schema.slotNames.length) return text;
-  if (ofTurns === 'json') return JSON.stringify({ changes: [], reply });
-  const profile = known ?? profileIn(schema, text);
-  return formatTurn(profile?.pick(slots.map(({ key }) => key)) ?? shown, reply);
-}
-
-function profileIn(schema: ProfileSchema, text: string): Profile | undefined {
-  const block = parseProfileBlock(schema, text);
-  return block.ok ? block.profile : undefined;
+/** The model's own text in the form of a whole turn, without sensitive values for which there was no consent. */
+function keptText<S extends SlotMap>({ form }: AgentSettings<S>, turn: OpenTurn<S>, answer: WrittenAnswer): string {
+  if (turn.form !== 'reply') return visibleAnswer(form, answer, turn.shown, turn.isAllowed);
+  return form === 'json' ? JSON.stringify({ changes: [], reply: answer.reply }) : formatTurn(turn.shown, answer.reply);
 }

@@ -1,6 +1,13 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
-import { memoryStore, PersonalizedAgent, type ProfileStore, type TurnPart, transcriptPrompt } from '../../src/agent/index';
+import {
+  memoryStore,
+  PersonalizedAgent,
+  type ProfileStore,
+  type PromptBuilder,
+  type TurnPart,
+  transcriptPrompt,
+} from '../../src/agent/index';
 import type { ChatModel, ChatRequest } from '../../src/chat/index';
 import { DialogueEnvironment } from '../../src/environment/index';
 import { RlpaError } from '../../src/errors';
@@ -297,6 +304,43 @@ describe('sensitive slots without consent', () => {
     expect(plain).not.toMatch(/Health|asthma/);
     expect(turn.profile.toJSON()).toEqual({ occupation: 'nurse', health: ['asthma'] });
     expect(JSON.stringify(await agent.export('u1'))).not.toContain('gout');
+  });
+
+  const texts: PromptBuilder = ({ turns }) => [{ role: 'user', content: turns.map(({ text }) => text).join('\n') || 'Hello' }];
+  const asText = turnText({ occupation: 'nurse', health: ['asthma'] }, 'Hi');
+  const malformed = '<profile>\n- Health: asthma\n- Job: nurse\n</profile><response>Hi</response>';
+  const asJson = answer([{ op: 'add', slot: 'health', value: 'asthma' }], 'Hi');
+  it.each([
+    { of: 'the default prompt', prompt: undefined, form: 'text', first: asText, left: turnText({ occupation: 'nurse' }, 'Hi') },
+    { of: 'a transcript', prompt: transcriptPrompt(), form: 'text', first: asText, left: turnText({ occupation: 'nurse' }, 'Hi') },
+    { of: 'a transcript, malformed', prompt: transcriptPrompt(), form: 'text', first: malformed, left: turnText({}, 'Hi') },
+    { of: 'a prompt of the own', prompt: texts, form: 'json', first: asJson, left: answer([], 'Hi') },
+  ] as const)('are not in earlier answers, which had consent, of $of', async ({ prompt, form, first, left }) => {
+    const model = scriptedChatModel([first, left, left]);
+    const agent = new PersonalizedAgent({ schema, model, prompt, form, repair: false });
+    for (const consent of [true, undefined, true] as const) await agent.respond({ userId: 'u1', message: 'Hello', consent });
+    const [, without, again] = model.requests.map(({ messages }) => messages.map(({ content }) => content).join('\n'));
+    expect(without).toContain(left);
+    expect(without).not.toContain('asthma');
+    expect(again).toContain(first);
+  });
+
+  it('are all that is left out of earlier answers: others are as the model wrote them', async () => {
+    const written = '<profile>\n-  occupation : nurse\n</profile><response>Hi</response>';
+    const model = scriptedChatModel([written, written]);
+    const agent = new PersonalizedAgent({ schema, model, prompt: transcriptPrompt() });
+    for (let i = 0; i < 2; i++) await agent.respond({ userId: 'u1', message: 'Hello' });
+    expect(model.requests[1]!.messages[2]!.content).toBe(written);
+  });
+
+  it('are not in earlier answers that were written in the other form', async () => {
+    const store = memoryStore();
+    const first = answer([{ op: 'add', slot: 'health', value: 'asthma' }], 'Hi');
+    const before = new PersonalizedAgent({ schema, store, form: 'json', model: scriptedChatModel([first]) });
+    await before.respond({ userId: 'u1', message: 'Hello', consent: true });
+    const model = scriptedChatModel([turnText({}, 'Hi')]);
+    await new PersonalizedAgent({ schema, store, model }).respond({ userId: 'u1', message: 'Hello' });
+    expect(model.requests[0]!.messages[2]!.content).toBe(turnText({}, 'Hi'));
   });
 });
 

@@ -181,8 +181,10 @@ describe.each(versions)('personalized, around a provider of $name', ({ open }) =
     expect(refused.providerMetadata!.rlpa).toMatchObject({ profile: {}, rejected: [{ slot: 'religion' }] });
     await sdk.generateText(personalized({ schema, store, userId: 'u1', consent: ['religion'] }), ask('I am a Jain.'));
     expect(await knownOf(store)).toEqual({ religion: 'Jain' });
-    await sdk.generateText(middleware, ask('Hello'));
-    expect(systemOf(server!.requests[2]!)[0]).not.toContain('Jain');
+    const answered = { role: 'assistant' as const, content: 'I see.' };
+    await sdk.generateText(middleware, { messages: [...ask('I pray.').messages, answered, ...ask('Hello').messages] });
+    expect(JSON.stringify(server!.requests[2]!.body.messages)).toContain('I see.');
+    expect(JSON.stringify(server!.requests[2]!.body.messages)).not.toContain('Jain');
   });
 });
 
