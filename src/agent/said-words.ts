@@ -1,3 +1,4 @@
+import { remember } from '../language/index';
 import { normalizeText, type SlotDefinition } from '../profile/index';
 import { arePronouns, hasInnerCapital, isEmpty } from './empty-values';
 import { foldText } from './folded-text';
@@ -29,15 +30,40 @@ export function findValue(text: string, slot: SlotDefinition | undefined, messag
   return undefined;
 }
 
-/** Where the user writes these words in their own words, near each other and in any order. */
+/** Where the user writes these words in their own words, near each other and in any order; those of a script without spaces, as they are. */
 export function findWords(text: string, messages: readonly SpokenMessage[]): Evidence | undefined {
   const wanted = new Set(normalizeText(text).split(' '));
   for (const message of messages) {
-    const span = shortestSpan(wordsOf(message.own), wanted);
-    if (span) return evidenceAt(message, span);
+    const place = shortestSpan(wordsOf(message.own), wanted) ?? findUnspaced(message.own, text);
+    if (place) return evidenceAt(message, place);
   }
   return undefined;
 }
+
+/** Letters of scripts that put no space between words: which of them are a word, only a dictionary knows. */
+const unspaced = String.raw`[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}ー\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]`;
+const anyUnspaced = new RegExp(unspaced, 'u');
+
+/** Where the characters of a text with such letters stand, as a part of something longer as well. White space between them does not count. */
+export function findUnspaced(own: string, text: string): Place | undefined {
+  if (!anyUnspaced.test(text)) return undefined;
+  const wanted = joined(text).characters;
+  const { characters, places } = joined(own);
+  const at = characters.indexOf(wanted);
+  return at < 0 ? undefined : { start: places[at]!, end: places[at + wanted.length - 1]! + 1 };
+}
+
+/** A text in lower case and without white space, with the place of each UTF-16 code unit. */
+const joined = remember((text) => {
+  let characters = '';
+  const places: number[] = [];
+  for (const { 0: character, index } of text.matchAll(/\S/gu)) {
+    const lower = character.toLowerCase(); // may be longer
+    characters += lower;
+    for (let i = 0; i < lower.length; i++) places.push(index + Math.min(i, character.length - 1));
+  }
+  return { characters, places };
+});
 
 interface Word {
   readonly normalized: string;
@@ -45,10 +71,13 @@ interface Word {
   readonly end: number;
 }
 
+/** A word with what is attached to it; in a script without spaces as much as stands together. */
+const written = new RegExp(String.raw`${unspaced}+|[\p{L}\p{N}](?:(?!${unspaced})\S)*`, 'gu');
+
 /** The words of a message as `normalizeText` writes them, each with its place. */
 function wordsOf(content: string): Word[] {
   const words: Word[] = [];
-  for (const match of content.matchAll(/[\p{L}\p{N}][^\s]*/gu)) {
+  for (const match of content.matchAll(written)) {
     const bare = match[0].replace(/(?![+#])[\p{P}\p{S}]+$/u, '');
     for (const normalized of normalizeText(bare).split(' ')) words.push({ normalized, start: match.index, end: match.index + bare.length });
   }

@@ -11,7 +11,7 @@ import {
 } from '../profile/index';
 import { isEmpty, isListed, isUnreadable, saysNothing } from './empty-values';
 import type { SpokenMessage } from './own-words';
-import { findValue, findWords } from './said-words';
+import { findUnspaced, findValue, findWords } from './said-words';
 import type { ProposedChange } from './structured-answer';
 
 export interface ScreenedProposals {
@@ -143,7 +143,6 @@ function isSupported(
 /** Whether all words of the value stand in the text, wherever. */
 function holds(text: string, value: string): boolean {
   const found = new Set(normalizeText(text).split(' '));
-  return normalizeText(value)
-    .split(' ')
-    .every((word) => found.has(word));
+  const words = normalizeText(value).split(' ');
+  return words.every((word) => found.has(word)) || findUnspaced(text, value) !== undefined;
 }

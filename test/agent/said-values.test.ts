@@ -139,6 +139,46 @@ describe('words that nearly every message holds', () => {
   });
 });
 
+/** In scripts without spaces between words. */
+const unspaced: readonly (Said & { readonly words: string })[] = [
+  { message: '我是护士，住在上海。', slot: 'occupation', value: '护士', words: '护士' },
+  { message: '我在Google工作。', slot: 'occupation', value: 'Google', words: 'Google' },
+  { message: '我有2个孩子。', slot: 'children', value: 2, words: '2' },
+  { message: '我喜欢喝茶。', slot: 'interests', value: '茶', words: '茶' },
+  { message: '私はITエンジニアです。', slot: 'occupation', value: 'IT エンジニア', words: 'ITエンジニア' },
+  { message: '趣味は サッカー 観戦です', slot: 'interests', value: 'サッカー観戦', words: 'サッカー 観戦' },
+  { message: 'ฉันเป็นพยาบาลที่กรุงเทพ', slot: 'occupation', value: 'พยาบาล', words: 'พยาบาล' },
+  { message: 'ຂ້ອຍເປັນຄູສອນ', slot: 'occupation', value: 'ຄູສອນ', words: 'ຄູສອນ' },
+  { message: 'ខ្ញុំជាគ្រូបង្រៀន', slot: 'occupation', value: 'គ្រូបង្រៀន', words: 'គ្រូបង្រៀន' },
+  { message: 'ကျွန်တော်က ဆရာဝန်ပါ', slot: 'occupation', value: 'ဆရာဝန်', words: 'ဆရာဝန်' },
+];
+
+describe('a value in a message that is written without spaces', () => {
+  it.each(unspaced)('is said: $value in "$message"', async ({ words, ...turn }) => {
+    const { item } = await learn(turn);
+    expect(item).toMatchObject({ source: 'stated', confidence: 1, evidence: { text: words } });
+    expect(turn.message.slice(item!.evidence!.start, item!.evidence!.end)).toBe(words);
+  });
+
+  it('is inferred where it is not there, with a quote that is', async () => {
+    const turn = { message: '今天病房很忙。', slot: 'occupation', value: '护士' } as const;
+    expect((await learn(turn)).item).toMatchObject({ source: 'inferred', confidence: 0.4 });
+    expect((await learn({ ...turn, evidence: '病房很忙' })).item).toMatchObject({ source: 'inferred', evidence: { text: '病房很忙' } });
+  });
+
+  it('does not give way to a guess', async () => {
+    const { profile, rejected } = await learn({ message: '今天天气很好。', slot: 'occupation', value: '飞行员' }, { occupation: '护士' });
+    expect(profile.values.occupation).toBe('护士');
+    expect(rejected).toMatchObject([{ value: '飞行员' }]);
+  });
+
+  it('needs the subject of its slot where it stands in foreign text, too', async () => {
+    const said = { slot: 'occupation', value: '护士' } as const;
+    expect((await learn({ ...said, message: '护士们很好。\n> 我是护士吧。' })).rejected).toMatchObject([{ value: '护士' }]);
+    expect((await learn({ ...said, message: '护士们很好。\n> 天气很好。' })).rejected).toEqual([]);
+  });
+});
+
 describe('a value that the schema lists', () => {
   it.each([
     ['no', 'smoker', 'No, I am no smoker.'],
