@@ -56,15 +56,21 @@ const listed = new WeakMap<SlotDefinition, ReadonlySet<string>>();
 export function isListed(slot: SlotDefinition, value: unknown): boolean {
   let values = listed.get(slot);
   if (!values) {
-    values = new Set(valuesIn(valueSchemas([slot]).values[slot.key]!).map(valueText));
+    const { values: schemas, root } = valueSchemas([slot]);
+    values = new Set(valuesIn(schemas[slot.key]!, new Map(Object.entries(root.$defs ?? {}))).map(valueText));
     listed.set(slot, values);
   }
   return values.has(valueText(value));
 }
 
-function valuesIn(schema: ListingSchema): unknown[] {
-  const { enum: all = [], const: only, anyOf = [], oneOf = [] } = schema;
-  return [...all, ...(only === undefined ? [] : [only]), ...[...anyOf, ...oneOf].flatMap(valuesIn)];
+/** @param definitions what schemas may refer to; each is looked at once, for types may refer to themselves */
+function valuesIn(schema: ListingSchema, definitions: Map<string, unknown>): unknown[] {
+  const { enum: all = [], const: only, anyOf = [], oneOf = [], $ref } = schema;
+  const name = $ref?.replace('#/$defs/', '') ?? '';
+  const referred = definitions.get(name) as ListingSchema | undefined;
+  definitions.delete(name);
+  const parts = [...anyOf, ...oneOf, ...(referred ? [referred] : [])];
+  return [...all, ...(only === undefined ? [] : [only]), ...parts.flatMap((part) => valuesIn(part, definitions))];
 }
 
 /** The parts of a JSON Schema by which values are named. */
@@ -73,4 +79,5 @@ interface ListingSchema {
   readonly const?: unknown;
   readonly anyOf?: readonly ListingSchema[];
   readonly oneOf?: readonly ListingSchema[];
+  readonly $ref?: string;
 }

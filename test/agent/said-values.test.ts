@@ -17,7 +17,8 @@ const schema = ProfileSchema.define({
   bloodType: slot.one(z.string()),
   languages: slot.many(z.string()),
   pets: slot.one(z.string()),
-  smoker: slot.one(z.enum(['yes', 'no', 'sometimes'])),
+  // named, so that its JSON Schema is a reference
+  smoker: slot.one(z.enum(['yes', 'no', 'sometimes']).meta({ id: 'Smoking' })),
   newsletter: slot.one(z.boolean()),
   children: slot.one(z.int()),
   rhesusFactor: slot.one(z.enum(['+', '-'])),
