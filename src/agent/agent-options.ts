@@ -29,7 +29,7 @@ export interface PersonalizedAgentOptions<S extends SlotMap = SlotMap> {
    * (`transcriptPrompt`), which write turns and cannot read the question.
    */
   readonly repair?: boolean;
-  /** How many earlier turns of a session are kept, shown to the model, and searched for evidence; default 20. */
+  /** How many earlier turns of a session are kept, default 20. Those within `promptBudget` are shown to the model and searched for evidence. */
   readonly maxHistory?: number;
   /** Of how many sessions turns are kept, those that were spoken in last; default 20. The profile is from all that ever were. */
   readonly maxSessions?: number;

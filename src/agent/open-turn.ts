@@ -24,6 +24,8 @@ export interface OpenTurn<S extends SlotMap> extends UserTurn {
   readonly profile: Profile<S>;
   /** The part of it that the model reads, and that its answer is compared with. */
   readonly shown: Profile<S>;
+  /** The turns before it that the model reads, oldest first. */
+  readonly earlier: readonly StoredTurn[];
   readonly slots: readonly SlotDefinition[];
   readonly isAllowed: SlotFilter;
   readonly form: AnswerForm | 'reply';
@@ -39,7 +41,9 @@ export function openTurn<S extends SlotMap>(settings: AgentSettings<S>, turn: Us
   const slots = Object.values<SlotDefinition>(schema.slots).filter(isAllowed);
   const profile = visiblePart(profileOf(schema, record), isAllowed);
   const shown = relevantPart(profile, { message: turn.message, stored: record.items, budget: budget.profile });
-  const earlier = turnsBefore(record.turns, turn);
+  const { maxHistory } = settings.limits;
+  const kept = maxHistory > 0 ? turnsBefore(record.turns, turn).slice(-maxHistory) : [];
+  const earlier = turnsWithin(kept, budget.history);
   const visible = (one: StoredTurn) => ({ ...one, text: visibleAnswer(settings.form, one, shown, isAllowed) });
   const form = settings.mode === 'after-reply' ? 'reply' : settings.form;
   const messages = settings.prompt({
@@ -47,11 +51,11 @@ export function openTurn<S extends SlotMap>(settings: AgentSettings<S>, turn: Us
     slots,
     profile: shown,
     omitted: profile.size - shown.size,
-    turns: turnsWithin(settings.limits.maxHistory > 0 ? earlier.slice(-settings.limits.maxHistory) : [], budget.history).map(visible),
+    turns: earlier.map(visible),
     message: turn.message,
     form,
   });
-  return { ...turn, basis, profile, shown, slots, isAllowed, form, messages, meter };
+  return { ...turn, basis, profile, shown, earlier, slots, isAllowed, form, messages, meter };
 }
 
 /** What the model is asked. */

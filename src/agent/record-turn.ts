@@ -16,7 +16,7 @@ import type { OpenTurn } from './open-turn';
 import { SpokenMessage } from './own-words';
 import { confirmItems, type RecordedProfile, recordProfile } from './profile-history';
 import { applyProposals } from './proposals';
-import { keptTurns, turnsBefore } from './sessions';
+import { keptTurns } from './sessions';
 import { screenProposals } from './support';
 import { markRefused, profileOf, type StoredTurn, type UserRecord } from './user-record';
 
@@ -35,9 +35,7 @@ export function recordAnswer<S extends SlotMap>(
 ): RecordedAnswer<S> {
   const { record, refused: outdated } = markRefused(schema, latest);
   const before = profileOf(schema, record);
-  const said = [...turnsBefore(record.turns, turn), turn]
-    .map(({ id, message }) => new SpokenMessage(schema, { id, content: message }))
-    .reverse();
+  const said = [...turn.earlier, turn].map(({ id, message }) => new SpokenMessage(schema, { id, content: message })).reverse();
   const isStated = ({ key }: SlotDefinition) =>
     record.items.some(({ slot, validTo, source }) => slot === key && validTo === undefined && source === 'stated');
   const { supported, refused } = screenProposals(before, proposals, said, isStated);
