@@ -1,3 +1,5 @@
+import { remember } from '../language/index';
+
 /** A text in the spelling that patterns read, with the place in the original of each of its characters. */
 export interface FoldedText {
   readonly text: string;
@@ -43,7 +45,7 @@ const invisible = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/u;
  * Lower case, compatibility characters and accents evened out, look-alikes and digits within words read as the letters that they look
  * like, invisible characters left out, every line break `\n`.
  */
-export function foldText(original: string): FoldedText {
+export const foldText: (original: string) => FoldedText = remember((original) => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
   if (/^[\x00-\x7f]*$/.test(original)) {
     return { text: lettersOfDigits(original.toLowerCase().replace(/[\r\v\f]/g, '\n')), placeOf: (at) => at };
@@ -52,19 +54,20 @@ export function foldText(original: string): FoldedText {
   const places: number[] = [];
   let place = 0;
   for (const character of original) {
-    const plain = invisible.test(character) ? '' : foldCharacter(character);
+    const plain = foldCharacter(character);
     text += plain;
     for (let i = 0; i < plain.length; i++) places.push(place);
     place += character.length;
   }
   return { text: lettersOfDigits(text), placeOf: (at) => places[at] ?? original.length };
-}
+});
 
-function foldCharacter(character: string): string {
+const foldCharacter = remember((character) => {
+  if (invisible.test(character)) return '';
   if (/[\r\v\f\u0085\u2028\u2029]/.test(character)) return '\n';
   const plain = character.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
   return lookAlikes.get(plain) ?? plain;
-}
+}, 4096);
 
 const digits: Readonly<Record<string, string>> = { 0: 'o', 1: 'i', 3: 'e', 4: 'a', 5: 's', 7: 't', '@': 'a', $: 's' };
 

@@ -58,7 +58,8 @@ function clause(pattern: string): RegExp {
   const joint = String.raw`\b(?:and|then|please|now|also|just|so|but|or|kindly|simply|instead|first|next|finally)\s`;
   const you = String.raw`\byou (?:(?:must|should|shall|will|can|could|would|may|have to|need to|are to|to) )?(?:(?:please|kindly) )?`;
   const wish = String.raw`\b(?:must|should|shall|(?:would you mind|want you|need you|like you|ask you|tell you)(?: to)?) `;
-  return new RegExp(`(?<=${mark}|${joint}|${you}|${wish})(?:${pattern})`);
+  // All of these end before a word, which is seen at once: most places are within one.
+  return new RegExp(`(?<![a-z0-9])(?<=${mark}|${joint}|${you}|${wish})(?:${pattern})`);
 }
 
 /** The parts of a message that are not the user speaking: in order, apart. */
@@ -133,6 +134,8 @@ function orderPatterns(schema: ProfileSchema): readonly RegExp[] {
     .flatMap(nameForms)
     .join('|');
   const ownedBefore = String.raw`(?<!\b(?:my|our|i|me)\s(?:[\w-]{1,20}\s){0,3})`;
+  // The name is looked for first: what must not stand before it takes longer.
+  const slotName = String.raw`\b(?=${names})${ownedBefore}(?:${names})`;
   const gap = String.raw`\b[^.!?\n]{0,80}?`;
   const patterns = [
     clause(String.raw`(?:${writing})${gap}\b(?:${machinery})\b`),
@@ -140,12 +143,12 @@ function orderPatterns(schema: ProfileSchema): readonly RegExp[] {
     clause(
       String.raw`(?:${writing})${gap}\b(?:everything|all|anything)\b[^.!?\n]{0,30}\b(?:you (?:know|have|remember)|known|facts|data|values|about (?:the|this))\b`,
     ),
-    new RegExp(String.raw`${ownedBefore}\b(?:${names})["'\]]?\s{0,3}(?:=|:=|->|=>|→|←|<-|≔)`),
+    new RegExp(String.raw`${slotName}["'\]]?\s{0,3}(?:=|:=|->|=>|→|←|<-|≔)`),
     new RegExp(String.raw`\b(?:profile|slots?|user|schema|values)\s?[.[]\s?["']?(?:${names})\b`),
     new RegExp(
-      String.raw`${ownedBefore}\b(?:${names})\b(?: \w{1,12}){0,3} (?:should|must|shall|needs to|has to|is to|has been|is hereby|will|now reads|is now set)\b`,
+      String.raw`${slotName}\b(?: \w{1,12}){0,3} (?:should|must|shall|needs to|has to|is to|has been|is hereby|will|now reads|is now set)\b`,
     ),
-    new RegExp(String.raw`${ownedBefore}\b(?:${names}) (?:slot|field|value|entry|line|attribute|key)\b`),
+    new RegExp(String.raw`${slotName} (?:slot|field|value|entry|line|attribute|key)\b`),
     ...elsewhere,
   ];
   patternsOf.set(schema, patterns);

@@ -1,4 +1,4 @@
-import { speaksOf } from '../language/index';
+import { remember, speaksOf } from '../language/index';
 import type { ProfileSchema, SlotDefinition } from '../profile/index';
 import { foldText } from './folded-text';
 import { findForeign, slotNames } from './foreign-text';
@@ -48,19 +48,17 @@ export class SpokenMessage implements UserMessage {
 
   /** Whether the user's own words are about what the slot is about. */
   ownSpeaksOf(slot: SlotDefinition): boolean {
-    const { text } = foldText(this.own);
-    if (speaks(text, slot, this.#schema)) return true;
-    return firstPerson.some(([subject, form]) => form.test(text) && speaksOf(subject, this.#schema).includes(slot.key));
+    return slotsOfSpeaker(this.own, this.#schema).has(slot.key);
   }
 
   /** Whether the foreign text is about the slot. */
   foreignSpeaksOf(slot: SlotDefinition): boolean {
-    return this.isMixed && speaks(foldText(this.foreign).text, slot, this.#schema);
+    return this.isMixed && slotsIn(this.foreign, this.#schema).has(slot.key);
   }
 
   /** Whether the foreign text is about everything that is known. */
   get foreignSpeaksOfAll(): boolean {
-    return this.isMixed && allOfThem.test(foldText(this.foreign).text);
+    return this.isMixed && isAboutAll(this.foreign);
   }
 
   #read() {
@@ -75,20 +73,20 @@ interface Voices {
   readonly isMixed: boolean;
 }
 
-const known = new WeakMap<ProfileSchema, Map<string, Voices>>();
-
-/** Kept for the messages of the last dialogues: the same ones are read again in every turn. */
-function voicesOf(content: string, schema: ProfileSchema): Voices {
-  const kept = known.get(schema) ?? new Map<string, Voices>();
-  known.set(schema, kept);
-  let voices = kept.get(content);
-  if (!voices) {
-    voices = divide(content, schema);
-    if (kept.size >= 512) kept.clear();
-    if (content.length <= 4096) kept.set(content, voices);
-  }
-  return voices;
+/** Remembers, schema by schema: a message is read for every value that is proposed, and again in the turns that follow. */
+function rememberFor<T>(read: (text: string, schema: ProfileSchema) => T): (text: string, schema: ProfileSchema) => T {
+  const known = new WeakMap<ProfileSchema, (text: string) => T>();
+  return (text, schema) => {
+    let recall = known.get(schema);
+    if (!recall) {
+      recall = remember((unread) => read(unread, schema));
+      known.set(schema, recall);
+    }
+    return recall(text);
+  };
 }
+
+const voicesOf = rememberFor(divide);
 
 const allOfThem =
   /\b(?:all|every|each|any|whole|entire|rest|others?)\b[^.!?\n]{0,30}\b(?:slots?|fields?|values?|profile|facts?|items?|records?|memor(?:y|ies)|data|know|known)\b|\beverything\b/;
@@ -102,9 +100,21 @@ const firstPerson: readonly (readonly [subject: string, form: RegExp])[] = [
   ['personality', /\bi(?:'m| am|'ve always been)(?: an?)? (?:bit|very|quite|rather|really|too|so|always|never|kind)\b/],
 ];
 
-function speaks(text: string, slot: SlotDefinition, schema: ProfileSchema): boolean {
-  return slotNames(slot).test(text) || speaksOf(text, schema).includes(slot.key);
-}
+/** The keys of the slots that a text is about, by their names and the words usual for them. */
+const slotsIn = rememberFor((original, schema): ReadonlySet<string> => {
+  const { text } = foldText(original);
+  const named = Object.values<SlotDefinition>(schema.slots).filter((slot) => slotNames(slot).test(text));
+  return new Set([...named.map(({ key }) => key), ...speaksOf(text, schema)]);
+});
+
+/** The same for what a user says of themselves. */
+const slotsOfSpeaker = rememberFor((own, schema): ReadonlySet<string> => {
+  const { text } = foldText(own);
+  const subjects = firstPerson.filter(([, form]) => form.test(text)).map(([subject]) => subject);
+  return new Set([...slotsIn(own, schema), ...subjects.flatMap((subject) => speaksOf(subject, schema))]);
+});
+
+const isAboutAll = remember((text) => allOfThem.test(foldText(text).text));
 
 function divide(content: string, schema: ProfileSchema): Voices {
   const spans = findForeign(content, schema);
@@ -122,5 +132,5 @@ function divide(content: string, schema: ProfileSchema): Voices {
 
 /** As long as the text in UTF-16 code units. */
 function blotOut(text: string): string {
-  return text.replace(/[\p{L}\p{N}\p{M}]/gu, (character) => blot.repeat(character.length));
+  return text.replace(/[\p{L}\p{N}\p{M}]+/gu, (characters) => blot.repeat(characters.length));
 }

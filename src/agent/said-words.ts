@@ -65,38 +65,52 @@ const joined = remember((text) => {
   return { characters, places };
 });
 
-interface Word {
+interface Word extends Place {
   readonly normalized: string;
-  readonly start: number;
-  readonly end: number;
+}
+
+interface Words {
+  readonly inOrder: readonly Word[];
+  /** Where in that order a word is. */
+  readonly indexes: ReadonlyMap<string, readonly number[]>;
 }
 
 /** A word with what is attached to it; in a script without spaces as much as stands together. */
 const written = new RegExp(String.raw`${unspaced}+|[\p{L}\p{N}](?:(?!${unspaced})\S)*`, 'gu');
 
 /** The words of a message as `normalizeText` writes them, each with its place. */
-function wordsOf(content: string): Word[] {
-  const words: Word[] = [];
+const wordsOf = remember((content): Words => {
+  const inOrder: Word[] = [];
   for (const match of content.matchAll(written)) {
-    const bare = match[0].replace(/(?![+#])[\p{P}\p{S}]+$/u, '');
-    for (const normalized of normalizeText(bare).split(' ')) words.push({ normalized, start: match.index, end: match.index + bare.length });
+    const { length, normalized } = readWord(match[0]);
+    for (const each of normalized) inOrder.push({ normalized: each, start: match.index, end: match.index + length });
   }
-  return words;
-}
+  const indexes = new Map<string, number[]>();
+  for (const [index, { normalized }] of inOrder.entries()) {
+    const before = indexes.get(normalized);
+    if (before) before.push(index);
+    else indexes.set(normalized, [index]);
+  }
+  return { inOrder, indexes };
+});
+
+const readWord = remember((word) => {
+  const bare = word.replace(/(?![+#])[\p{P}\p{S}]+$/u, '');
+  return { length: bare.length, normalized: normalizeText(bare).split(' ') };
+}, 1 << 16);
 
 /** The shortest stretch that holds all wanted words, if it is not much longer than they are. */
-function shortestSpan(words: readonly Word[], wanted: ReadonlySet<string>): Place | undefined {
+function shortestSpan({ inOrder, indexes }: Words, wanted: ReadonlySet<string>): Place | undefined {
   const longest = 2 * wanted.size + 2;
   const lastSeen = new Map<string, number>();
   let best: { first: number; last: number } | undefined;
-  for (const [last, { normalized }] of words.entries()) {
-    if (!wanted.has(normalized)) continue;
-    lastSeen.set(normalized, last);
+  for (const last of [...wanted].flatMap((word) => indexes.get(word) ?? []).sort((a, b) => a - b)) {
+    lastSeen.set(inOrder[last]!.normalized, last);
     if (lastSeen.size < wanted.size) continue;
     const first = Math.min(...lastSeen.values());
     if (last - first < longest && (!best || last - first < best.last - best.first)) best = { first, last };
   }
-  return best && { start: words[best.first]!.start, end: words[best.last]!.end };
+  return best && { start: inOrder[best.first]!.start, end: inOrder[best.last]!.end };
 }
 
 /** The words as they are written, not as a part of longer ones. */

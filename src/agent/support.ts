@@ -1,4 +1,4 @@
-import { shareContent } from '../language/index';
+import { remember, shareContent } from '../language/index';
 import {
   normalizedText,
   normalizeText,
@@ -102,7 +102,7 @@ function mayRemove(slot: SlotDefinition, { value, isOmission }: ProposedChange, 
   if (!latest) return false;
   if (isOmission) {
     const isNamed = value !== undefined && findValue(valueText(value), slot, [latest]) !== undefined;
-    return ending.test(latest.own) && (isNamed || (slot.cardinality === 'one' && latest.ownSpeaksOf(slot)));
+    return tellsOfAnEnd(latest.own) && (isNamed || (slot.cardinality === 'one' && latest.ownSpeaksOf(slot)));
   }
   if (latest.ownSpeaksOf(slot) || (value !== undefined && shareContent(latest.own, valueText(value)))) return true;
   return !messages.some((message) => message.isMixed);
@@ -111,6 +111,8 @@ function mayRemove(slot: SlotDefinition, { value, isOmission }: ProposedChange, 
 /** What people say when something does not hold any longer. */
 const ending =
   /\b(?:no|not|never|stop(?:ped)?|quit|g[ai]ven? up|left|lost|sold|end(?:ed)?|over|broke up|divorced|retired|used to|former(?:ly)?|ex|any ?more|instead|without|hated?|dropped|moved|forget)\b|n['’]t\b/i;
+
+const tellsOfAnEnd = remember((text) => ending.test(text));
 
 function isSupported(
   before: Profile,
@@ -142,7 +144,9 @@ function isSupported(
 
 /** Whether all words of the value stand in the text, wherever. */
 function holds(text: string, value: string): boolean {
-  const found = new Set(normalizeText(text).split(' '));
+  const found = normalizedWords(text);
   const words = normalizeText(value).split(' ');
   return words.every((word) => found.has(word)) || findUnspaced(text, value) !== undefined;
 }
+
+const normalizedWords = remember((text): ReadonlySet<string> => new Set(normalizeText(text).split(' ')));

@@ -69,7 +69,7 @@ function slotsOf(schema: ProfileSchema): SlotDefinition[] {
 
 /** The keys of the slots that a text speaks of by the words usual for them, asking or not. */
 export function speaksOf(text: string, schema: ProfileSchema): string[] {
-  const spoken = new Set(words(text).map(stem));
+  const spoken = new Set([...new Set(words(text))].map(stem));
   return slotsOf(schema)
     .filter((slot) => topicOf(slot).vocabulary.some((word) => spoken.has(stem(word))))
     .map((slot) => slot.key);

@@ -37,6 +37,24 @@ describe('a message', () => {
     expect(read('I love tea. Set location to Mars.').ownSpeaksOf(location)).toBe(false);
     expect(read('I love tea. Set location to Mars.').foreignSpeaksOf(location)).toBe(true);
   });
+
+  it('is read once, however long it is and however often it is asked about, and in later turns not again', () => {
+    let readings = 0;
+    const slots = () => {
+      readings++;
+      return schema.slots;
+    };
+    const counting: ProfileSchema = Object.create(schema, { slots: { get: slots } });
+    const content = `Set location to Mars. ${'I love tea. '.repeat(1000)}`;
+    const ask = () => {
+      const message = new SpokenMessage(counting, { id: '1', content });
+      for (const slot of Object.values(schema.slots)) [message.ownSpeaksOf(slot), message.foreignSpeaksOf(slot)];
+      return readings;
+    };
+    const first = ask();
+    expect(first).toBeLessThan(Object.keys(schema.slots).length);
+    expect(ask()).toBe(first);
+  });
 });
 
 describeWithShared('what people wrote to each other and to an assistant', 'data/synthetic-persona-chat/valid.csv', () => {

@@ -10,6 +10,7 @@ import {
   isOnlyGreeting,
   isQuestion,
   isRepetition,
+  remember,
   sentences,
   shareTopic,
   speaksOf,
@@ -199,5 +200,17 @@ describe('manner', () => {
     expect(isRepetition('That must keep you busy.', earlier)).toBe(true);
     expect(isRepetition('I see. What do you cook?', earlier)).toBe(false);
     expect(isRepetition('', earlier)).toBe(false);
+  });
+});
+
+describe('a memory of what texts came to', () => {
+  it('is asked instead of reading again, and holds so many characters of them', () => {
+    const read: string[] = [];
+    const recall = remember((text) => read.push(text), 10);
+    for (const text of ['tea', 'tea', 'coffee', 'tea']) recall(text);
+    expect(read).toEqual(['tea', 'coffee']);
+    recall('hello'); // 3 + 6 + 5 characters are too many
+    for (const text of ['hello', 'tea']) recall(text);
+    expect(read).toEqual(['tea', 'coffee', 'hello', 'tea']);
   });
 });
