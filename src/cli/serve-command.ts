@@ -20,6 +20,7 @@ interface ServeFlags extends SpeakerFlags {
   readonly queue: number;
   readonly timeout: number;
   readonly maxBody: number;
+  readonly maxMessage: number;
   readonly grace: number;
   readonly log: 'none' | 'requests' | 'debug';
 }
@@ -65,6 +66,7 @@ export function serveCommand(context: CommandContext): Command {
     .addOption(new Option('--queue <n>', 'most turns that wait; more are told to come back (429)').argParser(wholeNumber).default(128))
     .addOption(new Option('--timeout <s>', 'longest that a turn may take').argParser(positiveNumber).default(60))
     .addOption(new Option('--max-body <KiB>', 'largest request').argParser(positiveInteger).default(1024))
+    .addOption(new Option('--max-message <characters>', 'longest message of a user').argParser(positiveInteger).default(32_768))
     .addOption(new Option('--grace <s>', 'how long Ctrl-C waits for turns under way').argParser(wholeNumber).default(10))
     .optionsGroup('Output:')
     .addOption(
@@ -98,6 +100,7 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<void> 
         queue: flags.queue,
         timeoutMs: Math.ceil(flags.timeout * 1000),
         maxBodyBytes: flags.maxBody * 1024,
+        maxMessageLength: flags.maxMessage,
         graceMs: flags.grace * 1000,
         onRequest(record) {
           if (flags.log !== 'none') printLine(terminal.stderr, `${new Date().toISOString()} ${requestLine(record)}`);

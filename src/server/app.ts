@@ -21,6 +21,7 @@ export interface AppOptions extends CompletionTurnOptions {
   /** Answer only requests that call this machine by a loopback name. */
   readonly loopbackOnly: boolean;
   readonly maxBodyBytes: number;
+  readonly maxMessageLength: number;
   readonly onRequest: (record: RequestRecord) => void;
 }
 
@@ -158,7 +159,7 @@ export class ChatCompletionsApp {
   async #complete(c: Context<Environment>): Promise<Response> {
     const open = c.get('request');
     const { signal } = open.controller;
-    const { maxBodyBytes } = this.#options;
+    const { maxBodyBytes, maxMessageLength } = this.#options;
     const body = await readBody(c.env.incoming, maxBodyBytes);
     if (body === 'too-large') {
       return refuse(c, {
@@ -174,7 +175,7 @@ export class ChatCompletionsApp {
     const request = parseCompletionRequest(body.text);
     if ('status' in request) return refuse(c, request as Refusal);
     if (request.model !== this.#options.modelName) return refuse(c, this.#unknownModel());
-    const dialogue = readDialogue(request.messages);
+    const dialogue = readDialogue(request.messages, maxMessageLength);
     if ('status' in dialogue) return refuse(c, dialogue);
 
     const entering = this.#admission.enter(signal);

@@ -1,3 +1,4 @@
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import { memoryStore, PersonalizedAgent, type ProfileStore, type PromptBuilder, type TurnPart, type TurnResult } from '../agent/index';
 import type { ChatModel } from '../chat/index';
 import { RlpaError } from '../errors';
@@ -55,13 +56,13 @@ export class CompletionTurn {
   }
 
   respond(signal: AbortSignal): Promise<TurnResult> {
-    return this.#withinContext(async (turns) => (await this.#agent(turns)).respond({ ...this.#turn(), signal }));
+    return this.#withinContext(async (turns) => (await this.#agent(turns, signal)).respond({ ...this.#turn(), signal }));
   }
 
   /** Resolves when the reply begins: what goes wrong before that can still be told by the status of the response. */
   async stream(signal: AbortSignal): Promise<AsyncIterable<TurnPart>> {
     const { first, parts } = await this.#withinContext(async (turns) => {
-      const parts = (await this.#agent(turns)).stream({ ...this.#turn(), signal });
+      const parts = (await this.#agent(turns, signal)).stream({ ...this.#turn(), signal });
       return { first: await parts.next(), parts };
     });
     return (async function* () {
@@ -101,21 +102,21 @@ export class CompletionTurn {
     }
   }
 
-  async #agent(turns: number): Promise<PersonalizedAgent> {
+  async #agent(turns: number, signal: AbortSignal): Promise<PersonalizedAgent> {
     const { schema, prompt, store } = this.#options;
     return new PersonalizedAgent({
       schema,
       model: this.#model,
       prompt: requestPrompt(prompt, this.#dialogue.instruction, turns),
-      store: this.isStored ? store : await this.#ownStore(),
+      store: this.isStored ? store : await this.#ownStore(signal),
     });
   }
 
   /**
    * A store for this request alone, which knows what the messages say: they are turns whose answers are known. A profile that the client
-   * sends back with an answer is taken as far as it would have been from the model.
+   * sends back with an answer is taken as far as it would have been from the model. Between two turns, other requests get theirs.
    */
-  async #ownStore(): Promise<ProfileStore> {
+  async #ownStore(signal: AbortSignal): Promise<ProfileStore> {
     const { schema } = this.#options;
     const { consent } = this.#turn();
     const store = memoryStore();
@@ -127,7 +128,9 @@ export class CompletionTurn {
         userId: nobody,
         message: message || '…',
         consent,
+        signal,
       });
+      await othersTurn();
     }
     return store;
   }

@@ -17,8 +17,12 @@ export interface Dialogue {
   readonly message: string;
 }
 
-/** Several messages of one side in a row are one message. What the assistant said before the user said anything is left out. */
-export function readDialogue(messages: readonly RequestMessage[]): Dialogue | Refusal {
+/**
+ * Several messages of one side in a row are one message. What the assistant said before the user said anything is left out.
+ *
+ * @param maxMessageLength how many characters a message of the user may have: all of them are read, and patterns take their time
+ */
+export function readDialogue(messages: readonly RequestMessage[], maxMessageLength: number): Dialogue | Refusal {
   if (messages.at(-1)!.role !== 'user') return invalidRequest("messages: expected the user's message last.", 'invalid_value', 'messages');
   const instructions: string[] = [];
   const turns: EarlierTurn[] = [];
@@ -43,6 +47,11 @@ export function readDialogue(messages: readonly RequestMessage[]): Dialogue | Re
   const message = joined(said);
   if (message.trim() === '')
     return invalidRequest('messages: the last message is empty.', 'invalid_value', `messages[${messages.length - 1}].content`);
+  const longest = turns.reduce((most, turn) => Math.max(most, turn.message.length), message.length);
+  if (longest > maxMessageLength) {
+    const limit = `messages: a message of the user may have ${maxMessageLength} characters; one has ${longest}.`;
+    return invalidRequest(limit, 'string_above_max_length', 'messages');
+  }
   return { turns, message, ...(instructions.length > 0 && { instruction: joined(instructions) }) };
 }
 

@@ -36,6 +36,8 @@ export interface ServeAgentOptions<S extends SlotMap = SlotMap> {
   readonly arrivalMs?: number;
   /** Default 1 MiB. */
   readonly maxBodyBytes?: number;
+  /** Most characters of a message of the user; others are refused. Default 32,768. */
+  readonly maxMessageLength?: number;
   /** Most connections on which a request is still arriving; the oldest gives way to a new one. Default 512. */
   readonly maxHalfOpen?: number;
   /** How long `close` waits for turns under way. Default ten seconds. */
@@ -68,8 +70,8 @@ export interface AgentServer {
 export async function serveAgent<S extends SlotMap>(options: ServeAgentOptions<S>): Promise<AgentServer> {
   const { schema, model, prompt, store = memoryStore(), modelName = model.name, host = '127.0.0.1', port = 0, token } = options;
   const { concurrency = 32, queue = 128, timeoutMs = 60_000, arrivalMs = 10_000, maxBodyBytes = 1 << 20 } = options;
-  const { maxHalfOpen = 512, graceMs = 10_000, onRequest = () => {} } = options;
-  for (const [option, value] of Object.entries({ concurrency, timeoutMs, arrivalMs, maxBodyBytes, maxHalfOpen }))
+  const { maxMessageLength = 32_768, maxHalfOpen = 512, graceMs = 10_000, onRequest = () => {} } = options;
+  for (const [option, value] of Object.entries({ concurrency, timeoutMs, arrivalMs, maxBodyBytes, maxMessageLength, maxHalfOpen }))
     checkAtLeast(option, value, 1);
   for (const [option, value] of Object.entries({ queue, graceMs, port })) checkAtLeast(option, value, 0);
   if (token !== undefined && !/^\S+$/.test(token)) {
@@ -88,6 +90,7 @@ export async function serveAgent<S extends SlotMap>(options: ServeAgentOptions<S
       token,
       loopbackOnly: isLoopback(host) && token === undefined,
       maxBodyBytes,
+      maxMessageLength,
       onRequest(record) {
         onRequest(record);
         // a connection that is kept alive would keep a server that ends

@@ -1,6 +1,9 @@
 import { connect, type Socket } from 'node:net';
 import OpenAI from 'openai';
 import { afterEach, describe, expect, it } from 'vitest';
+import { memoryStore } from '../../src/agent/index';
+import { ProfileSchema } from '../../src/profile/index';
+import { CompletionTurn } from '../../src/server/completion-turn';
 import type { AgentServer } from '../../src/server/index';
 import { requestLine } from '../../src/server/index';
 import { scriptedChatModel } from '../../src/testing/index';
@@ -130,6 +133,48 @@ describe('access', () => {
     expect(await status('/v1/chat/completions')).toBe(405);
     expect(await status('/health', { method: 'DELETE' })).toBe(405);
     expect(await status('/v1/../../etc/passwd')).toBe(404);
+  });
+});
+
+describe('a message of the user', () => {
+  it('over the limit is refused, be it the last, an earlier one, or several in a row', async () => {
+    const { client } = await serve({ model: scriptedChatModel(() => answer), maxMessageLength: 12 });
+    const ask = (messages: OpenAI.Chat.ChatCompletionMessageParam[]) => client.chat.completions.create({ model: 'test', messages });
+    const user = (content: string) => ({ role: 'user', content }) as const;
+    const assistant = { role: 'assistant', content: 'A reply may be longer.' } as const;
+    for (const messages of [[user('I am a nurse.')], [user('I am a nurse.'), assistant, user('Hi!')], [user('I am'), user('a nurse')]]) {
+      const refusal = { status: 400, code: 'string_above_max_length', param: 'messages', message: expect.stringContaining('one has 13.') };
+      await expect(ask(messages)).rejects.toMatchObject(refusal);
+    }
+    expect((await ask([user('I am a nurse'), assistant, user('Hi!')])).choices).toHaveLength(1);
+  });
+
+  it('is by default no longer than 32,768 characters', async () => {
+    const { server } = await fine();
+    const status = async (length: number) =>
+      (await post(server, JSON.stringify({ model: 'test', messages: [{ role: 'user', content: 'x'.repeat(length) }] }))).status;
+    expect([await status(32_768), await status(32_769)]).toEqual([200, 400]);
+  });
+});
+
+describe('a conversation that a request brings along', () => {
+  it('lets others have their turn between two of its turns', async () => {
+    let rounds = 0;
+    let handle = setImmediate(function round() {
+      rounds++;
+      handle = setImmediate(round);
+    });
+    const seen: number[] = [];
+    const model = scriptedChatModel(() => {
+      seen.push(rounds);
+      return answer;
+    });
+    const options = { schema: ProfileSchema.standard, model, store: memoryStore(), timeoutMs: 60_000 };
+    const turns = Array.from({ length: 20 }, () => ({ message: 'Hi!', reply: 'Hello.' }));
+    const turn = new CompletionTurn(options, { model: 'test', messages: [] }, { turns, message: 'I am a nurse.' });
+    await turn.respond(new AbortController().signal);
+    clearImmediate(handle);
+    expect(seen[0]).toBeGreaterThanOrEqual(turns.length);
   });
 });
 

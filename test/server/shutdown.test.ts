@@ -54,6 +54,7 @@ describe('starting a server', () => {
     [{ concurrency: 0 }, 'concurrency'],
     [{ queue: -1 }, 'queue'],
     [{ maxBodyBytes: 0.5 }, 'maxBodyBytes'],
+    [{ maxMessageLength: 0 }, 'maxMessageLength'],
     [{ timeoutMs: Number.NaN }, 'timeoutMs'],
     [{ token: '' }, 'token'],
     [{ token: 'two words' }, 'token'],
