@@ -4,6 +4,7 @@ import { Random } from '../random';
 import type { ProfileStore } from './profile-store';
 import { emptyRecord, type UserRecord } from './user-record';
 
+/** How long a call of the store may take once a turn has its answer, and with it no deadline any more. */
 const storeTimeoutMs = 10_000;
 /** How long a write goes on trying while others get ahead of it. */
 const commitTimeoutMs = 30_000;
@@ -46,9 +47,9 @@ export class UserLedger {
     this.#options = options;
   }
 
-  /** @throws `store-failed`, `timeout`, `aborted`. */
-  async load(userId: string, signal?: AbortSignal): Promise<UserRecord | undefined> {
-    const stored = await this.#access('read', signal, (deadline) => this.#store.load(userId, deadline));
+  /** Takes as long as the signal lets it. @throws `store-failed`, `timeout`, `aborted`. */
+  async load(userId: string, signal?: AbortSignal, timeoutMs?: number): Promise<UserRecord | undefined> {
+    const stored = await this.#access('read', signal, (deadline) => this.#store.load(userId, deadline), timeoutMs);
     return stored && this.#options.read(stored);
   }
 
@@ -67,7 +68,8 @@ export class UserLedger {
   /**
    * Writes `change(record)` over the latest record.
    *
-   * @param since what the change was thought of for. If the user was erased since, nothing is written.
+   * @param since what a turn's change was thought of for. If the user was erased since, nothing is written.
+   * @param signal ends the wait; of a change without `since` it must be a deadline as well
    * @throws `store-failed`, `timeout`, `aborted`, and what `change` throws.
    */
   commit<T extends { readonly record: UserRecord }>(
@@ -77,17 +79,18 @@ export class UserLedger {
     signal?: AbortSignal,
   ): Promise<T> {
     return this.#queued(userId, async () => {
+      const timeoutMs = since && storeTimeoutMs;
       const endsAt = performance.now() + commitTimeoutMs;
       let refusals = 0;
       let refused: number | undefined;
       for (let attempt = 1; refusals < maxRefusals && performance.now() < endsAt; attempt++) {
-        const stored = await this.load(userId, signal);
+        const stored = await this.load(userId, signal, timeoutMs);
         if (since?.erased.aborted || (since?.record && stored?.id !== since.record.id)) throw erasedError(userId);
         // What was read already need not be understood again.
         const latest = stored?.version === since?.record?.version && since?.record ? since.record : (stored ?? emptyRecord(userId));
         const changed = change(latest);
         const record = { ...changed.record, id: latest.id || this.#options.newId(), version: latest.version + 1 };
-        if (await this.#access('written', signal, (deadline) => this.#store.save(record, latest.version, deadline)))
+        if (await this.#access('written', signal, (deadline) => this.#store.save(record, latest.version, deadline), timeoutMs))
           return { ...changed, record };
         refusals = refused === latest.version ? refusals + 1 : 1;
         refused = latest.version;
@@ -101,7 +104,7 @@ export class UserLedger {
     });
   }
 
-  /** @throws `store-failed`, `timeout`, `aborted`. */
+  /** Takes as long as the signal lets it. @throws `store-failed`, `timeout`, `aborted`. */
   erase(userId: string, signal?: AbortSignal): Promise<boolean> {
     for (const [tenure, controller] of this.#tenures) if (tenure.userId === userId) controller.abort(erasedError(userId));
     return this.#queued(userId, () => this.#access('erased', signal, (deadline) => this.#store.erase(userId, deadline)));
@@ -120,9 +123,14 @@ export class UserLedger {
     return run;
   }
 
-  async #access<T>(verb: string, signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #access<T>(
+    verb: string,
+    signal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<T>,
+    timeoutMs = Number.POSITIVE_INFINITY,
+  ): Promise<T> {
     try {
-      return await withDeadline('The profile store', storeTimeoutMs, signal, work);
+      return await withDeadline('The profile store', timeoutMs, signal, work);
     } catch (error) {
       if (RlpaError.isInstance(error)) throw error;
       const reason = error instanceof Error ? error.message : String(error);
