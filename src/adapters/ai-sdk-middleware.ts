@@ -92,13 +92,14 @@ export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>)
   };
 }
 
-/** The reply in the place of the model's first text. Citations of the text go, for they count characters of the whole answer. */
+/** The reply in the place of the model's first text, or at the end where it wrote none. Citations of the text go, for they count characters of the whole answer. */
 function withReply(content: readonly AiSdkContent[], reply: string): AiSdkContent[] {
   const at = content.findIndex(({ type }) => type === 'text');
-  return content.flatMap((part, index): AiSdkContent[] => {
+  const parts = content.flatMap((part, index): AiSdkContent[] => {
     if (part.type !== 'text') return [part];
     if (index !== at || reply === '') return [];
     const { providerMetadata } = part as { readonly providerMetadata?: object };
     return [{ type: 'text', text: reply, ...(providerMetadata && { providerMetadata }) } as AiSdkContent];
   });
+  return at < 0 && reply !== '' ? [...parts, { type: 'text', text: reply }] : parts;
 }

@@ -123,8 +123,8 @@ describe.each(versions)('personalized, around a provider of $name', ({ open }) =
     expect(server!.requests).toHaveLength(2);
   });
 
-  it('shows the reply of the second answer where the first had none', async () => {
-    const { sdk, middleware } = await serve((_, index) => ['<profile>\n', nurse, '<profile>\n', nurse][index]!);
+  it.each(['<profile>\n', ''])('shows the reply of the second answer where the first had none: %j', async (first) => {
+    const { sdk, middleware } = await serve((_, index) => [first, nurse, first, nurse][index]!);
     expect((await sdk.generateText(middleware, ask('I am a nurse.'))).text).toBe(reply);
     const pieces: string[] = [];
     for await (const piece of sdk.streamText(middleware, ask('I am a nurse.')).textStream) pieces.push(piece);
