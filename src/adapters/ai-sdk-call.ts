@@ -1,8 +1,11 @@
 import {
   fencedPrompt,
+  fenceProfile,
   type InferenceResult,
   type PersonalizedAgentOptions,
   type ProfileStore,
+  type PromptBuilder,
+  type PromptContext,
   type TurnRequest,
   type TurnResult,
 } from '../agent/index';
@@ -101,7 +104,7 @@ export class PersonalizedCall<S extends SlotMap> {
     const plain = withoutFrames(params.prompt);
     const isAlone = options.mode === 'after-reply';
     const personal = !learns
-      ? withSystemText(plain, prompt({ ...turn.context, form: 'reply' })[0]!.content)
+      ? withSystemText(plain, knowledgeIn(prompt, turn.context))
       : options.prompt
         ? turn.messages.map(aiSdkMessage)
         : withSystemText(isAlone ? plain : withOwnAnswers(plain, turn.context.turns), turn.messages[0]!.content);
@@ -127,6 +130,12 @@ export class PersonalizedCall<S extends SlotMap> {
   drop(): void {
     this.#turn.drop();
   }
+}
+
+/** What the prompt says of the user to a model that is not to write turns. A prompt for policies can ask for nothing else. */
+function knowledgeIn(prompt: PromptBuilder, context: PromptContext): string {
+  if (prompt.wholeTurnsOnly) return fenceProfile(context.profile, context.omitted);
+  return prompt({ ...context, form: 'reply' })[0]!.content;
 }
 
 /** The application is to run a tool: the answer is not over yet, and the next call goes on with it. */

@@ -4,7 +4,7 @@ import { MockLanguageModelV3 } from 'ai-v6/test';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { personalized } from '../../src/adapters/index';
-import { memoryStore, PersonalizedAgent, type ProfileStore } from '../../src/agent/index';
+import { memoryStore, PersonalizedAgent, type ProfileStore, transcriptPrompt } from '../../src/agent/index';
 import type { AiSdkCallOptions, AiSdkGeneration, AiSdkLanguageModel, AiSdkStream } from '../../src/chat/index';
 import { formatTurn, ProfileSchema, slot } from '../../src/profile/index';
 import { scriptedChatModel } from '../../src/testing/index';
@@ -339,11 +339,14 @@ describe.each(mocks)('personalized, part by part in $name', ({ model }) => {
     expect((await after.store.load('u1'))!.turns.map(({ message }) => message)).toEqual(['I am a nurse.']);
   });
 
-  it('lets a call that asks for JSON read the profile, and leaves both alone', async () => {
+  it.each([
+    ['the usual prompt', undefined],
+    ['the prompt of a policy', transcriptPrompt()],
+  ])('lets a call that asks for JSON read the profile, and leaves both alone: with %s', async (_, prompt) => {
     const learning = wrap([{ type: 'text', text: nurse }]);
     await learning.generate();
     const asking = model([{ type: 'text', text: '{"books":[]}' }], 'stop');
-    const { wrapGenerate } = personalized({ schema, store: learning.store, userId: 'u1' });
+    const { wrapGenerate } = personalized({ schema, store: learning.store, userId: 'u1', prompt });
     const params = { prompt: userPrompt, responseFormat: { type: 'json' as const } };
     const { content } = await wrapGenerate({ model: asking, params, doGenerate: unused });
     expect(content).toEqual([{ type: 'text', text: '{"books":[]}' }]);
