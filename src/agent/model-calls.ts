@@ -18,6 +18,12 @@ export interface RepairedAnswer extends Answer {
   readonly repaired?: AgentProblem;
 }
 
+/** An answer with its reply, if it has one. */
+export interface RepliedAnswer extends RepairedAnswer {
+  /** Why the call ended that the reply is from. */
+  readonly finishReason: ChatResult['finishReason'];
+}
+
 function timeLeft(endsAt: number): number {
   return Math.max(1, Math.ceil(endsAt - performance.now()));
 }
@@ -83,20 +89,21 @@ export async function repairAnswer<S extends SlotMap>(
   answer: Answer,
   finishReason: ChatResult['finishReason'],
   limits: CallLimits,
-): Promise<RepairedAnswer> {
+): Promise<RepliedAnswer> {
   const { problem, reply } = answer;
-  if (!problem || !settings.repair || finishReason === 'content-filter') return answer;
+  const first = { ...answer, finishReason };
+  if (!problem || !settings.repair || finishReason === 'content-filter') return first;
   const { messages, slots, form, shown } = turn;
   const asked = { messages, slots, form, reply, problem };
   try {
-    const { text } = await callModel(settings, turn, reply ? profileRequest(asked) : answerRequest(asked), limits);
+    const call = await callModel(settings, turn, reply ? profileRequest(asked) : answerRequest(asked), limits);
     const second =
       reply && form !== 'reply'
-        ? readProfileAnswer(settings.schema, form, text, shown, reply)
-        : readAnswer(settings.schema, form, text, shown);
-    return second.problem ? answer : { ...second, repaired: problem };
+        ? readProfileAnswer(settings.schema, form, call.text, shown, reply)
+        : readAnswer(settings.schema, form, call.text, shown);
+    return second.problem ? first : { ...second, repaired: problem, finishReason: reply ? finishReason : call.finishReason };
   } catch {
-    return answer; // where it was aborted, the turn ends when it is to be stored
+    return first; // where it was aborted, the turn ends when it is to be stored
   }
 }
 

@@ -8,7 +8,15 @@ import { type AgentSettings, type PersonalizedAgentOptions, settle } from './age
 import { AnswerReader } from './answer';
 import { allowedBy, type Consent } from './consent';
 import { migrateRecord } from './migration';
-import { type CallLimits, callModel, inferProfile, type RepairedAnswer, repairAnswer, streamModel } from './model-calls';
+import {
+  type CallLimits,
+  callModel,
+  inferProfile,
+  type RepairedAnswer,
+  type RepliedAnswer,
+  repairAnswer,
+  streamModel,
+} from './model-calls';
 import { type OpenTurn, openTurn, requestOf, type UserTurn } from './open-turn';
 import { readAnswer } from './profile-request';
 import { recordEdit } from './record-edit';
@@ -194,7 +202,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   }
 
   /** Stores the turn. What the store cannot do is a problem, and the reply is returned all the same. */
-  async #finish(turn: OpenTurn<S>, answer: RepairedAnswer, { timeoutMs, signal }: WaitOptions): Promise<TurnResult<S>> {
+  async #finish(turn: OpenTurn<S>, answer: RepliedAnswer, { timeoutMs, signal }: WaitOptions): Promise<TurnResult<S>> {
     const { id, userId, sessionId, basis, meter } = turn;
     let outcome: ProfileOutcome<S>;
     let kept: RecordedAnswer<S> | undefined;
@@ -219,6 +227,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       messageId: id,
       ...(sessionId !== undefined && { sessionId }),
       reply: answer.reply,
+      finishReason: answer.finishReason,
       ...meter.metrics(),
       ...(meter.firstTextMs !== undefined && { firstTextMs: meter.firstTextMs }),
     };

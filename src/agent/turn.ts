@@ -1,4 +1,4 @@
-import type { ChatUsage } from '../chat/index';
+import type { ChatResult, ChatUsage } from '../chat/index';
 import type { Profile, RejectedValue, SlotMap } from '../profile/index';
 import type { AgentProblem } from './answer';
 import type { Contradiction, RecordedChange } from './user-record';
@@ -57,6 +57,8 @@ export interface TurnResult<S extends SlotMap = SlotMap> extends ProfileOutcome<
   readonly sessionId?: string;
   /** Empty only if the model wrote nothing that could be shown; there is a `problem` then. */
   readonly reply: string;
+  /** Why the model ended the reply: `length` where it was cut off. */
+  readonly finishReason: ChatResult['finishReason'];
   /** From the beginning until the first text of the reply could be shown; absent if there is no reply. */
   readonly firstTextMs?: number;
 }

@@ -38,10 +38,16 @@ export function usageOf({ usage: { inputTokens, outputTokens, cachedInputTokens 
   };
 }
 
+/** Why the reply ended, in the protocol's words. */
+function finishReasonOf({ finishReason }: TurnResult): 'stop' | 'length' | 'content_filter' {
+  if (finishReason === 'content-filter') return 'content_filter';
+  return finishReason === 'length' ? 'length' : 'stop';
+}
+
 /** A whole answer, as `chat.completion`. */
 export function completion({ id, created, model }: CompletionHead, turn: CompletionTurn, result: TurnResult) {
   const message = { role: 'assistant', content: result.reply, refusal: null, rlpa: rlpaField(result, turn) };
-  const choices = [{ index: 0, message, logprobs: null, finish_reason: turn.finishReason }];
+  const choices = [{ index: 0, message, logprobs: null, finish_reason: finishReasonOf(result) }];
   return { id, object: 'chat.completion', created, model, choices, usage: usageOf(result) };
 }
 
@@ -66,7 +72,7 @@ export async function* completionChunks(
     if (part.type === 'reply') yield chunk({ content: part.text });
     if (part.type === 'finish') {
       onFinish(part);
-      yield chunk({ rlpa: rlpaField(part, turn) }, turn.finishReason);
+      yield chunk({ rlpa: rlpaField(part, turn) }, finishReasonOf(part));
       if (includeUsage) yield { ...frame, choices: [], usage: usageOf(part) };
     }
   }

@@ -48,13 +48,6 @@ export class CompletionTurn {
     });
   }
 
-  /** Why the answer ended, in the protocol's words; known when the turn is over. */
-  get finishReason(): 'stop' | 'length' | 'content_filter' {
-    const { finishReason } = this.#model;
-    if (finishReason === 'content-filter') return 'content_filter';
-    return finishReason === 'length' ? 'length' : 'stop';
-  }
-
   respond(signal: AbortSignal): Promise<TurnResult> {
     return this.#withinContext(async (turns) => (await this.#agent(turns, signal)).respond({ ...this.#turn(), signal }));
   }

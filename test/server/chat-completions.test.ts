@@ -96,6 +96,35 @@ describe('a chat completion', () => {
   });
 });
 
+describe('finish_reason', () => {
+  const profile = '<profile>\n- Occupation: nurse\n</profile>';
+  const cutOff = `${profile}\n\n<response>\nOnce upon a ti`;
+  it.each([
+    ['length: the reply was cut off, and only its profile was asked for again', [cutOff, 'length'], [profile, 'stop'], 'length'],
+    ['stop: the first answer was cut off before its reply', ['<profile>', 'length'], [nurse, 'stop'], 'stop'],
+    ['length: neither answer has a reply', ['<profile>', 'length'], ['<profile>', 'stop'], 'length'],
+  ] as const)('is %s', async (_, first, second, expected) => {
+    const usage = { inputTokens: 1, outputTokens: 1 };
+    const answers = [first, second, first, second];
+    const generate = async () => {
+      const [text, finishReason] = answers.shift()!;
+      return { text, finishReason, usage };
+    };
+    async function* stream() {
+      const result = await generate();
+      yield { type: 'text', text: result.text } as const;
+      yield { type: 'finish', ...result } as const;
+    }
+    const { client } = await serve({ model: { name: 'test', structuredOutput: false, generate, stream } });
+    const request = { model: 'test', messages: [user('I am a nurse. Tell me a story.')] };
+    expect((await client.chat.completions.create(request)).choices[0]!.finish_reason).toBe(expected);
+    const reasons: (string | null)[] = [];
+    for await (const { choices } of await client.chat.completions.create({ ...request, stream: true }))
+      reasons.push(choices[0]!.finish_reason);
+    expect(reasons.filter(Boolean)).toEqual([expected]);
+  });
+});
+
 describe('users', () => {
   it('are told apart, and remembered from request to request without being told again', async () => {
     const model = scriptedChatModel([nurse, jazz, '<profile>\n</profile>\n\n<response>\nHello.\n</response>']);
