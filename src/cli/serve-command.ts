@@ -64,7 +64,7 @@ export function serveCommand(context: CommandContext): Command {
       new Option('--concurrency <n>', 'most turns at a time; a policy computes up to 32 together').argParser(positiveInteger).default(32),
     )
     .addOption(new Option('--queue <n>', 'most turns that wait; more are told to come back (429)').argParser(wholeNumber).default(128))
-    .addOption(new Option('--timeout <s>', 'longest that a turn may take').argParser(positiveNumber).default(60))
+    .addOption(new Option('--timeout <s>', 'longest that a turn may take, and that it may wait').argParser(positiveNumber).default(60))
     .addOption(new Option('--max-body <KiB>', 'largest request').argParser(positiveInteger).default(1024))
     .addOption(new Option('--max-message <characters>', 'longest message of a user').argParser(positiveInteger).default(32_768))
     .addOption(new Option('--grace <s>', 'how long Ctrl-C waits for turns under way').argParser(wholeNumber).default(10))

@@ -178,16 +178,15 @@ export class ChatCompletionsApp {
     const dialogue = readDialogue(request.messages, maxMessageLength);
     if ('status' in dialogue) return refuse(c, dialogue);
 
-    const entering = this.#admission.enter(signal);
-    if (!entering) {
-      const message = 'Too many requests wait for an answer already.';
-      return refuse(c, { status: 429, type: 'rate_limit_error', code: 'server_busy', message, headers: { 'retry-after': '1' } });
-    }
     const turn = new CompletionTurn(this.#options, request, dialogue);
     const head: CompletionHead = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model: this.#options.modelName };
-    let leave = () => {};
+    let leave: (() => void) | undefined;
     try {
-      leave = await entering;
+      leave = await this.#admission.enter(signal);
+      if (!leave) {
+        const message = 'Too many requests wait for an answer.';
+        return refuse(c, { status: 429, type: 'rate_limit_error', code: 'server_busy', message, headers: { 'retry-after': '1' } });
+      }
       if (request.stream) {
         const parts = await turn.stream(signal);
         const includeUsage = request.stream_options?.include_usage ?? false;
@@ -208,7 +207,7 @@ export class ChatCompletionsApp {
       sendJson(c.env.outgoing, completion(head, turn, result));
       return RESPONSE_ALREADY_SENT;
     } catch (error) {
-      leave();
+      leave?.();
       return refuse(c, failure(error, open));
     }
   }

@@ -28,7 +28,7 @@ export interface ServeAgentOptions<S extends SlotMap = SlotMap> {
   readonly token?: string;
   /** Most turns at a time. Default 32. */
   readonly concurrency?: number;
-  /** Most turns that wait for their place; more are refused with 429. Default 128. */
+  /** Most turns that wait for their place, each as long as `timeoutMs`; more are refused with 429. Default 128. */
   readonly queue?: number;
   /** Deadline of a turn. Default one minute. */
   readonly timeoutMs?: number;
@@ -78,7 +78,7 @@ export async function serveAgent<S extends SlotMap>(options: ServeAgentOptions<S
     throw new RlpaError('invalid-option', 'token is text without white space, and not empty.', { option: 'token' });
   }
   let closing: Promise<void> | undefined;
-  const admission = new Admission(concurrency, queue);
+  const admission = new Admission(concurrency, queue, timeoutMs);
   const app = new ChatCompletionsApp(
     {
       schema: schema as unknown as ProfileSchema,
@@ -104,8 +104,8 @@ export async function serveAgent<S extends SlotMap>(options: ServeAgentOptions<S
     { headersTimeout: arrivalMs, requestTimeout: arrivalMs, connectionsCheckingInterval: Math.ceil(arrivalMs / 4) },
     listener,
   );
-  // who does not take what is written, or keeps a connection without a word, is left in the end
-  server.setTimeout(timeoutMs + 30_000);
+  // who does not take what is written, or keeps a connection without a word, is left in the end: later than a wait and a turn may take
+  server.setTimeout(2 * timeoutMs + 30_000);
   const halfOpen = limitHalfOpen(server, maxHalfOpen);
   const address = await listen(server, host, port);
   return {
