@@ -79,7 +79,7 @@ export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedCh
     try {
       const call = await begin(original);
       signal = call.signal;
-      const work = model.generate(call.request);
+      const work = (async () => model.generate(call.request))(); // it may throw at once
       work.then(call.release, call.release); // a model that is slow to stop keeps its turn until it has
       try {
         const result = await untilAborted(work, signal);
@@ -98,10 +98,11 @@ export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedCh
     try {
       const call = await begin(original);
       signal = call.signal;
-      const parts = model.stream(call.request)[Symbol.asyncIterator]();
+      let parts: AsyncIterator<ChatPart> | undefined;
       let text = '';
       let usage: ChatUsage | undefined;
       try {
+        parts = model.stream(call.request)[Symbol.asyncIterator]();
         for (;;) {
           const next = await untilAborted(parts.next(), signal);
           if (next.done) break;
@@ -113,7 +114,7 @@ export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedCh
         // What was generated before a break or a failure was paid for as well.
         if (usage !== undefined || text !== '') spend(usage ?? estimateUsage(call.request, text));
         call.clear();
-        if (usage === undefined) Promise.resolve(parts.return?.()).then(call.release, call.release);
+        if (usage === undefined) (async () => parts?.return?.())().then(call.release, call.release);
         else call.release();
       }
     } catch (error) {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type ChatPart, withLimits } from '../../src/chat/index';
 import { scriptedChatModel } from '../../src/testing/index';
 
@@ -33,6 +33,22 @@ describe('withLimits', () => {
       code: 'model-failed',
       message: expect.stringContaining('out of cheese'),
     });
+  });
+
+  it('takes the turn back from a model that throws instead of promising', async () => {
+    const fail = () => {
+      throw new Error('no such device');
+    };
+    const model = withLimits({ ...scriptedChatModel([]), generate: fail, stream: fail }, { concurrency: 1 });
+    const failure = { code: 'model-failed', message: expect.stringContaining('no such device') };
+    const { signal } = new AbortController();
+    const listening = vi.spyOn(signal, 'addEventListener');
+    const leaving = vi.spyOn(signal, 'removeEventListener');
+    for (const _ of [1, 2]) {
+      await expect(model.generate({ messages, signal })).rejects.toMatchObject(failure);
+      await expect(model.stream({ messages, signal })[Symbol.asyncIterator]().next()).rejects.toMatchObject(failure);
+    }
+    expect(leaving).toHaveBeenCalledTimes(listening.mock.calls.length);
   });
 
   it('holds the turn of a model that does not stop until it has', async () => {
