@@ -37,8 +37,7 @@ export async function waitFor<T>(
   });
   stopped.catch(() => {}); // `work` may reject first, and nobody else listens then
   const late = () => stop(new RlpaError('timeout', `${what} took longer than ${timeoutMs} ms.`, { timeoutMs }));
-  // without a deadline there is no timer that would keep the process
-  const timer = Number.isFinite(timeoutMs) ? setTimeout(late, Math.min(timeoutMs, 0x7fffffff)) : undefined;
+  const timer = alarm(timeoutMs, late);
   const onAbort = () => stop(abortedError(signal!));
   if (signal?.aborted) onAbort();
   else signal?.addEventListener('abort', onAbort, { once: true });
@@ -48,6 +47,14 @@ export async function waitFor<T>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** Timers take 31 bits: almost 25 days. */
+export const longestTimer = 2 ** 31 - 1;
+
+/** A timer for a deadline; without one (`Infinity`) there is none that would keep the process. */
+export function alarm(timeoutMs: number, ring: () => void): ReturnType<typeof setTimeout> | undefined {
+  return Number.isFinite(timeoutMs) ? setTimeout(ring, Math.min(timeoutMs, longestTimer)) : undefined;
 }
 
 /**

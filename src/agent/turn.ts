@@ -6,7 +6,7 @@ import type { Contradiction, RecordedChange } from './user-record';
 /** Limits of a call that waits. */
 export interface WaitOptions {
   readonly signal?: AbortSignal;
-  /** Default one minute. */
+  /** Default one minute; `Infinity` for no deadline. */
   readonly timeoutMs?: number;
 }
 

@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { alarm } from '../deadline';
 import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
 import type { ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
 import { estimateUsage } from './usage';
@@ -8,7 +9,7 @@ export interface ChatLimits {
   readonly concurrency?: number;
   /** Most tokens, input and output together, over the life of the model. Calls under way are not cut off. Default: any number. */
   readonly tokenBudget?: number;
-  /** Deadline of a call whose request names none, in milliseconds. The wait for a turn does not count. Default 60 000. */
+  /** Deadline of a call whose request names none, in milliseconds; `Infinity` for none. The wait for a turn does not count. Default 60 000. */
   readonly timeoutMs?: number;
 }
 
@@ -162,9 +163,9 @@ export function deadline(ms: number, outer: AbortSignal | undefined, what: strin
   const abort = () => controller.abort(abortedError(outer!));
   if (outer?.aborted) abort();
   outer?.addEventListener('abort', abort, { once: true });
-  const timer = setTimeout(() => {
+  const timer = alarm(ms, () => {
     controller.abort(new RlpaError('timeout', `"${what}" did not answer within ${ms} ms.`, { timeoutMs: ms }));
-  }, ms);
+  });
   return {
     signal: controller.signal,
     clear() {
@@ -195,11 +196,7 @@ function checkPositive(option: string, value: number): void {
   throw new RlpaError('invalid-option', `${option} is a positive integer, found ${value}.`, { option, value });
 }
 
-/** Timers take 31 bits. */
 function checkTimeout(value: number): void {
-  if (value > 0 && value <= 2 ** 31 - 1) return;
-  throw new RlpaError('invalid-option', `timeoutMs is between 0 and ${2 ** 31 - 1} milliseconds, found ${value}.`, {
-    option: 'timeoutMs',
-    value,
-  });
+  if (value > 0) return;
+  throw new RlpaError('invalid-option', `timeoutMs is positive, found ${value}.`, { option: 'timeoutMs', value });
 }

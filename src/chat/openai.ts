@@ -1,4 +1,5 @@
 import type OpenAI from 'openai';
+import { longestTimer } from '../deadline';
 import { RlpaError, throwIfAborted } from '../errors';
 import type { ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
 import { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
@@ -148,7 +149,7 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
         ...(baseURL !== undefined && { baseURL, organization: null, project: null }),
         defaultHeaders: { ...(keyless && { Authorization: null }), ...headers },
         maxRetries: this.#maxRetries,
-        timeout: timeoutMs === undefined ? undefined : Math.ceil(timeoutMs),
+        timeout: timeoutMs === undefined ? undefined : Math.min(Math.ceil(timeoutMs), longestTimer),
         fetch: patientFetch(fetch, { timeoutMs, onAttempt: this.#onAttempt, giveUp: (cause) => hopeless.abort(cause) }),
         logLevel: 'off',
         dangerouslyAllowBrowser: true,

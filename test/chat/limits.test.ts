@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ChatPart, withLimits } from '../../src/chat/index';
 import { scriptedChatModel } from '../../src/testing/index';
 
@@ -21,6 +21,28 @@ describe('withLimits', () => {
     await expect(model.generate({ messages })).rejects.toMatchObject({ code: 'timeout' });
     await expect(model.stream({ messages })[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'timeout' });
     expect(model.stats.failures).toEqual({ timeout: 2 });
+  });
+
+  it('has no timer where the deadline is none, and one as late as timers go where it is far away', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const settled = vi.fn();
+    for (const [timeoutMs, timers] of [
+      [Number.POSITIVE_INFINITY, 0],
+      [1e12, 1],
+    ] as const) {
+      const model = withLimits(scriptedChatModel(never));
+      model.generate({ messages, timeoutMs }).then(settled, settled);
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(vi.getTimerCount()).toBe(timers);
+    }
+    expect(settled).not.toHaveBeenCalled();
+  });
+
+  it.each([0, -1, Number.NaN])('refuses a deadline of %d', async (timeoutMs) => {
+    const refusal = { code: 'invalid-option', details: { option: 'timeoutMs' } };
+    expect(() => withLimits(scriptedChatModel([]), { timeoutMs })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+    await expect(withLimits(scriptedChatModel([])).generate({ messages, timeoutMs })).rejects.toMatchObject(refusal);
   });
 
   it('turns what is not an RlpaError into model-failed', async () => {

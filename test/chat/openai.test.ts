@@ -134,7 +134,7 @@ describe('openAIChat', () => {
     [{ maxRetries: -1 }, 'maxRetries'],
     [{ concurrency: 0 }, 'concurrency'],
     [{ tokenBudget: Number.NaN }, 'tokenBudget'],
-    [{ timeoutMs: Number.POSITIVE_INFINITY }, 'timeoutMs'],
+    [{ timeoutMs: 0 }, 'timeoutMs'],
   ])('refuses %j', (options, option) => {
     expect(() => openAIChat({ model: 'tiny', ...options })).toThrow(
       expect.objectContaining({ code: 'invalid-option', details: expect.objectContaining({ option }) }),
@@ -196,6 +196,15 @@ describe.each(ways)('openAIChat, when things go wrong: %s', (_, ask) => {
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 50);
     expect(await errorOf(ask(model, { messages, signal: controller.signal }))).toMatchObject({ code: 'aborted' });
+  });
+
+  it.each(['slow', 'stalled'] as const)('waits without end where there is no deadline when the server is %s', async (kind) => {
+    const { model, server } = await start(always(kind));
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 100);
+    const request = { messages, signal: controller.signal, timeoutMs: Number.POSITIVE_INFINITY };
+    expect(await errorOf(ask(model, request))).toMatchObject({ code: 'aborted' });
+    expect(server.requests).toHaveLength(1);
   });
 
   it('ends with the signal while it waits to repeat', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { memoryStore, PersonalizedAgent, type ProfileStore } from '../../src/agent/index';
+import { withLimits } from '../../src/chat/index';
 import { scriptedChatModel } from '../../src/testing/index';
 import { schema, turnText } from './fixtures';
 
@@ -35,4 +36,12 @@ it('a turn that has its answer gives a slow store ten seconds to take it', async
   const turn = agentWithSlow('save').respond({ userId: 'u1', message: 'I am a nurse.' });
   await vi.advanceTimersByTimeAsync(10_000);
   await expect(turn).resolves.toMatchObject({ reply: 'Hi', problem: { code: 'not-stored' } });
+});
+
+it('a turn without a deadline asks its model without one', async () => {
+  const model = scriptedChatModel([turnText({ occupation: 'nurse' }, 'Hi')]);
+  const agent = new PersonalizedAgent({ schema, model: withLimits(model) });
+  const { reply } = await agent.respond({ userId: 'u1', message: 'I am a nurse.', timeoutMs: Number.POSITIVE_INFINITY });
+  expect(reply).toBe('Hi');
+  expect(model.requests[0]!.timeoutMs).toBe(Number.POSITIVE_INFINITY);
 });
