@@ -25,6 +25,7 @@ describe('options', () => {
     expect(() => fileStore({ folder: '' })).toThrow(/folder/);
     expect(() => sqliteStore({ database: '' })).toThrow(/database/);
     expect(() => sqliteStore({ database: {} as never })).toThrow(/database/);
+    for (const database of [':memory:', 'file:profiles.db']) expect(() => sqliteStore({ database })).toThrow(/path of a file/);
     expect(() => sqliteStore({ database: 'a', table: 'x; DROP TABLE y' })).toThrow(/table/);
     expect(() => postgresStore({ database: undefined as never })).toThrow(/database/);
     expect(() => postgresStore({ database: 'postgres://a/b', table: '"x"' })).toThrow(/table/);

@@ -46,6 +46,11 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
   if (given === '' || (typeof given !== 'string' && typeof given?.prepare !== 'function')) {
     throw new RlpaError('invalid-option', 'database is the path of a file, or an open database.', { option: 'database' });
   }
+  // A driver would take it for another place than the file that is made for the owner alone.
+  if (typeof given === 'string' && /^(?::memory:$|file:)/.test(given)) {
+    const message = `database is the path of a file, found "${given}". memoryStore() needs none; a URL is for a database that you open yourself.`;
+    throw new RlpaError('invalid-option', message, { option: 'database' });
+  }
   const place = typeof given === 'string' ? given : 'The SQLite database';
   let connection: Promise<Connection> | undefined;
   let closed = false;
