@@ -57,6 +57,7 @@ export {
   type CrossEntropyReport,
   chatPolicy,
   type LoadOptions,
+  type LocalChatModelOptions,
   type LocalModel,
   LocalPolicy,
   type LocalPolicyOptions,
@@ -70,6 +71,8 @@ export {
   type PPOLossReport,
   type PPOSequence,
   type SampledTokens,
+  type SamplingCounters,
+  type SamplingOptions,
   type SaveOptions,
   type ScoredSequence,
   type TrainablePolicy,
@@ -154,6 +157,7 @@ export {
   type UserTurn,
   type UserUtterance,
 } from './simulation/index';
+export type { SupportLimits } from './tensor/index';
 export {
   type AdaptiveKlOptions,
   type AdvantageOptions,

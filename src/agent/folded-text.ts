@@ -67,7 +67,7 @@ const foldCharacter = remember((character) => {
   if (/[\r\v\f\u0085\u2028\u2029]/.test(character)) return '\n';
   const plain = character.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
   return lookAlikes.get(plain) ?? plain;
-}, 4096);
+});
 
 const digits: Readonly<Record<string, string>> = { 0: 'o', 1: 'i', 3: 'e', 4: 'a', 5: 's', 7: 't', '@': 'a', $: 's' };
 

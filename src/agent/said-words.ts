@@ -97,7 +97,7 @@ const wordsOf = remember((content): Words => {
 const readWord = remember((word) => {
   const bare = word.replace(/(?![+#])[\p{P}\p{S}]+$/u, '');
   return { length: bare.length, normalized: normalizeText(bare).split(' ') };
-}, 1 << 16);
+});
 
 /** The shortest stretch that holds all wanted words, if it is not much longer than they are. */
 function shortestSpan({ inOrder, indexes }: Words, wanted: ReadonlySet<string>): Place | undefined {

@@ -2,7 +2,7 @@ import { addUsage, type ChatUsage } from '../chat/index';
 import { RlpaError } from '../errors';
 import type { TurnUsage } from './turn';
 
-/** Prices of a model in any currency, for a million tokens. */
+/** Prices of a model in any currency, for a million tokens. Input that the model had read before counts like any other. */
 export interface TokenPrices {
   readonly input: number;
   readonly output: number;

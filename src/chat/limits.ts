@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 import { alarm } from '../deadline';
 import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
 import type { ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
-import { estimateUsage } from './usage';
+import { addUsage, estimateUsage } from './usage';
 
 export interface ChatLimits {
   /** Most calls at a time; the others wait for their turn. Default: any number. */
@@ -44,7 +44,7 @@ export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedCh
   let stats: ChatStats = { calls: 0, inputTokens: 0, outputTokens: 0, failures: {} };
 
   function spend(usage: ChatUsage): void {
-    stats = { ...stats, inputTokens: stats.inputTokens + usage.inputTokens, outputTokens: stats.outputTokens + usage.outputTokens };
+    stats = { ...stats, ...addUsage(stats, usage) };
   }
 
   function checkBudget(): void {

@@ -42,7 +42,7 @@ export class Continuation {
   constructor(
     readonly request: SampleRequest,
     readonly row: Row,
-    readonly cached: number,
+    public cached: number,
   ) {
     this.random = new Random(request.seed);
     this.pending = Array.from(request.prompt.subarray(cached));
@@ -66,6 +66,7 @@ export class Continuation {
   /** What the row held is gone: all is fed again. */
   restart(): void {
     this.pending = [...this.request.prompt, ...this.completion];
+    this.cached = 0;
   }
 
   get sample(): Sample {

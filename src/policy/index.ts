@@ -1,5 +1,6 @@
 export { type Batch, type BatchLayout, planBatches } from './batch';
 export { type ChatPolicyOptions, chatPolicy } from './chat-policy';
+export type { LocalChatModelOptions } from './local-chat-model';
 export { LocalPolicy } from './local-policy';
 export type {
   CreateOptions,
@@ -7,6 +8,7 @@ export type {
   LocalModel,
   LocalPolicyOptions,
   OnnxExportOptions,
+  SamplingOptions,
   SaveOptions,
   Weights,
 } from './local-policy-options';

@@ -17,12 +17,15 @@ export interface Row {
   readonly tokens: number[];
   /** How many entries it will have once all runs that were begun are over. What is behind the known tokens may be of no use. */
   length: number;
-  /** Of rows that nobody owns: the higher, the later they were retired. */
+  /** How many of them were its last prompt's: a prompt that begins with these goes on with the same dialogue. */
+  readonly prompt: number;
+  /** Of rows that nobody owns and that hold anything: the higher, the later they were retired. */
   readonly retired: number;
 }
 
-function newRow(index: number, { owner, tokens = [], retired = 0 }: Partial<Pick<Row, 'owner' | 'tokens' | 'retired'>> = {}): Row {
-  return { index, owner, tokens, length: tokens.length, retired };
+function newRow(index: number, given: Partial<Omit<Row, 'index' | 'length'>> = {}): Row {
+  const { owner, tokens = [], prompt = 0, retired = 0 } = given;
+  return { index, owner, tokens, length: tokens.length, prompt, retired };
 }
 
 /** Leaves in the row what it holds of the prompt, but for the last token, which is always fed. → how many tokens these are */
@@ -53,34 +56,42 @@ export class KeyValueCache {
 
   /**
    * Gives each demand a row with room for its number of tokens, several to an owner who asks more than once; → row of each. A newcomer gets the
-   * retired row that holds most of its prompt, if that is half of it at least, or else one that holds nothing, or what nobody has needed for
-   * longest.
+   * retired row of its dialogue, or else one that holds nothing, or what nobody has needed for longest. What that holds of its prompt stays if it
+   * is half of it at least: to read beside what is held costs more than to read alone.
    */
   async reserve(demands: readonly { readonly owner: string; readonly tokens: number; readonly prompt?: Int32Array }[]): Promise<Row[]> {
     const owned = new Map<string, Row[]>();
     for (const row of this.rows) if (row.owner !== undefined) owned.set(row.owner, [...(owned.get(row.owner) ?? []), row]);
     const given = demands.map(({ owner }) => owned.get(owner)?.shift());
-    const free = new Set(this.rows.filter(({ owner }) => owner === undefined));
-    const known = demands.map(({ prompt }, place) => {
-      const found = given[place] || !prompt ? undefined : holderOf(prompt, free);
-      if (found) free.delete(found);
-      return found;
-    });
+    const known = this.#dialoguesOf(demands.map(({ prompt }, place) => (given[place] ? undefined : prompt)));
+    const isFree = (row: Row) => row.owner === undefined && !known.includes(row);
     const newcomers = demands.filter((_, place) => !given[place] && !known[place]).length;
-    const capacity = Math.max(
-      this.capacity,
-      Math.min(bucket(Math.max(...demands.map(({ tokens }) => tokens)), capacityStep), this.config.maxPositions),
-    );
-    const rows = this.#rowsFor(newcomers, [...free], capacity);
+    const capacity = Math.max(this.capacity, this.#capacityFor(Math.max(...demands.map(({ tokens }) => tokens))));
+    const rows = this.#rowsFor(newcomers, this.rows.filter(isFree), capacity);
     if (rows > this.rows.length || capacity > this.capacity) await this.#resize(rows, capacity);
-    const others = this.rows.filter((row) => row.owner === undefined && !known.includes(row)).sort((a, b) => a.retired - b.retired);
-    return demands.map(({ owner }, place) => {
+    const others = this.rows.filter(isFree).sort((a, b) => a.retired - b.retired);
+    return demands.map(({ owner, prompt }, place) => {
       if (given[place]) return given[place];
       const { index, tokens } = known[place] ?? others.shift()!;
-      const row = newRow(index, { owner, ...(known[place] && { tokens }) });
+      const isOfUse = prompt !== undefined && commonPrefix(tokens, prompt) >= prompt.length / 2;
+      const row = newRow(index, { owner, prompt: prompt?.length, ...(isOfUse && { tokens }) });
       this.rows[index] = row;
       return row;
     });
+  }
+
+  /** For each prompt the retired row whose own prompt it begins with: where there are several, the one that holds most of it. */
+  #dialoguesOf(prompts: readonly (Int32Array | undefined)[]): (Row | undefined)[] {
+    const pairs = prompts.flatMap((prompt, place) =>
+      this.rows.flatMap((row) => {
+        if (!prompt || row.owner !== undefined || row.prompt === 0) return [];
+        const held = commonPrefix(row.tokens, prompt);
+        return held >= Math.min(row.prompt, prompt.length) ? [{ place, row, held }] : [];
+      }),
+    );
+    const found = prompts.map((): Row | undefined => undefined);
+    for (const { place, row } of pairs.sort((a, b) => b.held - a.held)) if (!found[place] && !found.includes(row)) found[place] = row;
+    return found;
   }
 
   /**
@@ -100,10 +111,15 @@ export class KeyValueCache {
     for (const row of [one, other]) this.rows[row.index] = row;
   }
 
-  /** Gives memory back if a quarter of the room for each row would do for the given number of tokens; what the rows hold stays. */
+  /** Gives memory back if a quarter of the room for each row would do for the given number of tokens, and for what the rows hold, which stays. */
   async shrink(tokens: number): Promise<void> {
-    const capacity = Math.min(bucket(tokens, capacityStep), this.config.maxPositions);
+    // one entry of each is free, for what is computed for rows that nobody asks for
+    const capacity = this.#capacityFor(Math.max(tokens, ...this.rows.map(({ length }) => length + 1)));
     if (4 * capacity <= this.capacity) await this.#resize(this.rows.length, capacity);
+  }
+
+  #capacityFor(tokens: number): number {
+    return Math.min(bucket(tokens, capacityStep), this.config.maxPositions);
   }
 
   /** The dialogues are over: their rows may be given to others. An idle cache gives its memory back. */
@@ -114,7 +130,9 @@ export class KeyValueCache {
 
   /** Their rows may be given to others, but keep what they hold until then: a dialogue may come back with a longer prompt. */
   retire(owners: Iterable<string>): void {
-    this.#disown(owners, ({ index, tokens }) => newRow(index, { tokens: [...tokens], retired: ++this.#retired }));
+    this.#disown(owners, ({ index, tokens, prompt }) =>
+      tokens.length === 0 ? newRow(index) : newRow(index, { tokens: [...tokens], prompt, retired: ++this.#retired }),
+    );
   }
 
   #disown(owners: Iterable<string>, replace: (row: Row) => Row): void {
@@ -131,7 +149,7 @@ export class KeyValueCache {
     return isShort && free.length > 0 ? Math.max(needed, this.#affordable(keptRows, capacity)) : needed;
   }
 
-  /** Nobody is left: gives back what is more than may be kept. The rows that were retired last stay. */
+  /** Nobody is left: gives back what is more than may be kept. The rows that were retired last stay, and one in any case. */
   async giveBack(): Promise<void> {
     const rows = this.#affordable(this.rows.length, this.capacity);
     if (rows === this.rows.length) return;
@@ -146,7 +164,7 @@ export class KeyValueCache {
     return rows <= 1 || bytes <= keptBytes ? rows : this.#affordable(rowBucket(rows / 2), capacity);
   }
 
-  /** The weights changed, or nobody is left: nothing that was computed holds any more. */
+  /** Nobody is left, or the device failed: nothing that was computed is of use any more. */
   clear(): void {
     this.device.release(this.buffers.values());
     this.buffers.clear();
@@ -154,8 +172,9 @@ export class KeyValueCache {
     this.capacity = 0;
   }
 
-  /** Forgets what was computed, keeping rows and memory. */
+  /** The weights changed: forgets what was computed, keeping rows and memory. */
   invalidate(): void {
+    this.rows = this.rows.map((row) => (row.owner === undefined ? newRow(row.index) : row));
     for (const row of this.rows) shorten(row, 0);
   }
 
@@ -193,20 +212,8 @@ export class KeyValueCache {
     this.buffers.set(lastTokensBuffer, this.device.create([rows], 'i32', lastTokens));
     this.rows.length = stay;
     while (this.rows.length < rows) this.rows.push(newRow(this.rows.length));
-    // one entry stays free, for what is computed for rows that nobody asks for
-    for (const row of this.rows) if (row.tokens.length >= capacity) shorten(row, capacity - 1);
     this.capacity = capacity;
   }
-}
-
-/** Of the rows, the one that holds most of the prompt, and half of it at least: to read beside what is held costs more than to read alone. */
-function holderOf(prompt: Int32Array, rows: Iterable<Row>): Row | undefined {
-  let [most, holder]: [number, Row | undefined] = [prompt.length / 2, undefined];
-  for (const row of rows) {
-    const held = commonPrefix(row.tokens, prompt);
-    if (held >= most) [most, holder] = [held, row];
-  }
-  return holder;
 }
 
 function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {

@@ -75,7 +75,7 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #origin: Pick<LocalModel, 'generationConfig' | 'baseModel'>;
   readonly #buffers: PolicyBuffers;
   /** Whether it began with an adapter that nobody had trained. */
-  readonly #isNewAdapter: boolean;
+  #isNewAdapter: boolean;
   /** What {@link encodePrompt} made of a list of messages, and the messages as they were. */
   readonly #prompts = new WeakMap<readonly ChatMessage[], { readonly prompt: Int32Array; readonly messages: readonly ChatMessage[] }>();
   #version = 0;
@@ -453,6 +453,7 @@ export class LocalPolicy implements TrainablePolicy {
   async importState({ version, optimizerStep, tensors }: PolicyTrainingState): Promise<void> {
     await this.#exclusive(undefined, async () => {
       this.#buffers.import(tensors);
+      this.#isNewAdapter = false;
       this.#version = version;
       this.#optimizerSteps = optimizerStep;
       this.#invalidateCaches();

@@ -15,11 +15,15 @@ export function describeOptions(
   return Object.fromEntries(given.map(([option, value]) => [option, String(value)]));
 }
 
-/** What to say where a run is resumed with other options than it was stopped with; undefined where they are the same. */
-export function describeChanges(before: RunOptions, now: RunOptions): string | undefined {
-  const changed = Object.keys({ ...before, ...now }).filter((option) => before[option] !== now[option]);
+/**
+ * What to say where a run is resumed with other options than it was stopped with; undefined where they are the same.
+ *
+ * @param before what the checkpoint says of them: nothing, if it is of an earlier version
+ */
+export function describeChanges(before: RunOptions | undefined, now: RunOptions): string | undefined {
+  const changed = Object.keys({ ...before, ...now }).filter((option) => before?.[option] !== now[option]);
   if (changed.length === 0) return undefined;
   const inWords = (value = 'left out') => value;
-  const list = changed.map((option) => `${option} was ${inWords(before[option])} and is ${inWords(now[option])}`).join(', ');
+  const list = changed.map((option) => `${option} was ${inWords(before?.[option])} and is ${inWords(now[option])}`).join(', ');
   return `The resumed run will differ from the one that was stopped: ${list}.`;
 }

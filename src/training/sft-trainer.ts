@@ -174,7 +174,7 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
     const checkpoint = await this.#record.resume();
     this.#step = checkpoint?.position ?? 0;
     if (checkpoint === undefined) return;
-    const state = checkpoint.trainer as unknown as TrainerState;
+    const state = checkpoint.trainer as unknown as Partial<TrainerState>;
     const message = describeChanges(state.options, this.#describeOptions());
     if (message !== undefined) this.emit('warning', { code: 'options-changed', message, step: this.#step });
   }

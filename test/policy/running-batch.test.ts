@@ -157,12 +157,30 @@ describeWithShared('dialogues that come back', 'models/stories260k/config.json',
     expect((await answer(texts[9]!)).reused).toBe(texts[9]!.length - 1);
   });
 
-  it('are read anew where their room was given back', async () => {
+  it('are held, a long one too, while shorter ones come', async () => {
     const long = encode('A dog ran home. '.repeat(40));
     const { completion } = await answer(long);
     await answer(encode('Tom'));
     const { reused } = await answer(follow(long, completion, ' Then'));
-    expect(reused).toBe(0);
+    expect(reused).toBe(long.length + completion.length - 1);
+  });
+
+  it('do not take each other’s place for a beginning that they share', async () => {
+    const instruction = 'This is a story about a boy who lived by the sea and had many friends. ';
+    let dialogues = ['Tom', 'Lily', 'Sam'].map((name) => ({ prompt: encode(`${instruction}${name}`), held: 0 }));
+    for (let turn = 0; turn < 3; turn++) {
+      const next: typeof dialogues = [];
+      for (const { prompt, held } of dialogues) {
+        const { completion, reused } = await answer(prompt);
+        expect(reused).toBe(held);
+        next.push({ prompt: follow(prompt, completion, ' Then'), held: prompt.length + completion.length - 1 });
+      }
+      dialogues = next;
+    }
+    // asked for together, whoever is first
+    const before = policy.sampling.reused;
+    await Promise.all([...dialogues].reverse().map(({ prompt }) => policy.sampleAlongside({ ...likeliest, prompt })));
+    expect(policy.sampling.reused - before).toBe(dialogues.reduce((sum, { held }) => sum + held, 0));
   });
 
   it('are read anew once the weights have changed', async () => {
