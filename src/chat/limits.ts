@@ -13,10 +13,8 @@ export interface ChatLimits {
   readonly timeoutMs?: number;
 }
 
-export interface ChatStats {
+export interface ChatStats extends ChatUsage {
   readonly calls: number;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
   /** Calls that failed, by the code of their error. */
   readonly failures: Readonly<Partial<Record<ErrorCode, number>>>;
 }

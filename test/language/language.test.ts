@@ -206,10 +206,10 @@ describe('manner', () => {
 describe('a memory of what texts came to', () => {
   it('is asked instead of reading again, and holds so many characters of them', () => {
     const read: string[] = [];
-    const recall = remember((text) => read.push(text), 10);
+    const recall = remember((text) => read.push(text), 3 * 128 + 10);
     for (const text of ['tea', 'tea', 'coffee', 'tea']) recall(text);
     expect(read).toEqual(['tea', 'coffee']);
-    recall('hello'); // 3 + 6 + 5 characters are too many
+    recall('hello'); // 3 + 6 + 5 characters are too many, each text taking 128 more
     for (const text of ['hello', 'tea']) recall(text);
     expect(read).toEqual(['tea', 'coffee', 'hello', 'tea']);
   });

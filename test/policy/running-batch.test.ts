@@ -133,9 +133,10 @@ describeWithShared('dialogues that come back', 'models/stories260k/config.json',
   const follow = (prompt: Int32Array, completion: Int32Array, next: string) =>
     Int32Array.of(...prompt, ...completion, ...policy.tokenizer.encode(next));
 
-  it('are read from where they have changed, several of them by turns', async () => {
-    let dialogues = ['Once upon a time', 'Lily had a red ball', 'The sun was hot'].map((text) => ({ prompt: encode(text), held: 0 }));
-    for (let turn = 0; turn < 4; turn++) {
+  /** Several dialogues by turns; → the prompts that come next, and what the policy should hold of each. */
+  async function byTurns(beginnings: readonly string[], turns: number): Promise<{ prompt: Int32Array; held: number }[]> {
+    let dialogues = beginnings.map((text) => ({ prompt: encode(text), held: 0 }));
+    for (let turn = 0; turn < turns; turn++) {
       const next: typeof dialogues = [];
       for (const { prompt, held } of dialogues) {
         const { completion, reused } = await answer(prompt);
@@ -145,6 +146,11 @@ describeWithShared('dialogues that come back', 'models/stories260k/config.json',
       }
       dialogues = next;
     }
+    return dialogues;
+  }
+
+  it('are read from where they have changed, several of them by turns', async () => {
+    await byTurns(['Once upon a time', 'Lily had a red ball', 'The sun was hot'], 4);
   });
 
   it('are read anew where they have little in common with what is held, or another has taken its place', async () => {
@@ -167,16 +173,11 @@ describeWithShared('dialogues that come back', 'models/stories260k/config.json',
 
   it('do not take each other’s place for a beginning that they share', async () => {
     const instruction = 'This is a story about a boy who lived by the sea and had many friends. ';
-    let dialogues = ['Tom', 'Lily', 'Sam'].map((name) => ({ prompt: encode(`${instruction}${name}`), held: 0 }));
-    for (let turn = 0; turn < 3; turn++) {
-      const next: typeof dialogues = [];
-      for (const { prompt, held } of dialogues) {
-        const { completion, reused } = await answer(prompt);
-        expect(reused).toBe(held);
-        next.push({ prompt: follow(prompt, completion, ' Then'), held: prompt.length + completion.length - 1 });
-      }
-      dialogues = next;
-    }
+    const names = ['Tom', 'Lily', 'Sam'];
+    const dialogues = await byTurns(
+      names.map((name) => `${instruction}${name}`),
+      3,
+    );
     // asked for together, whoever is first
     const before = policy.sampling.reused;
     await Promise.all([...dialogues].reverse().map(({ prompt }) => policy.sampleAlongside({ ...likeliest, prompt })));
