@@ -2,7 +2,7 @@
  * The layers of docs/architecture.md, lowest first: a folder imports from its own layer and from those below. `npm run lint` checks it.
  */
 const layers = [
-  ['errors', 'random', 'deadline', 'mean', 'telemetry', 'turn', 'json-object'],
+  ['errors', 'random', 'deadline', 'mean', 'telemetry', 'turn', 'json-object', 'remember'],
   ['profile', 'chat', 'language', 'tensor', 'device'],
   ['simulation', 'reward', 'transformer'],
   ['environment', 'policy'],

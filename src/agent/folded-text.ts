@@ -1,4 +1,4 @@
-import { remember } from '../language/index';
+import { remember } from '../remember';
 
 /** A text in the spelling that patterns read, with the place in the original of each of its characters. */
 export interface FoldedText {

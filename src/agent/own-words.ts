@@ -1,5 +1,6 @@
-import { remember, speaksOf } from '../language/index';
+import { speaksOf } from '../language/index';
 import type { ProfileSchema, SlotDefinition } from '../profile/index';
+import { remember } from '../remember';
 import { foldText } from './folded-text';
 import { findForeign, slotNames } from './foreign-text';
 

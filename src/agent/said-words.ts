@@ -1,5 +1,5 @@
-import { remember } from '../language/index';
 import { normalizeText, type SlotDefinition } from '../profile/index';
+import { remember } from '../remember';
 import { arePronouns, hasInnerCapital, isEmpty } from './empty-values';
 import { foldText } from './folded-text';
 import { slotNames } from './foreign-text';

@@ -1,4 +1,4 @@
-import { remember, shareContent } from '../language/index';
+import { shareContent } from '../language/index';
 import {
   normalizedText,
   normalizeText,
@@ -9,6 +9,7 @@ import {
   type SlotMap,
   valueText,
 } from '../profile/index';
+import { remember } from '../remember';
 import { isEmpty, isListed, isUnreadable, saysNothing } from './empty-values';
 import type { SpokenMessage } from './own-words';
 import { findUnspaced, findValue, findWords } from './said-words';

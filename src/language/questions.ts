@@ -1,5 +1,5 @@
 import type { ProfileSchema, SlotDefinition } from '../profile/index';
-import { remember } from './memory';
+import { remember } from '../remember';
 import { isFreeForm, topicOf, topicsIn } from './topics';
 import { contentWords, sentences, stem, words } from './words';
 

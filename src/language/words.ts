@@ -1,5 +1,5 @@
 import { functionWords } from '../profile/index';
-import { remember } from './memory';
+import { remember } from '../remember';
 
 /** Words that carry no subject of their own: grammar, and the small change of conversation. */
 const stopwords = new Set([

@@ -29,7 +29,7 @@ import {
 } from './local-policy-options';
 import { reportPPOLoss } from './losses';
 import type { ActOptions, PolicyAction, PolicyState } from './policy';
-import { PolicyBuffers } from './policy-buffers';
+import { isAdapterTensor, PolicyBuffers } from './policy-buffers';
 import type { PolicyToStore } from './policy-host';
 import { ProgramCache } from './program-cache';
 import { crossEntropyGraph, type ModelForm, type ParameterGroup, ppoGraph, scoreGraph, updateGraph } from './programs';
@@ -568,10 +568,6 @@ export class LocalPolicy implements TrainablePolicy {
     this.#queue = result.catch(() => undefined);
     return result;
   }
-}
-
-function isAdapterTensor(name: string): boolean {
-  return name.includes('.lora_');
 }
 
 function sameMessages(some: readonly ChatMessage[], others: readonly ChatMessage[]): boolean {

@@ -55,7 +55,7 @@ export class PolicyBuffers {
           found: given.shape,
         });
       }
-      const data = given?.data ?? (name.includes('lora_') ? initialLora(name, shape, random.split('lora', name)) : undefined);
+      const data = given?.data ?? (isAdapterTensor(name) ? initialLora(name, shape, random.split('lora', name)) : undefined);
       if (!given && !data && !name.startsWith('value_head.'))
         throw new RlpaError('invalid-model', `Tensor ${name} [${shape}] is missing.`, { name });
       if (data && !this.trainable.has(name)) this.frozen.see(name, data);
@@ -167,12 +167,15 @@ export class PolicyBuffers {
 
   *#weightNames(): Iterable<string> {
     yield* parameterShapes(this.#config).keys();
-    for (const name of this.trainable.keys()) if (name.includes('.lora_') || name.startsWith('value_head.')) yield name;
+    for (const name of this.trainable.keys()) if (isAdapterTensor(name) || name.startsWith('value_head.')) yield name;
   }
 
   async #read(buffer: DeviceBuffer): Promise<{ shape: Shape; data: Float32Array }> {
     return { shape: buffer.shape, data: (await this.#device.read(buffer)) as Float32Array };
   }
 }
+
+/** Whether a tensor is of a LoRA adapter. */
+export const isAdapterTensor = (name: string) => name.includes('.lora_');
 
 const referenceKey = (name: string) => `reference ${name}`;

@@ -1,5 +1,6 @@
 import { Model } from '@huggingface/tokenizers';
 import { RlpaError } from '../errors';
+import { remember } from '../remember';
 import { Heap } from './heap';
 import { type Merge, Merges, noMerge } from './merges';
 import { noToken, Vocabulary } from './vocabulary';
@@ -24,7 +25,7 @@ export class BytePairEncoding extends Model {
   /** Whether the file has its merges as pairs, and not as texts with a space. */
   readonly #writesPairs: boolean;
   /** The tokens of pieces that have been met, which most pieces of a text are. */
-  readonly #known = new Map<string, string[]>();
+  readonly #tokensOf = remember((piece) => this.#encodePiece(piece));
   readonly #settings: Omit<BytePairConfig, 'vocab' | 'merges'>;
 
   /** @throws RlpaError `invalid-model` for a merge that is none of the vocabulary's */
@@ -53,20 +54,11 @@ export class BytePairEncoding extends Model {
 
   /** The tokens of pieces that no merge crosses. */
   override encode(pieces: string[]): string[] {
-    return pieces.flatMap((piece) => {
-      const known = this.#known.get(piece);
-      if (known) return known;
-      const whole = this.#settings.ignore_merges && this.vocabulary.find(piece) !== noToken;
-      const tokens = whole ? [piece] : this.#encodePiece(piece);
-      if (piece.length <= longestKnown) {
-        if (this.#known.size === mostKnown) this.#known.clear();
-        this.#known.set(piece, tokens);
-      }
-      return tokens;
-    });
+    return pieces.flatMap(this.#tokensOf);
   }
 
   #encodePiece(piece: string): string[] {
+    if (this.#settings.ignore_merges && this.vocabulary.find(piece) !== noToken) return [piece];
     const merges = this.#merges;
     // symbol i: its token, where it begins in the piece, and the symbols beside it
     const [ids, starts] = this.#charactersOf(piece);
@@ -121,9 +113,6 @@ export class BytePairEncoding extends Model {
     return this.unk_token === undefined ? [] : [this.unk_token];
   }
 }
-
-const mostKnown = 4096;
-const longestKnown = 64;
 
 const isLess = (one: number, other: number) => one < other;
 

@@ -10,7 +10,6 @@ import {
   isOnlyGreeting,
   isQuestion,
   isRepetition,
-  remember,
   sentences,
   shareTopic,
   speaksOf,
@@ -19,6 +18,7 @@ import {
   words,
 } from '../../src/language/index';
 import { ProfileSchema, slot } from '../../src/profile/index';
+import { remember } from '../../src/remember';
 
 const schema = ProfileSchema.standard;
 
