@@ -18,6 +18,14 @@ export function chunkLength(tokens: number): number {
   return tokens > (3 / 4) * length || length <= 16 ? length : length / 2;
 }
 
+/** The numbers of cached entries that programs are compiled for: none, which is several times as fast, or 64, 128, 256 and so on. */
+function filledBucket(entries: number, capacity: number): number {
+  if (entries === 0) return 0;
+  let size = 64;
+  while (size < entries) size *= 2;
+  return Math.min(size, capacity);
+}
+
 /** What continues texts: a model on a device, and the cache that they have their rows in. */
 export interface Extender {
   readonly device: Device;
@@ -72,22 +80,23 @@ export async function extend<C extends Continuation>(
 ): Promise<Extension> {
   const { capacity } = cache;
   const held = feeds.map(({ continuation: { row } }) => row);
-  // One token is sampled for the first rows of the cache, as many as hold all that are asked for; a chunk of a prompt costs so much more that the
-  // rows are brought together for it.
+  // One token is sampled for the first rows of the cache, as many as hold all that are asked for; a chunk of a prompt costs so much more that
+  // only the rows that are fed are computed, and to fill up the program some others, in vain.
   const needed = length === 1 ? (front ?? Math.max(...held.map(({ index }) => index)) + 1) : feeds.length;
   const computed = Math.min(cache.rows.length, rowBucket(needed));
-  const chosen = length > 1 && computed < cache.rows.length ? computed : undefined;
-  const rows = length === 1 ? computed : cache.rows.length;
-  // so a dialogue begins, and every dialogue under way goes on after an update: worth a program that leaves the empty cache alone
-  const fresh = length > 1 && held.every((row) => row.length === 0);
-  const places = held.map(({ index: row }, index) => (chosen === undefined ? row : index));
+  const isSubset = length > 1 && computed < cache.rows.length;
+  const others = isSubset ? cache.rows.filter((row) => !held.includes(row)).slice(0, computed - feeds.length) : [];
+  const chosen = isSubset ? [...held, ...others] : cache.rows.slice(0, computed);
+  const places = held.map((row) => chosen.indexOf(row));
+  const filled = length === 1 ? capacity : filledBucket(Math.max(...held.map((row) => row.length)), capacity);
   const given = feeds.map(({ continuation, count }) => continuation.pending.splice(0, count));
   const rooms = feeds.map(({ continuation, end }) => (continuation.pending.length > 0 ? 0 : continuation.room(end)));
   const runs = length === 1 ? Math.min(pace.steps, mostSteps, Math.max(...rooms)) : 1;
   const series = Array.from({ length: runs }, (_, step) => {
     const inputs = {
-      lengths: new Int32Array(computed),
-      counts: new Int32Array(rows),
+      // what is computed for a row that nobody asks for stands after what the row holds
+      lengths: Int32Array.from(chosen, (row) => row.length),
+      counts: new Int32Array(computed),
       uniform: new Float32Array(computed),
       temperature: Float32Array.of(temperature),
     };
@@ -96,35 +105,29 @@ export async function extend<C extends Continuation>(
       positions: new Int32Array(computed * length),
       last: Int32Array.from({ length: computed }, (_, place) => place * length),
     };
-    const subset = { chosen: new Int32Array(computed), places: new Int32Array(rows), offsets: new Int32Array(rows) };
-    // what is computed for a row that nobody asks for stands after what the row holds
-    if (chosen === undefined) inputs.lengths.set(cache.rows.slice(0, computed).map((row) => row.length));
     for (const [index, { continuation }] of feeds.entries()) {
       const { random } = continuation;
-      const row = held[index]!.index;
       const place = places[index]!;
       const own = given[index]!;
       // the same goes for one that has no room left
       const position = held[index]!.length;
       const isSampled = step < rooms[index]!;
-      subset.chosen[place] = row;
-      subset.places[row] = place;
-      subset.offsets[row] = position;
-      inputs.lengths[place] = position;
       chunk.tokens.set(own, place * length);
       for (let i = 0; i < own.length; i++) chunk.positions[place * length + i] = position + i;
       chunk.last[place] = place * length + Math.max(0, own.length - 1);
-      inputs.counts[row] = length > 1 ? own.length : Number(isSampled);
-      held[index]!.length += inputs.counts[row];
+      inputs.counts[place] = length > 1 ? own.length : Number(isSampled);
+      held[index]!.length += inputs.counts[place]!;
       if (!isSampled) continue;
       continuation.underWay++;
       // 24 bits, so that float32 never rounds up to 1
       inputs.uniform[place] = (random.uint32() >>> 8) / 2 ** 24;
     }
-    return { ...inputs, ...(length > 1 && chunk), ...(chosen !== undefined && subset) };
+    return { ...inputs, ...(length > 1 && chunk), ...(isSubset && { chosen: Int32Array.from(chosen, ({ index }) => index) }) };
   });
-  const key = `extend ${JSON.stringify([form.lora !== undefined, form.limits, rows, chosen, length, capacity, fresh, greedy])}`;
-  const program = await programs.get(key, () => extendGraph(form, { rows, chosen, length, capacity, fresh, greedy }));
+  const rows = length === 1 ? computed : cache.rows.length;
+  const shape = { rows, ...(isSubset && { chosen: computed }), length, capacity, filled, greedy };
+  const key = `extend ${JSON.stringify([form.lora !== undefined, form.limits, shape])}`;
+  const program = await programs.get(key, () => extendGraph(form, shape));
   const beganAt = performance.now();
   const results = device.runSeries(program, {
     inputs: series,

@@ -223,9 +223,9 @@ function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return length;
 }
 
-/** Row counts that programs are compiled for: powers of two, and halfway between them from 16 on. */
+/** Row counts that programs are compiled for: powers of two, and halfway between them. */
 export function rowBucket(rows: number): number {
   let size = 1;
   while (size < rows) size *= 2;
-  return size >= 32 && (size * 3) / 4 >= rows ? (size * 3) / 4 : size;
+  return size >= 4 && (size * 3) / 4 >= rows ? (size * 3) / 4 : size;
 }

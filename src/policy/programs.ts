@@ -11,7 +11,6 @@ import {
   gradients,
   headLogProbability,
   type Node,
-  reshape,
   type Shape,
   type SupportLimits,
   sampleHead,
@@ -182,8 +181,8 @@ export interface ExtendShape {
   readonly length: number;
   /** Entries that the cache has room for. */
   readonly capacity: number;
-  /** Nothing is in the cache yet: the new tokens see each other only. */
-  readonly fresh: boolean;
+  /** Most entries that any of the computed rows has there before, or more; with none the new tokens see each other only. */
+  readonly filled: number;
   readonly greedy: boolean;
 }
 
@@ -194,45 +193,30 @@ export const lastTokensBuffer = 'cache tokens';
 /**
  * Feeds new tokens to rows with a cache, extends the caches, and samples each row's next token from the last of its new ones. Where `length`
  * is 1 they are those that were sampled last, which never leave the device; otherwise they are given. With `chosen` that many rows are computed:
- * `chosen` names the cache row of each, and `places` each cache row's place among them.
+ * `chosen` names the cache row of each, no two alike.
  */
-export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, fresh, greedy }: ExtendShape): Graph {
+export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, filled, greedy }: ExtendShape): Graph {
   const graph = new Graph();
   const { config } = form;
   const { kvHeads, headSize } = config;
   const batch = chosen ?? rows;
   const lengths = graph.input('lengths', [batch], 'i32');
-  const counts = graph.input('counts', [rows], 'i32');
+  const counts = graph.input('counts', [batch], 'i32');
   const shape: AttentionShape = { batch, length, heads: config.heads, kvHeads, headSize };
-  const subset =
-    chosen === undefined
-      ? undefined
-      : {
-          chosen: graph.input('chosen', [chosen], 'i32'),
-          places: graph.input('places', [rows], 'i32'),
-          offsets: graph.input('offsets', [rows], 'i32'),
-        };
+  const subset = chosen === undefined ? undefined : graph.input('chosen', [chosen], 'i32');
   const held = graph.buffer(lastTokensBuffer, [rows], 'i32');
-  const cached = (layer: number, part: 'keys' | 'values'): Tensor => {
-    const whole = graph.buffer(cacheBuffer(layer, part), [rows, kvHeads, capacity, headSize]);
-    if (!subset) return whole;
-    return reshape(gather(reshape(whole, [rows, kvHeads * capacity * headSize]), subset.chosen), [batch, kvHeads, capacity, headSize]);
-  };
-  const append = (layer: number, part: 'keys' | 'values', value: Tensor): void => {
-    // there is a value for every row of the cache, and none of those that are not computed counts
-    const width = kvHeads * headSize;
-    const all = subset ? reshape(gather(reshape(value, [batch, length * width]), subset.places), [rows * length, width]) : value;
-    graph.append({ buffer: cacheBuffer(layer, part), value: all, offsets: subset ? subset.offsets : lengths, counts });
-  };
   const hidden = decoder(graph, config, {
     tokens: length === 1 ? held : graph.input('tokens', [batch * length], 'i32'),
     // a single token stands after what its row holds
     positions: length === 1 ? lengths : graph.input('positions', [batch * length], 'i32'),
     attend: (layer, queries, keys, values) => {
-      const cache = { keys: cached(layer, 'keys'), values: cached(layer, 'values'), lengths };
-      append(layer, 'keys', keys);
-      append(layer, 'values', values);
-      return fresh ? attention(queries, keys, values, shape) : cachedAttention(queries, keys, values, cache, shape);
+      const cached = (part: 'keys' | 'values', value: Tensor) => {
+        const buffer = cacheBuffer(layer, part);
+        graph.append({ buffer, value, offsets: lengths, counts, rows: subset });
+        return graph.buffer(buffer, [rows, kvHeads, capacity, headSize]);
+      };
+      const cache = { keys: cached('keys', keys), values: cached('values', values), lengths, rows: subset, filled };
+      return filled === 0 ? attention(queries, keys, values, shape) : cachedAttention(queries, keys, values, cache, shape);
     },
     lora: form.lora,
   });
@@ -241,12 +225,9 @@ export function extendGraph(form: ModelForm, { rows, chosen, length, capacity, f
     ...form.limits,
     greedy,
   });
-  const ofRows = subset ? flat(gather(reshape(sampled.tokens, [batch, 1]), subset.places)) : sampled.tokens;
-  graph.assign(lastTokensBuffer, select(counts, ofRows, held));
+  graph.assign(lastTokensBuffer, select(counts, sampled.tokens, held, subset));
   graph.output('tokens', sampled.tokens);
   graph.output('logProbs', sampled.logProbabilities);
   graph.output('values', valueHead(graph, last));
   return graph;
 }
-
-const flat = (column: Tensor) => reshape(column, [column.shape[0]!]);

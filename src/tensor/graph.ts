@@ -26,7 +26,7 @@ export interface Node {
 
 /** Rows of new keys or values to be written into a cache buffer after a run; see {@link Graph.append}. */
 export interface Append {
-  /** [B, heads, capacity, size]: the name of the buffer. */
+  /** [rows, heads, capacity, size]: the name of the buffer. */
   readonly buffer: string;
   /** [B, S, heads · size]. */
   readonly value: Tensor;
@@ -34,6 +34,8 @@ export interface Append {
   readonly offsets: Tensor;
   /** [B] i32: how many of the S entries count. */
   readonly counts: Tensor;
+  /** [B] i32, no two alike: the row of the cache that each of them belongs to. By default the first B. */
+  readonly rows?: Tensor;
 }
 
 /**
@@ -93,7 +95,7 @@ export class Graph {
   }
 
   /**
-   * After a run, entry s of row b of `value` stands at position offsets[b] + s of the cache, for s < counts[b]. Where S is 1
+   * After a run, entry s of row b of `value` stands at position offsets[b] + s of row rows[b] of the cache, for s < counts[b]. Where S is 1
    * there has to be room for it in every row, whatever its count, and what stands behind a row's new entries is undefined.
    */
   append(append: Append): void {

@@ -55,11 +55,15 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
     { batch: 2, heads: 3, kvHeads: 3, headSize: 12, capacity: 40, ahead: 0 },
     { batch: 40, heads: 8, kvHeads: 2, headSize: 16, capacity: 210, ahead: 0 },
     { batch: 2, heads: 2, kvHeads: 1, headSize: 64, capacity: 130, ahead: 0 },
+    { batch: 4, heads: 4, kvHeads: 2, headSize: 16, capacity: 70, ahead: 0, others: 2 },
   ])(
-    'a token of each of $batch rows, with $heads heads of $headSize over $kvHeads, $ahead places ahead, attends to what its row holds and joins it',
+    'a token of each of $batch rows, with $heads heads of $headSize over $kvHeads, $ahead places ahead, $others others in the cache, attends to what its row holds and joins it',
     async (shape) => {
-      const { batch, heads, kvHeads, headSize, capacity, ahead } = shape;
+      const { batch, heads, kvHeads, headSize, capacity, ahead, others } = shape;
       const graph = new Graph();
+      const rows = others === undefined ? undefined : graph.input('rows', [batch], 'i32');
+      const placeOf = (b: number) => (others === undefined ? b : (b + others) % (batch + others));
+      const cached = batch + (others ?? 0);
       const part = (name: string, count: number) => graph.input(name, [batch, count * headSize]);
       const [lengths, counts] = [graph.input('lengths', [batch], 'i32'), graph.input('counts', [batch], 'i32')];
       // mostly a token stands after what its row holds, which a device may rely on where it is the same input
@@ -67,20 +71,26 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
       const q = rotary(part('q', heads), angles, heads);
       const k = rotary(part('k', kvHeads), angles, kvHeads);
       const v = part('v', kvHeads);
-      const cacheShape = [batch, kvHeads, capacity, headSize];
+      const cacheShape = [cached, kvHeads, capacity, headSize];
       const [keys, values] = [graph.buffer('keys', cacheShape), graph.buffer('values', cacheShape)];
-      graph.output('y', cachedAttention(q, k, v, { keys, values, lengths }, { batch, length: 1, heads, kvHeads, headSize }));
-      graph.append({ buffer: 'keys', value: k, offsets: lengths, counts });
-      graph.append({ buffer: 'values', value: v, offsets: lengths, counts });
+      graph.output('y', cachedAttention(q, k, v, { keys, values, lengths, rows }, { batch, length: 1, heads, kvHeads, headSize }));
+      graph.append({ buffer: 'keys', value: k, offsets: lengths, counts, rows });
+      graph.append({ buffer: 'values', value: v, offsets: lengths, counts, rows });
       const program = await device.compile(graph);
 
       // from empty to full but for one place; the last row is not asked for
       const held = Int32Array.from({ length: batch }, (_, row) => [0, capacity - 1, 7, 20][row % 4]!);
       const asked = Int32Array.from({ length: batch }, (_, row) => Number(batch === 1 || row < batch - 1));
       const data = { q: normal(batch * heads * headSize), k: normal(batch * kvHeads * headSize), v: normal(batch * kvHeads * headSize) };
-      const before = { keys: normal(batch * kvHeads * capacity * headSize), values: normal(batch * kvHeads * capacity * headSize) };
+      const before = { keys: normal(cached * kvHeads * capacity * headSize), values: normal(cached * kvHeads * capacity * headSize) };
       const buffers = { keys: device.create(cacheShape, 'f32', before.keys), values: device.create(cacheShape, 'f32', before.values) };
-      const inputs = { ...data, lengths: held, counts: asked, ...(ahead > 0 && { positions: held.map((length) => length + ahead) }) };
+      const inputs = {
+        ...data,
+        lengths: held,
+        counts: asked,
+        ...(ahead > 0 && { positions: held.map((length) => length + ahead) }),
+        ...(rows && { rows: Int32Array.from(held, (_, b) => placeOf(b)) }),
+      };
       const { y } = await device.run(program, { inputs, buffers });
       const after = { keys: await device.read(buffers.keys), values: await device.read(buffers.values) };
 
@@ -95,10 +105,10 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
         const newValues = row(data.v, b, kvHeads * headSize);
         const withNew = (old: number[][][], fresh: readonly number[]) =>
           old.map((strip, head) => [...strip, fresh.slice(head * headSize, (head + 1) * headSize)]);
-        const [oldKeys, oldValues] = [entries(before.keys, b, position), entries(before.values, b, position)];
+        const [oldKeys, oldValues] = [entries(before.keys, placeOf(b), position), entries(before.values, placeOf(b), position)];
         // whether it is asked for or not, what a row held stays
-        expect(entries(after.keys, b, position)).toEqual(oldKeys);
-        expect(entries(after.values, b, position)).toEqual(oldValues);
+        expect(entries(after.keys, placeOf(b), position)).toEqual(oldKeys);
+        expect(entries(after.values, placeOf(b), position)).toEqual(oldValues);
         if (!asked[b]) continue;
         const expected = attended(
           shape,
@@ -107,7 +117,7 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
           withNew(oldValues, newValues),
         );
         for (const [i, value] of row(y!, b, heads * headSize).entries()) expect(value).toBeCloseTo(expected[i]!, 4);
-        const appended = (cache: NumberArray) => entries(cache, b, position + 1).flatMap((strip) => strip.at(-1)!);
+        const appended = (cache: NumberArray) => entries(cache, placeOf(b), position + 1).flatMap((strip) => strip.at(-1)!);
         for (const [i, value] of appended(after.keys).entries()) expect(value).toBeCloseTo(newKeys[i]!, 4);
         expect(appended(after.values)).toEqual(newValues);
       }
@@ -151,6 +161,19 @@ describe.each(Object.entries(devices))('on %s', async (_, open) => {
     ]);
     expect(Array.from(await device.read(buffers.total))).toEqual([36, 40]);
     expect(Array.from(await device.read(buffers.held))).toEqual([2, 1]);
+  });
+
+  it('puts integers into some rows of a buffer, where they are asked for', async () => {
+    const graph = new Graph();
+    const [counts, found, rows] = ['counts', 'found', 'rows'].map((name) => graph.input(name, [3], 'i32')) as [Tensor, Tensor, Tensor];
+    const held = graph.buffer('held', [5], 'i32');
+    graph.output('before', held);
+    graph.assign('held', select(counts, found, held, rows));
+    const buffers = { held: device.create([5], 'i32', Int32Array.of(10, 11, 12, 13, 14)) };
+    const inputs = { counts: Int32Array.of(1, 0, 2), found: Int32Array.of(1, 2, 16_777_217), rows: Int32Array.of(4, 0, 1) };
+    const { before } = await device.run(await device.compile(graph), { inputs, buffers });
+    expect(Array.from(before!)).toEqual([10, 11, 12, 13, 14]);
+    expect(Array.from(await device.read(buffers.held))).toEqual([10, 16_777_217, 12, 13, 1]);
   });
 
   it('reads and writes the first rows of buffers that have more', async () => {

@@ -66,28 +66,40 @@ describe.skipIf(!devices.webgpu)('attention on webgpu', async () => {
       for (const name of Object.keys(expected)) expect(difference(ours[name]!, expected[name]!), name).toBeLessThan(1e-5);
     });
 
-    it.each([1, 9, 20])('has the results of the cpu over a cache, %i new tokens a row', async (fresh) => {
+    it.each([
+      [1, 'its first rows'],
+      [9, 'its first rows'],
+      [20, 'its first rows'],
+      [1, 'some of its rows'],
+      [20, 'some of its rows'],
+    ])('has the results of the cpu over a cache, %i new tokens for each of %s', async (fresh, which) => {
       const graph = new Graph();
       const capacity = 150;
+      // the last one comes first, and one of them is not computed
+      const chosen = which === 'some of its rows' ? Int32Array.from({ length: batch }, (_, b) => batch - b) : undefined;
+      const held = chosen ? batch + 1 : batch;
+      const rows = chosen && graph.input('rows', [batch], 'i32');
       const part = (name: string, count: number) => graph.input(name, [batch * fresh, count * headSize]);
       const [q, k, v] = [part('q', heads), part('k', kvHeads), part('v', kvHeads)];
       const [lengths, counts] = [graph.input('lengths', [batch], 'i32'), graph.input('counts', [batch], 'i32')];
-      const cache = ['keys', 'values'].map((name) => graph.buffer(name, [batch, kvHeads, capacity, headSize]));
-      graph.output('y', cachedAttention(q, k, v, { keys: cache[0]!, values: cache[1]!, lengths }, { ...shape, length: fresh }));
-      graph.append({ buffer: 'keys', value: k, offsets: lengths, counts });
-      graph.append({ buffer: 'values', value: v, offsets: lengths, counts });
+      const cache = ['keys', 'values'].map((name) => graph.buffer(name, [held, kvHeads, capacity, headSize]));
+      const known = { keys: cache[0]!, values: cache[1]!, lengths, rows, filled: 140 };
+      graph.output('y', cachedAttention(q, k, v, known, { ...shape, length: fresh }));
+      graph.append({ buffer: 'keys', value: k, offsets: lengths, counts, rows });
+      graph.append({ buffer: 'values', value: v, offsets: lengths, counts, rows });
       const inputs: Record<string, NumberArray> = {};
       for (const [name, tensor] of graph.inputs) inputs[name] = normal(sizeOf(tensor.shape));
       inputs.lengths = Int32Array.from([130, 0].slice(0, batch));
       inputs.counts = Int32Array.from([fresh, fresh - 1].slice(0, batch));
-      const size = batch * kvHeads * capacity * headSize;
+      if (chosen) inputs.rows = chosen;
+      const size = held * kvHeads * capacity * headSize;
       const [found, expected] = await onBoth(graph, inputs, { keys: normal(size), values: normal(size) });
       expect(difference(found.y!, expected.y!)).toBeLessThan(1e-5);
       // what stands behind the new entries is undefined
       const filled = (cache: NumberArray) =>
         Array.from({ length: batch * kvHeads }, (_, strip) => {
           const row = Math.floor(strip / kvHeads);
-          const start = strip * capacity * headSize;
+          const start = ((chosen?.[row] ?? row) * kvHeads + (strip % kvHeads)) * capacity * headSize;
           return cache.slice(start, start + (inputs.lengths![row]! + inputs.counts![row]!) * headSize);
         });
       expect(filled(found.keys!)).toEqual(filled(expected.keys!));

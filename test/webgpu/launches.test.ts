@@ -40,7 +40,7 @@ describe('a graph on WebGPU', () => {
   });
 
   it('takes at most 16 dispatches a layer for a token of every dialogue', async () => {
-    const shape = { rows: 8, length: 1, capacity: 128, fresh: false, greedy: false };
+    const shape = { rows: 8, length: 1, capacity: 128, filled: 128, greedy: false };
     expect(await perLayer((config) => extendGraph({ config }, shape))).toBeLessThanOrEqual(16);
   });
 
@@ -61,7 +61,7 @@ describe('a graph on WebGPU', () => {
       scoreGraph({ config }, batch),
       await ppoGraph({ config, checkpointing: true }, batch, 'k3', trainable(config)),
       updateGraph(trainable(config), () => 'decayed'),
-      extendGraph({ config }, { rows: 8, length: 16, capacity: 128, fresh: false, greedy: false, chosen: 4 }),
+      extendGraph({ config }, { rows: 8, length: 16, capacity: 128, filled: 64, greedy: false, chosen: 4 }),
     ];
     for (const graph of graphs) {
       for (const { call, uses } of launchesOf(graph)) {

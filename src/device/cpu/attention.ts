@@ -146,22 +146,24 @@ export const attentionGradient: Kernel = (lowering) => {
 
 export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
   const { batch, length, heads, kvHeads, headSize } = node.attributes as unknown as AttentionSizes;
-  const capacity = node.attributes.capacity as number;
-  const [queries, keys, values, cachedKeys, cachedValues, lengths] = inputs as [Name, Name, Name, Name, Name, Name];
+  const [capacity, filled] = [node.attributes.capacity as number, node.attributes.filled as number];
+  const [queries, keys, values, cachedKeys, cachedValues, lengths, rows] = inputs as [Name, Name, Name, Name, Name, Name, Name | undefined];
   const group = heads / kvHeads;
-  const alpha = 1 / Math.sqrt(headSize);
   const q = model.reshape(splitHeads(model, queries, batch, length, heads, headSize), batch, kvHeads, group * length, headSize);
-  const k = splitHeads(model, keys, batch, length, kvHeads, headSize);
-  const v = splitHeads(model, values, batch, length, kvHeads, headSize);
-  // [B, 1, 1, 1, capacity + T]: which cache entries are filled; new tokens see each other causally
-  const mask = shared(`cache ${lengths} ${length} ${capacity}`, () => {
+  // cached entries and new ones are joined where they are small: scores and probabilities have as many columns as these have rows
+  const all = (cache: Name, fresh: Name) => {
+    const held = rows === undefined ? cache : model.node('Gather', [cache, rows], { axis: { int: 0 } });
+    return joinTime(model, [sliceTime(model, held, 0, filled, capacity), splitHeads(model, fresh, batch, length, kvHeads, headSize)]);
+  };
+  // [B, 1, 1, T, filled + T]: which cache entries are filled; new tokens see each other causally
+  const mask = shared(`cache ${lengths} ${length} ${filled}`, () => {
     const slots = model.constant(
       'i32',
-      [1, capacity],
-      Int32Array.from({ length: capacity }, (_, i) => i),
+      [1, filled],
+      Int32Array.from({ length: filled }, (_, i) => i),
     );
-    const filled = model.node('Less', [slots, model.reshape(lengths, batch, 1)]);
-    const old = model.reshape(model.node('Where', [filled, model.float(0), model.float(masked)]), batch, 1, 1, 1, capacity);
+    const isFilled = model.node('Less', [slots, model.reshape(lengths, batch, 1)]);
+    const old = model.reshape(model.node('Where', [isFilled, model.float(0), model.float(masked)]), batch, 1, 1, 1, filled);
     const causal = model.constant(
       'f32',
       [1, 1, 1, length, length],
@@ -170,29 +172,16 @@ export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
     return model.node(
       'Concat',
       [
-        model.node('Expand', [old, model.integers(batch, 1, 1, length, capacity)]),
+        model.node('Expand', [old, model.integers(batch, 1, 1, length, filled)]),
         model.node('Expand', [causal, model.integers(batch, 1, 1, length, length)]),
       ],
       { axis: { int: -1 } },
     );
   });
-  const scores = model.node(
-    'Concat',
-    [matmul(model, q, cachedKeys, { transposeB: true, alpha }), matmul(model, q, k, { transposeB: true, alpha })],
-    {
-      axis: { int: -1 },
-    },
-  );
-  const visible = model.node('Add', [model.reshape(scores, batch, kvHeads, group, length, capacity + length), mask]);
-  const probabilities = model.reshape(
-    model.node('Softmax', [visible], { axis: { int: -1 } }),
-    batch,
-    kvHeads,
-    group * length,
-    capacity + length,
-  );
-  const [toOld, toNew] = model.nodes('Split', [probabilities, model.integers(capacity, length)], 2, { axis: { int: -1 } });
-  const mixed = model.node('Add', [matmul(model, toOld!, cachedValues), matmul(model, toNew!, v)]);
+  const scores = matmul(model, q, all(cachedKeys, keys), { transposeB: true, alpha: 1 / Math.sqrt(headSize) });
+  const visible = model.node('Add', [model.reshape(scores, batch, kvHeads, group, length, filled + length), mask]);
+  const probabilities = model.node('Softmax', [visible], { axis: { int: -1 } });
+  const mixed = matmul(model, model.reshape(probabilities, batch, kvHeads, group * length, filled + length), all(cachedValues, values));
   return [joinHeads(model, mixed, batch, length, heads, headSize)];
 };
 

@@ -101,9 +101,12 @@ export const kernels = {
   headLogProbability,
   headLogProbabilityGradient,
   sampleHead,
-  select: ({ model, inputs: [condition, a, b] }) => [
-    model.node('Where', [model.node('Greater', [condition!, model.constant('i32', [], [0])]), a!, b!]),
-  ],
+  select: ({ model, inputs }) => {
+    const [condition, a, b, rows] = inputs as [Name, Name, Name, Name | undefined];
+    const held = rows === undefined ? b : model.node('Gather', [b, rows]);
+    const chosen = model.node('Where', [model.node('Greater', [condition, model.constant('i32', [], [0])]), a, held]);
+    return [rows === undefined ? chosen : model.node('ScatterElements', [b, rows, chosen])];
+  },
   clipByGlobalNorm: ({ model, inputs: [limit, ...gradients] }) => {
     const squares = gradients.map((gradient) => model.reshape(model.node('ReduceSumSquare', [gradient], { keepdims: { int: 0 } }), 1));
     const norm = model.node('Sqrt', [model.node('ReduceSum', [joinRows(model, squares)], { keepdims: { int: 0 } })]);

@@ -29,6 +29,7 @@ export interface LoweredGraph {
     readonly value: Port;
     readonly offsets: string;
     readonly counts: string;
+    readonly rows?: string;
   }[];
   /** Caches that the model itself appends an entry a row to, in their own memory: what it writes is what it read. */
   readonly inPlace: readonly (Port & { readonly offsets: string })[];
@@ -85,12 +86,13 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
     }));
   const appends = graph.appends
     .filter((append) => !lowering.appended.has(append))
-    .map(({ buffer, value, offsets, counts }) => ({
+    .map(({ buffer, value, offsets, counts, rows }) => ({
       buffer,
       cache: graph.buffers.get(buffer)!.shape,
       value: written(buffer, value, names.get(value)!),
       offsets: inputName(offsets),
       counts: inputName(counts),
+      ...(rows && { rows: inputName(rows) }),
     }));
   await turn.next();
   return {

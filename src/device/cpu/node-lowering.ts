@@ -132,14 +132,14 @@ export class NodeLowering {
    * which takes heads of a multiple of eight.
    */
   #lowerWithAppends(node: Node): boolean {
-    const [, keys, values, cachedKeys, cachedValues, lengths] = node.inputs;
+    const [, keys, values, cachedKeys, cachedValues, lengths, rows] = node.inputs;
     const appendOf = (value: Tensor | undefined, cache: Tensor | undefined) =>
       this.graph.appends.find(
-        (append) => append.value === value && append.offsets === lengths && this.graph.buffers.get(append.buffer) === cache,
+        (append) => append.value === value && append.offsets === lengths && !append.rows && this.graph.buffers.get(append.buffer) === cache,
       );
     const appends = [appendOf(keys, cachedKeys), appendOf(values, cachedValues)] as const;
     const { batch, heads, headSize, length, capacity } = node.attributes as Record<string, number>;
-    if (length !== 1 || capacity === 1 || batch! * heads! * headSize! * capacity! > smallCache || headSize! % 8 !== 0) return false;
+    if (rows || length !== 1 || capacity === 1 || batch! * heads! * headSize! * capacity! > smallCache || headSize! % 8 !== 0) return false;
     // whoever else read the caches would find the new entries in them
     const isOnlyReader = [cachedKeys, cachedValues].every((cache) => this.#readers.get(cache!)?.length === 1);
     if (!appends[0] || !appends[1] || !isOnlyReader) return false;

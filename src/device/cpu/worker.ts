@@ -161,10 +161,17 @@ function run(runtime: OnnxRuntime, program: Program, given: Readonly<Record<stri
   const assigned = lowered.assignments.map(({ name }) => bound(name));
   const appended = lowered.appends.map(({ buffer: name }) => bound(name));
   session.run();
-  for (const [index, { cache, value, offsets, counts }] of lowered.appends.entries()) {
-    const rows = runtime.adopt(session.outputs[firstAppend + index]!, value.type, sizeOf(value.shape));
-    appendRows(appended[index]!.data, cache, rows.data, value.shape, given[offsets]!, given[counts]!);
-    rows.release();
+  for (const [index, { cache, value, offsets, counts, rows }] of lowered.appends.entries()) {
+    const entries = runtime.adopt(session.outputs[firstAppend + index]!, value.type, sizeOf(value.shape));
+    appendEntries(
+      appended[index]!.data,
+      cache,
+      entries.data,
+      given[offsets]!,
+      given[counts]!,
+      rows === undefined ? undefined : given[rows],
+    );
+    entries.release();
   }
   for (const [index, { type, shape }] of lowered.assignments.entries()) {
     const value = runtime.adopt(session.outputs[firstAssignment + index]!, type, sizeOf(shape));
@@ -192,23 +199,26 @@ function checkRoom(name: string, offsets: NumberArray, [, , capacity]: readonly 
   if (row >= 0) throw new Error(`Row ${row} of ${name} has no entry ${offsets[row]}, but ${capacity}.`);
 }
 
-/** Writes new rows value [B·S, heads·size] to the cache [B, heads, capacity, size] at each row's offset. */
-function appendRows(
+/** Writes the first entries of value [B·S, heads·size] to the cache [rows, heads, capacity, size], from each row's offset on. */
+function appendEntries(
   cache: NumberArray,
-  cacheShape: readonly number[],
+  [, heads, capacity, size]: readonly number[],
   value: NumberArray,
-  valueShape: readonly number[],
   offsets: NumberArray,
   counts: NumberArray,
+  rows?: NumberArray,
 ): void {
-  const [batch, heads, capacity, size] = cacheShape as [number, number, number, number];
-  const length = valueShape[0]! / batch;
+  const [batch, width] = [offsets.length, heads! * size!];
+  const length = value.length / (batch * width);
   for (let b = 0; b < batch; b++) {
-    for (let head = 0; head < heads; head++) {
-      let target = ((b * heads + head) * capacity + offsets[b]!) * size;
-      let source = (b * length * heads + head) * size;
-      for (let s = 0; s < counts[b]!; s++, target += size, source += heads * size) {
-        cache.set(value.subarray(source, source + size) as never, target);
+    const row = rows === undefined ? b : rows[b]!;
+    // entries of a single head stand behind each other here and there
+    const [pieces, pieceSize] = heads === 1 ? [1, counts[b]! * size!] : [counts[b]!, size!];
+    for (let head = 0; head < heads!; head++) {
+      let target = ((row * heads! + head) * capacity! + offsets[b]!) * size!;
+      let source = (b * length * heads! + head) * size!;
+      for (let piece = 0; piece < pieces; piece++, target += size!, source += width) {
+        cache.set(value.subarray(source, source + pieceSize) as never, target);
       }
     }
   }

@@ -19,13 +19,16 @@ export function copy(count: number): KernelCall {
   return perElement({ name: 'copy', buffers: [...reads('i32', 'x'), ...writes('i32', 'y')], body: '    y[i] = x[i];' }, count);
 }
 
-/** The integers of y where condition ≤ 0, those of x elsewhere: y [M] holds them before and after. */
-export function select(count: number): KernelCall {
+/**
+ * The integers of y where condition ≤ 0, those of x elsewhere: y [M] holds them before and after. With `chosen` `rows` [M] says which of y
+ * those of x stand for.
+ */
+export function select(count: number, chosen = false): KernelCall {
   return perElement(
     {
-      name: 'select i32',
-      buffers: [...reads('i32', 'condition', 'x'), ...writes('i32', 'y')],
-      body: '    if (condition[i] > 0) { y[i] = x[i]; }',
+      name: `select i32${chosen ? ' chosen' : ''}`,
+      buffers: [...reads('i32', 'condition', 'x', ...(chosen ? ['rows'] : [])), ...writes('i32', 'y')],
+      body: `    if (condition[i] > 0) { y[${chosen ? 'u32(rows[i])' : 'i'}] = x[i]; }`,
     },
     count,
   );
@@ -54,26 +57,28 @@ export function scatterAdd(height: number, width: number, accumulate: Accumulate
 }
 
 /**
- * Writes the first counts[b] new keys and values of each row to its caches, from entry offsets[b] on. Buffers: k and v [B·S, kvHeads·size],
- * offsets and counts [B] i32, cachedKeys and cachedValues [B, kvHeads, capacity, size]. What would lie behind the capacity is left out.
+ * Writes the first counts[b] new keys and values of each row of a batch to its row of the caches, from entry offsets[b] on. Buffers: k and v
+ * [B·S, kvHeads·size], offsets and counts [B] i32, with `chosen` the rows' places in the caches [B] i32, cachedKeys and cachedValues
+ * [rows, kvHeads, capacity, size]. What would lie behind the capacity is left out.
  */
-export function appendToCache({
-  batch,
-  length,
-  kvHeads,
-  headSize,
-  capacity,
-}: Readonly<Record<'batch' | 'length' | 'kvHeads' | 'headSize' | 'capacity', number>>): KernelCall {
+export function appendToCache(
+  { batch, length, kvHeads, headSize, capacity }: Readonly<Record<'batch' | 'length' | 'kvHeads' | 'headSize' | 'capacity', number>>,
+  chosen = false,
+): KernelCall {
   return perElement(
     {
-      name: 'appendToCache',
-      buffers: [...reads('f32', 'k', 'v'), ...reads('i32', 'offsets', 'counts'), ...writes('f32', 'cachedKeys', 'cachedValues')],
+      name: `appendToCache${chosen ? ' chosen' : ''}`,
+      buffers: [
+        ...reads('f32', 'k', 'v'),
+        ...reads('i32', 'offsets', 'counts', ...(chosen ? ['rows'] : [])),
+        ...writes('f32', 'cachedKeys', 'cachedValues'),
+      ],
       body: `    let head = i / p.headSize;
     let token = head / p.kvHeads;
     let b = token / p.length;
     let entry = u32(offsets[b]) + token % p.length;
     if (token % p.length < u32(counts[b]) && entry < p.capacity) {
-      let to = ((b * p.kvHeads + head % p.kvHeads) * p.capacity + entry) * p.headSize + i % p.headSize;
+      let to = ((${chosen ? 'u32(rows[b])' : 'b'} * p.kvHeads + head % p.kvHeads) * p.capacity + entry) * p.headSize + i % p.headSize;
       cachedKeys[to] = k[i];
       cachedValues[to] = v[i];
     }`,

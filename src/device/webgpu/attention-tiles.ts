@@ -9,6 +9,15 @@ export interface AttentionSizes {
   readonly headSize: number;
 }
 
+/** Attention over a cache: what a row of it has room for, and whether `cacheRows` says which of them each row of the batch has. */
+export interface CacheSizes extends AttentionSizes {
+  readonly capacity: number;
+  readonly chosen: boolean;
+}
+
+/** In a kernel: the row of the cache of row b of the batch. */
+export const cacheRow = ({ chosen }: Pick<CacheSizes, 'chosen'>) => (chosen ? 'u32(cacheRows[b])' : 'b');
+
 /**
  * How a workgroup divides attention. It owns `4 · down` rows and walks over tiles of `across · others` others: of keys if it owns queries, of
  * queries if it owns keys. Each of its `across · down` threads holds the products of 4 own rows with `others` others.

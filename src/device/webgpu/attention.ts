@@ -1,5 +1,15 @@
 import { type KernelBuffer, type KernelCall, reads, writes } from '../kernels/index';
-import { type AttentionSizes, type AttentionTile, attentionTile, attentionUniforms, masked, range, Tiling } from './attention-tiles';
+import {
+  type AttentionSizes,
+  type AttentionTile,
+  attentionTile,
+  attentionUniforms,
+  type CacheSizes,
+  cacheRow,
+  masked,
+  range,
+  Tiling,
+} from './attention-tiles';
 
 /**
  * Causal attention, for the meaning see the operation `attention`. Buffers: q [B·T, heads·size], k and v [B·T, kvHeads·size], segments [B·T]
@@ -18,22 +28,21 @@ export function attentionForward(
 
 /**
  * Several new tokens a row over a cache and over each other, see the operation `cachedAttention`. Buffers: q [B·S, heads·size], k and v
- * [B·S, kvHeads·size], cachedKeys and cachedValues [B, kvHeads, capacity, size], lengths [B] i32, y [B·S, heads·size].
+ * [B·S, kvHeads·size], cachedKeys and cachedValues [rows, kvHeads, capacity, size], lengths [B] i32, with `chosen` cacheRows [B] i32,
+ * y [B·S, heads·size].
  */
-export function chunkAttention(
-  sizes: AttentionSizes & { readonly capacity: number },
-  tile: AttentionTile = attentionTile(sizes),
-): KernelCall {
-  const { kernel, uniforms, groups } = forward(sizes, 'cache', tile);
+export function chunkAttention(sizes: CacheSizes, tile: AttentionTile = attentionTile(sizes)): KernelCall {
+  const { kernel, uniforms, groups } = forward(sizes, sizes.chosen ? 'chosen cache' : 'cache', tile);
   return { kernel, uniforms: [...uniforms, sizes.capacity], groups };
 }
 
-function forward(sizes: AttentionSizes, source: 'sequence' | 'segments' | 'cache', tile: AttentionTile): KernelCall {
+function forward(sizes: AttentionSizes, source: 'sequence' | 'segments' | 'cache' | 'chosen cache', tile: AttentionTile): KernelCall {
   const { batch, length, heads, kvHeads, headSize } = sizes;
   const tiling = new Tiling(headSize, tile);
   const { vectors, threads, own, others } = tiling;
   const segmented = source === 'segments';
-  const cached = source === 'cache';
+  const chosen = source === 'chosen cache';
+  const cached = source === 'cache' || chosen;
   const columns = range(tile.others);
   const visible = (j: number) => {
     const key = `key0 + tx + ${j * tile.across}u`;
@@ -42,7 +51,7 @@ function forward(sizes: AttentionSizes, source: 'sequence' | 'segments' | 'cache
   const load = (name: string, which: 'k' | 'v', number: string) => {
     const fresh = `((row0 + min(start + row, p.length - 1u)) * p.kvHeads + kv) * ${vectors.pitch}u`;
     if (!cached) return `{ let start = ${number} * ${others}u; ${tiling.load([{ tile: name, buffer: which }], fresh)} }`;
-    const kept = `((b * p.kvHeads + kv) * p.capacity + min(start + row, entries - 1u)) * ${vectors.pitch}u`;
+    const kept = `((${cacheRow({ chosen })} * p.kvHeads + kv) * p.capacity + min(start + row, entries - 1u)) * ${vectors.pitch}u`;
     const cache = which === 'k' ? 'cachedKeys' : 'cachedValues';
     return `if (${number} < old_tiles) {
       let start = ${number} * ${others}u; ${tiling.load([{ tile: name, buffer: cache }], kept)}
@@ -52,7 +61,12 @@ function forward(sizes: AttentionSizes, source: 'sequence' | 'segments' | 'cache
   };
   const buffers: KernelBuffer[] = [vectors.buffer('q'), vectors.buffer('k'), vectors.buffer('v')];
   if (segmented) buffers.push(...reads('i32', 'segments'));
-  if (cached) buffers.push(vectors.buffer('cachedKeys'), vectors.buffer('cachedValues'), ...reads('i32', 'lengths'));
+  if (cached)
+    buffers.push(
+      vectors.buffer('cachedKeys'),
+      vectors.buffer('cachedValues'),
+      ...reads('i32', 'lengths', ...(chosen ? ['cacheRows'] : [])),
+    );
   buffers.push(vectors.buffer('y', 'write'));
   if (!cached) buffers.push(...writes('f32', 'stats'));
   const begin = cached

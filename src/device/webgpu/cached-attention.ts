@@ -1,14 +1,22 @@
 import { type KernelCall, reads } from '../kernels/index';
 import { chunkAttention } from './attention';
-import { type AttentionSizes, type AttentionTile, attentionTile, attentionUniforms, HeadVectors, masked, range } from './attention-tiles';
-
-type CachedSizes = AttentionSizes & { readonly capacity: number };
+import {
+  type AttentionTile,
+  attentionTile,
+  attentionUniforms,
+  type CacheSizes,
+  cacheRow,
+  HeadVectors,
+  masked,
+  range,
+} from './attention-tiles';
 
 /**
  * Attention of new tokens over a cache, for the meaning see the operation `cachedAttention`. Buffers: q [B·S, heads·size], k and v
- * [B·S, kvHeads·size], cachedKeys and cachedValues [B, kvHeads, capacity, size], lengths [B] i32, y [B·S, heads·size].
+ * [B·S, kvHeads·size], cachedKeys and cachedValues [rows, kvHeads, capacity, size], lengths [B] i32, with `chosen` cacheRows [B] i32,
+ * y [B·S, heads·size].
  */
-export function cachedAttention(sizes: CachedSizes, tile: AttentionTile = attentionTile(sizes)): KernelCall {
+export function cachedAttention(sizes: CacheSizes, tile: AttentionTile = attentionTile(sizes)): KernelCall {
   return sizes.length === 1 ? decodeAttention(sizes) : chunkAttention(sizes, tile);
 }
 
@@ -19,8 +27,8 @@ const mostHeads = 8;
  * One new token a row. A workgroup serves the query heads that share a key head, and reads each filled entry of the cache once, in rounds of one
  * key a thread. The entries of a round belong to `slots` in turn, each with a maximum and sums of its own; the slots are joined at the end.
  */
-function decodeAttention(sizes: CachedSizes): KernelCall {
-  const { batch, heads, kvHeads, headSize, capacity } = sizes;
+function decodeAttention(sizes: CacheSizes): KernelCall {
+  const { batch, heads, kvHeads, headSize, capacity, chosen } = sizes;
   const vectors = new HeadVectors(headSize);
   const { quads, pitch } = vectors;
   const share = heads / kvHeads;
@@ -39,12 +47,12 @@ function decodeAttention(sizes: CachedSizes): KernelCall {
   const ofCache = (buffer: string, key: string, quad: string) => vectors.read(buffer, `(cache0 + ${key}) * ${pitch}u`, quad);
   return {
     kernel: {
-      name: `decodeAttention ${headSize} ${share} heads`,
+      name: `decodeAttention ${headSize} ${share} heads${chosen ? ' chosen' : ''}`,
       threads,
       portable: false,
       buffers: [
         ...['q', 'k', 'v', 'cachedKeys', 'cachedValues'].map((name) => vectors.buffer(name)),
-        ...reads('i32', 'lengths'),
+        ...reads('i32', 'lengths', ...(chosen ? ['cacheRows'] : [])),
         vectors.buffer('y', 'write'),
       ],
       uniforms: [...attentionUniforms, { name: 'capacity', type: 'u32' }],
@@ -64,7 +72,7 @@ function decodeAttention(sizes: CachedSizes): KernelCall {
   let first = kv * ${share}u + group % ${parts}u * ${held}u;
   let after = (kv + 1u) * ${share}u;
   let fresh = (b * p.kvHeads + kv) * ${pitch}u;
-  let cache0 = (b * p.kvHeads + kv) * p.capacity;
+  let cache0 = (${cacheRow(sizes)} * p.kvHeads + kv) * p.capacity;
   if (lane == 0u) { filled[0] = min(u32(max(lengths[b], 0)), p.capacity); }
   for (var i = lane; i < ${held * quads}u; i += ${threads}u) {
     let at = (b * p.heads + min(first + i / ${quads}u, after - 1u)) * ${pitch}u;

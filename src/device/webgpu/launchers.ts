@@ -26,7 +26,7 @@ import {
 } from '../kernels/index';
 import { attentionForward } from './attention';
 import { attentionGradientKeys, attentionGradientQueries } from './attention-gradient';
-import { type AttentionSizes, fittingAttention } from './attention-tiles';
+import { type AttentionSizes, type CacheSizes, fittingAttention } from './attention-tiles';
 import { cachedAttention } from './cached-attention';
 import type { View } from './fusion';
 import type { Lowering, Use, Value } from './lower';
@@ -208,7 +208,7 @@ const attentionGradient: Launcher = (lowering, emission) => {
 
 const attentionOverCache: Launcher = (lowering, emission) => {
   const node = only(emission);
-  const sizes = node.attributes as unknown as AttentionSizes & { readonly capacity: number };
+  const sizes = { ...(node.attributes as unknown as Omit<CacheSizes, 'chosen'>), chosen: node.inputs.length > 6 };
   const call = fittingAttention(sizes, lowering.options.sharedBytes, (tile) => cachedAttention(sizes, tile));
   lowering.launch(call, [...node.inputs.map((input) => lowering.read(input)), lowering.write(node.outputs[0]!)]);
 };
@@ -286,9 +286,9 @@ export const launchers = {
   headLogProbabilityGradient: headBackward,
   sampleHead: sample,
   select: (lowering, { nodes: [node] }) => {
-    const [condition, a, b] = node!.inputs as [Tensor, Tensor, Tensor];
-    const reads = [lowering.read(condition), lowering.read(a)];
-    lowering.launch(select(sizeOf(a.shape)), [...reads, lowering.change(b, node!.outputs[0]!)]);
+    const [condition, a, b, rows] = node!.inputs as [Tensor, Tensor, Tensor, Tensor | undefined];
+    const reads = [condition, a, ...(rows ? [rows] : [])].map((tensor) => lowering.read(tensor));
+    lowering.launch(select(sizeOf(a.shape), rows !== undefined), [...reads, lowering.change(b, node!.outputs[0]!)]);
   },
   clipByGlobalNorm: (lowering, { nodes: [node] }) => {
     const [limit, ...gradients] = node!.inputs as [Tensor, ...Tensor[]];
@@ -312,8 +312,10 @@ export const launchers = {
 /** Writes new rows to a pair of caches. */
 export function append(lowering: Lowering, keys: Append, values: Append): void {
   const caches = [keys, values].map(({ buffer }) => lowering.graph.buffers.get(buffer)!);
-  const [batch, kvHeads, capacity, headSize] = caches[0]!.shape as [number, number, number, number];
-  const length = sizeOf(keys.value.shape) / (batch * kvHeads * headSize);
-  const reads = [keys.value, values.value, keys.offsets, keys.counts, ...caches].map((tensor) => lowering.read(tensor));
-  lowering.launch(appendToCache({ batch, length, kvHeads, headSize, capacity }), reads);
+  const [, kvHeads, capacity, headSize] = caches[0]!.shape as [number, number, number, number];
+  const { value, offsets, counts, rows } = keys;
+  const batch = offsets.shape[0]!;
+  const length = sizeOf(value.shape) / (batch * kvHeads * headSize);
+  const reads = [value, values.value, offsets, counts, ...(rows ? [rows] : []), ...caches].map((tensor) => lowering.read(tensor));
+  lowering.launch(appendToCache({ batch, length, kvHeads, headSize, capacity }, rows !== undefined), reads);
 }

@@ -232,7 +232,7 @@ export class Lowering {
     const { appends } = this.graph;
     for (let i = 0; i < appends.length; i += 2) {
       const [keys, values] = [appends[i]!, appends[i + 1]];
-      if (!values || keys.offsets !== values.offsets || keys.counts !== values.counts) {
+      if (!values || keys.offsets !== values.offsets || keys.counts !== values.counts || keys.rows !== values.rows) {
         throw new RlpaError('invalid-graph', 'Caches are extended in pairs of keys and values on this device.');
       }
       append(this, keys, values);
