@@ -150,10 +150,9 @@ export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
   const [queries, keys, values, cachedKeys, cachedValues, lengths, rows] = inputs as [Name, Name, Name, Name, Name, Name, Name | undefined];
   const group = heads / kvHeads;
   const q = model.reshape(splitHeads(model, queries, batch, length, heads, headSize), batch, kvHeads, group * length, headSize);
-  // cached entries and new ones are joined where they are small: scores and probabilities have as many columns as these have rows
-  const all = (cache: Name, fresh: Name) => {
+  const entries = (cache: Name, fresh: Name): [Name, Name] => {
     const held = rows === undefined ? cache : model.node('Gather', [cache, rows], { axis: { int: 0 } });
-    return joinTime(model, [sliceTime(model, held, 0, filled, capacity), splitHeads(model, fresh, batch, length, kvHeads, headSize)]);
+    return [sliceTime(model, held, 0, filled, capacity), splitHeads(model, fresh, batch, length, kvHeads, headSize)];
   };
   // [B, 1, 1, T, filled + T]: which cache entries are filled; new tokens see each other causally
   const mask = shared(`cache ${lengths} ${length} ${filled}`, () => {
@@ -178,10 +177,22 @@ export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
       { axis: { int: -1 } },
     );
   });
-  const scores = matmul(model, q, all(cachedKeys, keys), { transposeB: true, alpha: 1 / Math.sqrt(headSize) });
-  const visible = model.node('Add', [model.reshape(scores, batch, kvHeads, group, length, filled + length), mask]);
-  const probabilities = model.node('Softmax', [visible], { axis: { int: -1 } });
-  const mixed = matmul(model, model.reshape(probabilities, batch, kvHeads, group * length, filled + length), all(cachedValues, values));
+  const scoresOf = (seen: Name) => matmul(model, q, seen, { transposeB: true, alpha: 1 / Math.sqrt(headSize) });
+  const probabilitiesOf = (scores: Name) => {
+    const visible = model.node('Add', [model.reshape(scores, batch, kvHeads, group, length, filled + length), mask]);
+    return model.reshape(model.node('Softmax', [visible], { axis: { int: -1 } }), batch, kvHeads, group * length, filled + length);
+  };
+  let mixed: Name;
+  // cached entries and new ones are joined where they are smaller: themselves, or as columns of scores and probabilities
+  if (group * length < headSize) {
+    const scores = model.node('Concat', entries(cachedKeys, keys).map(scoresOf), { axis: { int: -1 } });
+    const parts = model.nodes('Split', [probabilitiesOf(scores), model.integers(filled, length)], 2, { axis: { int: -1 } });
+    const shares = entries(cachedValues, values).map((seen, index) => matmul(model, parts[index]!, seen));
+    mixed = model.node('Add', shares);
+  } else {
+    const scores = scoresOf(joinTime(model, entries(cachedKeys, keys)));
+    mixed = matmul(model, probabilitiesOf(scores), joinTime(model, entries(cachedValues, values)));
+  }
   return [joinHeads(model, mixed, batch, length, heads, headSize)];
 };
 
