@@ -85,8 +85,8 @@ export async function extend<C extends Continuation>(
   const needed = length === 1 ? (front ?? Math.max(...held.map(({ index }) => index)) + 1) : feeds.length;
   const computed = Math.min(cache.rows.length, rowBucket(needed));
   const isSubset = length > 1 && computed < cache.rows.length;
-  const others = isSubset ? cache.rows.filter((row) => !held.includes(row)).slice(0, computed - feeds.length) : [];
-  const chosen = isSubset ? [...held, ...others] : cache.rows.slice(0, computed);
+  const padding = isSubset ? cache.rows.filter((row) => !held.includes(row)).slice(0, computed - feeds.length) : [];
+  const chosen = isSubset ? [...held, ...padding] : cache.rows.slice(0, computed);
   const places = held.map((row) => chosen.indexOf(row));
   const filled = length === 1 ? capacity : filledBucket(Math.max(...held.map((row) => row.length)), capacity);
   const given = feeds.map(({ continuation, count }) => continuation.pending.splice(0, count));
@@ -94,8 +94,8 @@ export async function extend<C extends Continuation>(
   const runs = length === 1 ? Math.min(pace.steps, mostSteps, Math.max(...rooms)) : 1;
   const series = Array.from({ length: runs }, (_, step) => {
     const inputs = {
-      // what is computed for a row that nobody asks for stands after what the row holds
-      lengths: Int32Array.from(chosen, (row) => row.length),
+      // What is computed for a row that nobody asks for stands after what the row holds. Padding writes nothing, and attends to nothing.
+      lengths: Int32Array.from(chosen, (row) => (padding.includes(row) ? 0 : row.length)),
       counts: new Int32Array(computed),
       uniform: new Float32Array(computed),
       temperature: Float32Array.of(temperature),

@@ -183,7 +183,7 @@ export const cachedAttention: Kernel = ({ model, node, inputs, shared }) => {
     return model.reshape(model.node('Softmax', [visible], { axis: { int: -1 } }), batch, kvHeads, group * length, filled + length);
   };
   let mixed: Name;
-  // cached entries and new ones are joined where they are smaller: themselves, or as columns of scores and probabilities
+  // what the cache holds and what is new has to be joined, which copies: scores where they are few, or else keys and values
   if (group * length < headSize) {
     const scores = model.node('Concat', entries(cachedKeys, keys).map(scoresOf), { axis: { int: -1 } });
     const parts = model.nodes('Split', [probabilitiesOf(scores), model.integers(filled, length)], 2, { axis: { int: -1 } });

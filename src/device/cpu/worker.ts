@@ -202,22 +202,23 @@ function checkRoom(name: string, offsets: NumberArray, [, , capacity]: readonly 
 /** Writes the first entries of value [B·S, heads·size] to the cache [rows, heads, capacity, size], from each row's offset on. */
 function appendEntries(
   cache: NumberArray,
-  [, heads, capacity, size]: readonly number[],
+  cacheShape: readonly number[],
   value: NumberArray,
   offsets: NumberArray,
   counts: NumberArray,
   rows?: NumberArray,
 ): void {
-  const [batch, width] = [offsets.length, heads! * size!];
+  const [, heads, capacity, size] = cacheShape as [number, number, number, number];
+  const [batch, width] = [offsets.length, heads * size];
   const length = value.length / (batch * width);
   for (let b = 0; b < batch; b++) {
     const row = rows === undefined ? b : rows[b]!;
     // entries of a single head stand behind each other here and there
-    const [pieces, pieceSize] = heads === 1 ? [1, counts[b]! * size!] : [counts[b]!, size!];
-    for (let head = 0; head < heads!; head++) {
-      let target = ((row * heads! + head) * capacity! + offsets[b]!) * size!;
-      let source = (b * length * heads! + head) * size!;
-      for (let piece = 0; piece < pieces; piece++, target += size!, source += width) {
+    const [pieces, pieceSize] = heads === 1 ? [1, counts[b]! * size] : [counts[b]!, size];
+    for (let head = 0; head < heads; head++) {
+      let target = ((row * heads + head) * capacity + offsets[b]!) * size;
+      let source = (b * length * heads + head) * size;
+      for (let piece = 0; piece < pieces; piece++, target += size, source += width) {
         cache.set(value.subarray(source, source + pieceSize) as never, target);
       }
     }
