@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'libsql';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -223,8 +224,10 @@ describeWithPostgres('postgresStore', () => {
     // The server may still do what it had begun, unless its connections are ended, as an administrator or its statement_timeout would.
     await other.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = $1', ['Lock']);
     const patient = store.save(recordOf('anna', 2), 1);
-    setTimeout(() => other.query('ROLLBACK'), 50);
+    const freed = delay(50).then(() => other.query('ROLLBACK'));
     expect(await patient).toBe(true);
+    // the store may hear of it first
+    await freed;
     await other.end();
   });
 
