@@ -97,6 +97,7 @@ export {
   normalizedMatcher,
   normalizeText,
   type ParsedTurn,
+  type ParseOptions,
   type ProfileF1Options,
   type ProfileScore,
   parseTurn,

@@ -1,3 +1,5 @@
+import { RlpaError } from './errors';
+
 /**
  * Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
  * The n-th number of a stream is a pure function of (key, n), so every consumer can own a stream of its own, any device computes
@@ -43,6 +45,7 @@ export interface RandomState {
 /**
  * A seeded stream of random numbers. Streams are split by name, so that adding a consumer never shifts another's numbers.
  *
+ * @throws `invalid-option` for a seed that is no whole number, or none.
  * @example
  * const dice = new Random(7).split('dialogue', 3);
  * dice.integer(6) + 1;
@@ -53,7 +56,10 @@ export class Random {
   #block: readonly number[] = [];
 
   constructor(seed: number | RandomState) {
-    if (typeof seed === 'number') {
+    if (typeof seed !== 'object') {
+      if (!Number.isSafeInteger(seed)) {
+        throw new RlpaError('invalid-option', `A seed is a whole number; found ${seed ?? 'nothing'}.`, { option: 'seed' });
+      }
       this.#key = [seed >>> 0, Math.floor(seed / 0x1_0000_0000) >>> 0];
     } else {
       this.#key = seed.key;

@@ -1,5 +1,7 @@
 import {
   diffProfiles,
+  formatTurn,
+  type ParsedTurn,
   type Profile,
   type ProfileSchema,
   parseTurn,
@@ -79,20 +81,34 @@ export class AnswerReader {
       const answer = parseStructuredAnswer(text);
       if (answer.ok) return { text, known: before, proposals: answer.changes, rejected: answer.rejected, reply: answer.reply };
       // Some models keep to the form that they were trained in, whatever they are asked for.
-      const turn = !this.#begun && /^\s*<(?:profile|response)>/.test(text) ? parseTurn(this.#schema, text) : undefined;
-      if (turn?.ok) return wholeAnswer(text, before, turn.profile, turn.reply);
+      const turn = !this.#begun && /^\s*<(?:profile|response)>/.test(text) ? this.#readTurn(text) : undefined;
+      if (turn?.ok) return wholeAnswer(text, before, turn, turn.reply);
       return { text, proposals: [], rejected: [], reply: turn?.reply ?? answer.reply ?? '', problem: answer.problem };
     }
-    const turn = parseTurn(this.#schema, text);
-    if (turn.ok) return wholeAnswer(text, before, turn.profile, turn.reply);
+    const turn = this.#readTurn(text);
+    if (turn.ok) return wholeAnswer(text, before, turn, turn.reply);
     return { text, proposals: [], rejected: [], reply: turn.reply ?? '', problem: turn.problem };
+  }
+
+  #readTurn(text: string): ParsedTurn {
+    return parseTurn(this.#schema, text, { tolerateValues: true });
   }
 }
 
-/** An answer that writes out the whole profile. What it does not mention of the one that it was based on, it proposes to remove. */
-export function wholeAnswer(text: string, before: Profile, known: Profile, reply: string): Answer {
-  const proposals = diffProfiles(before, known).map(
-    (change): ProposedChange => (change.op === 'remove' ? { ...change, isOmission: true } : change),
-  );
-  return { text, known, proposals, rejected: [], reply };
+/**
+ * An answer that writes out the whole profile. What it does not mention of the one that it was based on, it proposes to remove, but for
+ * slots of which it says something that they do not take. That is not kept in the text: a model that reads it again writes it again.
+ */
+export function wholeAnswer(
+  text: string,
+  before: Profile,
+  { profile: known, rejected }: { readonly profile: Profile; readonly rejected: readonly RejectedValue[] },
+  reply: string,
+): Answer {
+  const unread = new Set(rejected.map(({ slot }) => slot));
+  const proposals = diffProfiles(before, known).flatMap((change): ProposedChange[] => {
+    if (change.op !== 'remove') return [change];
+    return unread.has(change.slot) ? [] : [{ ...change, isOmission: true }];
+  });
+  return { text: rejected.length > 0 ? formatTurn(known, reply) : text, known, proposals, rejected, reply };
 }

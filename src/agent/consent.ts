@@ -1,15 +1,30 @@
+import { RlpaError } from '../errors';
 import { formatTurn, type Profile, type ProfileSchema, parseProfileBlock, type SlotDefinition, type SlotMap } from '../profile/index';
 import type { AnswerForm } from './prompt';
 import type { StoredTurn } from './user-record';
 
-/** Sensitive slots that may be filled: these, or all of them. */
-export type Consent = readonly string[] | true | undefined;
+/** Sensitive slots that may be filled: those of these names, all of them (`true`), or none. */
+export type Consent = readonly string[] | boolean | undefined;
+
+/** @throws `invalid-option` for what is neither, and for a name that is no slot's: a consent that was given must not be lost by a slip */
+export function checkConsent(schema: ProfileSchema, consent: Consent): void {
+  if (consent === undefined || typeof consent === 'boolean') return;
+  if (!Array.isArray(consent)) {
+    const message = `consent is a list of slots, true or false; found ${JSON.stringify(consent)}.`;
+    throw new RlpaError('invalid-option', message, { option: 'consent' });
+  }
+  const unknown = consent.find((name) => !Object.hasOwn(schema.slots, name));
+  if (unknown === undefined) return;
+  const sensitive = Object.values<SlotDefinition>(schema.slots).filter((slot) => slot.sensitive);
+  const names = sensitive.map(({ key }) => key).join(', ') || 'none';
+  throw new RlpaError('invalid-option', `consent names slots; there is no "${unknown}" (sensitive are: ${names}).`, { option: 'consent' });
+}
 
 /** Whether a slot may be read and filled: sensitive ones only with consent. */
 export type SlotFilter = (slot: SlotDefinition) => boolean;
 
 export function allowedBy(consent: Consent): SlotFilter {
-  return ({ key, sensitive }) => !sensitive || consent === true || (consent?.includes(key) ?? false);
+  return ({ key, sensitive }) => !sensitive || consent === true || (Array.isArray(consent) && consent.includes(key));
 }
 
 /** The profile without what may not be read. */
@@ -30,7 +45,7 @@ export function visibleAnswer(form: AnswerForm, answer: WrittenAnswer, known: Pr
   if (Object.values<SlotDefinition>(known.schema.slots).every(isAllowed)) return text;
   if (form === 'json') return JSON.stringify({ changes: [], reply });
   if (isVisible(answer, known.schema, isAllowed)) return text;
-  const block = parseProfileBlock(known.schema, text);
+  const block = parseProfileBlock(known.schema, text, { tolerateValues: true });
   return formatTurn(block.ok ? visiblePart(block.profile, isAllowed) : known, reply);
 }
 

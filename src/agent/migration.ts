@@ -19,8 +19,8 @@ export interface SlotValue {
 export type Migration = (item: SlotValue) => SlotValue | readonly SlotValue[];
 
 /**
- * A record as the present version of the schema has it: each item goes through the migrations that it has not been through. What a
- * migration throws leaves the item as it is, and the schema decides whether it takes it.
+ * A record as the present version of the schema has it: each item goes through the migrations that it has not been through. A migration
+ * that throws, or gives what is no value of a slot, leaves the item as it is, and the schema decides whether it takes it.
  */
 export function migrateRecord<S extends SlotMap>(
   schema: ProfileSchema<S>,
@@ -47,6 +47,7 @@ function migrateItem<S extends SlotMap>(
   } catch {
     return item;
   }
+  if (!values.every((value) => typeof value?.slot === 'string' && value.value !== undefined)) return item;
   const { refused: _, ...migrated } = { ...item, schemaVersion: migrations.length };
   if (values.length === 0) return { ...migrated, validTo: item.validTo ?? at };
   return values.map(({ slot, value }, index) => {

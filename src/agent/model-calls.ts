@@ -1,4 +1,4 @@
-import type { ChatPart, ChatRequest, ChatResult } from '../chat/index';
+import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, modelError } from '../chat/index';
 import { waitFor, withDeadline } from '../deadline';
 import { RlpaError, throwIfAborted } from '../errors';
 import type { SlotMap } from '../profile/index';
@@ -28,7 +28,11 @@ function timeLeft(endsAt: number): number {
   return Math.max(1, Math.ceil(endsAt - performance.now()));
 }
 
-/** A call of the model within the turn's time, on the turn's account. @throws what the model throws, `timeout`, `aborted` */
+/**
+ * A call of the model within the turn's time, on the turn's account.
+ *
+ * @throws what the model throws, as `model-failed` where it is no error of the library; `timeout`, `aborted`
+ */
 export async function callModel<S extends SlotMap>(
   { model }: AgentSettings<S>,
   { meter }: OpenTurn<S>,
@@ -36,11 +40,16 @@ export async function callModel<S extends SlotMap>(
   { endsAt, signal }: CallLimits,
 ): Promise<ChatResult> {
   const timeoutMs = timeLeft(endsAt);
-  const result = await withDeadline('The turn', timeoutMs, signal, (deadline) =>
-    model.generate({ ...request, timeoutMs, signal: deadline }),
-  );
-  meter.add(result.usage);
-  return result;
+  try {
+    const result = await withDeadline('The turn', timeoutMs, signal, (deadline) =>
+      model.generate({ ...request, timeoutMs, signal: deadline }),
+    );
+    checkResult(model, result);
+    meter.add(result.usage);
+    return result;
+  } catch (error) {
+    throw modelError(error, model.name);
+  }
 }
 
 /** The same while it is being written; a reader that leaves early, or the deadline, ends the call. */
@@ -52,13 +61,23 @@ export async function* streamModel<S extends SlotMap>(
 ): AsyncGenerator<ChatPart, void, undefined> {
   const call = new AbortController();
   const callSignal = signal ? AbortSignal.any([signal, call.signal]) : call.signal;
-  const parts = model.stream({ ...request, timeoutMs: timeLeft(endsAt), signal: callSignal })[Symbol.asyncIterator]();
+  let parts: AsyncIterator<ChatPart> | undefined;
   let isFinished = false;
   let isOver = false;
+  const next = async () => {
+    try {
+      parts ??= model.stream({ ...request, timeoutMs: timeLeft(endsAt), signal: callSignal })[Symbol.asyncIterator]();
+      const part = await waitFor('The turn', timeLeft(endsAt), signal, parts.next());
+      if (!part.done) checkPart(model, part.value);
+      return part;
+    } catch (error) {
+      throw modelError(error, model.name);
+    }
+  };
   try {
     for (;;) {
       throwIfAborted(signal);
-      const { done, value } = await waitFor('The turn', timeLeft(endsAt), signal, parts.next());
+      const { done, value } = await next();
       if (done) {
         isOver = true;
         break;
@@ -73,10 +92,26 @@ export async function* streamModel<S extends SlotMap>(
     if (!isOver) {
       call.abort();
       // What waits to be read further does not see the signal: a model would keep its turn of `withLimits` for good.
-      Promise.resolve(parts.return?.()).catch(() => {});
+      Promise.resolve(parts?.return?.()).catch(() => {});
     }
   }
   if (!isFinished) throw new RlpaError('model-failed', `Model "${model.name}" ended its stream without a finish part.`);
+}
+
+function checkPart(model: ChatModel, part: ChatPart): void {
+  if (part?.type === 'finish') checkResult(model, part);
+  else if (part?.type !== 'text' || typeof part.text !== 'string')
+    throw outOfContract(model, 'a part of its stream is neither text nor its end');
+}
+
+function checkResult(model: ChatModel, result: ChatResult): void {
+  if (typeof result?.text !== 'string') throw outOfContract(model, 'its result has no text');
+  const { inputTokens, outputTokens } = result.usage ?? {};
+  if (typeof inputTokens !== 'number' || typeof outputTokens !== 'number') throw outOfContract(model, 'its result has no usage');
+}
+
+function outOfContract({ name }: ChatModel, reason: string): RlpaError {
+  return new RlpaError('model-failed', `Model "${name}" does not keep to ChatModel: ${reason}.`, { model: name });
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Profile, ProfileChange, SlotMap } from '../profile/index';
 import { type AfterReply, afterReplyOf } from './after-reply';
 import { type AgentSettings, type PersonalizedAgentOptions, settle } from './agent-options';
 import { AnswerReader } from './answer';
-import { allowedBy, type Consent } from './consent';
+import { allowedBy, type Consent, checkConsent } from './consent';
 import { migrateRecord } from './migration';
 import {
   type CallLimits,
@@ -33,7 +33,7 @@ import { definitionOf, emptyRecord, profileOf, rememberProfile, type StoredItem,
  *
  * A malformed answer is asked for once more. It never costs the reply nor the profile: the reply is returned where there is one, the old
  * profile stays, and `problem` says what was wrong. A turn whose model call fails or is aborted, or whose stream is left early, leaves no
- * trace.
+ * trace. What a listener throws is an uncaught exception, as with `EventTarget`, and does not cost the reply.
  *
  * @throws `invalid-option` from the constructor and for empty messages or ids; from a turn what the model throws, `store-failed` where the
  * profile cannot be read, `timeout`, `aborted`.
@@ -146,6 +146,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     { consent, ...options }: WaitOptions & { readonly consent?: Consent } = {},
   ): Promise<Profile<S>> {
     checkText('userId', userId);
+    checkConsent(this.schema, consent);
     const isAllowed = allowedBy(consent);
     for (const { op, slot } of changes as readonly ProfileChange[]) {
       const definition = definitionOf(this.schema, slot);
@@ -182,7 +183,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   }
 
   #start(request: TurnRequest) {
-    const { userId, sessionId, message, consent, signal, timeoutMs = defaultTimeoutMs } = checkRequest(request);
+    const { userId, sessionId, message, consent, signal, timeoutMs = defaultTimeoutMs } = checkRequest(this.schema, request);
     const { generateId, prices } = this.#settings;
     const user: UserTurn = { id: generateId(), userId, sessionId, isStored: false, message, consent };
     const limits: CallLimits = { endsAt: performance.now() + timeoutMs, signal };
@@ -239,16 +240,8 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     const user: UserTurn = { ...turn, isStored: true };
     const tenure = this.#ledger.begin(user.userId); // before anybody can erase the user
     this.#afterReply.add(user.userId, async () => {
-      try {
-        await this.#infer(user, reply, { record: stored, erased: tenure.erased }, timeoutMs);
-      } catch (error) {
-        // A listener threw. There is no caller who could be told.
-        queueMicrotask(() => {
-          throw error;
-        });
-      } finally {
-        this.#ledger.end(tenure);
-      }
+      await this.#infer(user, reply, { record: stored, erased: tenure.erased }, timeoutMs);
+      this.#ledger.end(tenure);
     });
   }
 
@@ -297,8 +290,15 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     if (problem) this.#tell('problem', { userId, problem });
   }
 
+  /** A listener that throws is its owner's error, not the turn's: it does not cost a reply that is stored already. */
   #tell<Event extends keyof AgentEvents<S>>(event: Event, payload: Parameters<AgentEvents<S>[Event]>[0]): void {
-    (this as EventEmitter).emit(event, payload);
+    try {
+      (this as EventEmitter).emit(event, payload);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   #time(): string {

@@ -43,9 +43,9 @@ export function readProfileAnswer(schema: ProfileSchema, form: AnswerForm, text:
     const { changes, rejected } = answer;
     return { text: JSON.stringify({ changes, reply }), known: before, proposals: changes, rejected, reply };
   }
-  const block = parseProfileBlock(schema, wellFormed(text));
+  const block = parseProfileBlock(schema, wellFormed(text), { tolerateValues: true });
   if (!block.ok) return { text, proposals: [], rejected: [], reply, problem: block.problem };
-  return wholeAnswer(formatTurn(block.profile, reply), before, block.profile, reply);
+  return wholeAnswer(formatTurn(block.profile, reply), before, block, reply);
 }
 
 /** Asks for the whole answer again: nothing of the first could be shown. */

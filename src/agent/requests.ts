@@ -1,5 +1,7 @@
 import { withDeadline } from '../deadline';
 import { RlpaError } from '../errors';
+import type { ProfileSchema } from '../profile/index';
+import { checkConsent } from './consent';
 import type { TurnRequest, WaitOptions } from './turn';
 
 export const defaultTimeoutMs = 60_000;
@@ -15,11 +17,12 @@ export async function wait<T>(
 }
 
 /** @throws `invalid-option` */
-export function checkRequest(request: TurnRequest): TurnRequest {
+export function checkRequest(schema: ProfileSchema, request: TurnRequest): TurnRequest {
   checkText('userId', request.userId);
   checkText('message', request.message);
   if (request.sessionId !== undefined) checkText('sessionId', request.sessionId);
   if (request.timeoutMs !== undefined) checkTimeout(request.timeoutMs);
+  checkConsent(schema, request.consent);
   return request;
 }
 

@@ -1,6 +1,7 @@
 import type { ChatResult, ChatUsage } from '../chat/index';
 import type { Profile, RejectedValue, SlotMap } from '../profile/index';
 import type { AgentProblem } from './answer';
+import type { Consent } from './consent';
 import type { Contradiction, RecordedChange } from './user-record';
 
 /** Limits of a call that waits. */
@@ -18,8 +19,8 @@ export interface TurnRequest extends WaitOptions {
    * of them. Without one, the turns that have none.
    */
   readonly sessionId?: string;
-  /** Sensitive slots that may be filled in this turn: these, or all of them. */
-  readonly consent?: readonly string[] | true;
+  /** Sensitive slots that may be filled and read in this turn: those of these names, or all of them. Default none. */
+  readonly consent?: Consent;
   /** Ends the turn until its result is there; not what runs after the reply. */
   readonly signal?: AbortSignal;
   /** Deadline for reading the profile and for the model's answer; default one minute. What runs after the reply has as long again. */

@@ -53,6 +53,13 @@ export interface ChatModel {
   stream(request: ChatRequest): AsyncIterable<ChatPart>;
 }
 
+/** What a model threw, as an error of the library: a model that an application has written itself may throw anything. */
+export function modelError(error: unknown, model: string): RlpaError {
+  if (RlpaError.isInstance(error)) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new RlpaError('model-failed', `Model "${model}" failed: ${reason}`, { model }, { cause: error });
+}
+
 const failures: readonly ErrorCode[] = ['model-failed', 'model-rate-limited', 'model-unreachable', 'budget-exceeded', 'timeout'];
 
 /** Whether an error says that this answer of a model could not be had, rather than that something is wrong with the set-up. */

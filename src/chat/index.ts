@@ -22,6 +22,7 @@ export {
   type ChatResult,
   type ChatUsage,
   isModelFailure,
+  modelError,
 } from './chat-model';
 export { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
 export { type OpenAIChatModel, type OpenAIChatOptions, type OpenAIChatStats, openAIChat } from './openai';

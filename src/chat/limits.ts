@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { alarm } from '../deadline';
 import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
-import type { ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
+import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, type ChatUsage, modelError } from './chat-model';
 import { addUsage, estimateUsage } from './usage';
 
 export interface ChatLimits {
@@ -68,7 +68,7 @@ export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedCh
   }
 
   function failed(error: unknown, signal: AbortSignal | undefined): RlpaError {
-    const failure = signal?.aborted ? abortedError(signal) : asChatError(error, model.name);
+    const failure = signal?.aborted ? abortedError(signal) : modelError(error, model.name);
     stats = { ...stats, failures: { ...stats.failures, [failure.code]: (stats.failures[failure.code] ?? 0) + 1 } };
     return failure;
   }
@@ -181,12 +181,6 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
     signal.addEventListener('abort', abort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
-}
-
-function asChatError(error: unknown, model: string): RlpaError {
-  if (RlpaError.isInstance(error)) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new RlpaError('model-failed', `Model "${model}" failed: ${reason}`, { model }, { cause: error });
 }
 
 function checkPositive(option: string, value: number): void {

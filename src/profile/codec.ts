@@ -1,7 +1,7 @@
 import type { Profile } from './profile';
 import type { ProfileSchema, SlotMap } from './schema';
 import type { SlotDefinition } from './slot';
-import { type SlotReading, unstableType } from './slot-items';
+import { type RejectedValue, type SlotReading, unstableType } from './slot-items';
 
 /*
  * The text form of an action. The tags are the frame; whatever stands between them is data:
@@ -38,7 +38,13 @@ export interface TurnProblem {
 }
 
 export type ParsedTurn<S extends SlotMap = SlotMap> =
-  | { readonly ok: true; readonly profile: Profile<S>; readonly reply: string }
+  | {
+      readonly ok: true;
+      readonly profile: Profile<S>;
+      readonly reply: string;
+      /** What the profile block held that the schema does not take; always empty unless it was to be tolerated. */
+      readonly rejected: readonly RejectedValue[];
+    }
   | {
       readonly ok: false;
       /** The first thing that is wrong. */
@@ -48,6 +54,14 @@ export type ParsedTurn<S extends SlotMap = SlotMap> =
       /** What can be shown to the user all the same. */
       readonly reply?: string;
     };
+
+export interface ParseOptions {
+  /**
+   * A slot that the schema does not have, or a value that its slot does not take, is left out and reported in `rejected`; it does not make
+   * the turn malformed. Default false: in training it does, for a policy is to learn the schema.
+   */
+  readonly tolerateValues?: boolean;
+}
 
 /**
  * Writes a turn. Slots come in the schema's order, one line each; slots that hold nothing have none.
@@ -79,25 +93,40 @@ export function formatProfileBlock(profile: Profile): string {
  * if (turn.ok) console.log(turn.profile.values, turn.reply);
  * else console.warn(turn.problem.code, turn.reply);
  */
-export function parseTurn<S extends SlotMap>(schema: ProfileSchema<S>, text: string): ParsedTurn<S> {
+export function parseTurn<S extends SlotMap>(
+  schema: ProfileSchema<S>,
+  text: string,
+  { tolerateValues = false }: ParseOptions = {},
+): ParsedTurn<S> {
   let problem: TurnProblem | undefined;
+  const rejected: RejectedValue[] = [];
   const report = (code: TurnProblemCode, message: string, at?: number) => {
     problem ??= { code, message, ...(at !== undefined && { line: lineAt(text, at) }) };
   };
   const responseAt = text.indexOf(openResponse);
   const frameEnd = responseAt < 0 ? text.length : responseAt;
-  const profile = readProfileBlock(schema, text.slice(0, frameEnd), report);
+  const refuse: Refuse = (code, value, message, at) => {
+    if (tolerateValues) rejected.push(value);
+    else report(code, message, at);
+  };
+  const profile = readProfileBlock(schema, text.slice(0, frameEnd), report, refuse);
   const reply = responseAt < 0 ? undefined : readResponseBlock(text, responseAt + openResponse.length, report);
   if (responseAt < 0) report('no-response', `The text has no ${openResponse} block.`);
-  if (profile && reply && !problem) return { ok: true, profile, reply };
+  if (profile && reply && !problem) return { ok: true, profile, reply, rejected };
   const saved = responseAt < 0 ? looseReply(text) : reply;
   return { ok: false, problem: problem!, ...(profile && { profile }), ...(saved && { reply: saved }) };
 }
 
 type Report = (code: TurnProblemCode, message: string, at?: number) => void;
+type Refuse = (code: TurnProblemCode, value: RejectedValue, message: string, at: number) => void;
 
 /** `text` ends where the response begins. */
-function readProfileBlock<S extends SlotMap>(schema: ProfileSchema<S>, text: string, report: Report): Profile<S> | undefined {
+function readProfileBlock<S extends SlotMap>(
+  schema: ProfileSchema<S>,
+  text: string,
+  report: Report,
+  refuse: Refuse,
+): Profile<S> | undefined {
   const open = text.indexOf(openProfile);
   if (open < 0) {
     report('no-profile', `The text has no ${openProfile} block before the response.`);
@@ -107,17 +136,17 @@ function readProfileBlock<S extends SlotMap>(schema: ProfileSchema<S>, text: str
   const start = open + openProfile.length;
   const close = text.indexOf(closeProfile, start);
   if (close < 0) report('unclosed-profile', `${openProfile} is not closed.`, open);
-  const profile = readLines(schema, text, start, close < 0 ? text.length : close, report);
+  const profile = readLines(schema, text.slice(0, close < 0 ? text.length : close), start, report, refuse);
   const after = close + closeProfile.length;
   if (close >= 0 && text.slice(after).trim()) report('stray-text', `Text between ${closeProfile} and ${openResponse}.`, after);
   return profile;
 }
 
-function readLines<S extends SlotMap>(schema: ProfileSchema<S>, text: string, start: number, end: number, report: Report): Profile<S> {
+function readLines<S extends SlotMap>(schema: ProfileSchema<S>, text: string, start: number, report: Report, refuse: Refuse): Profile<S> {
   const values: Record<string, unknown> = {};
   const seen = new Set<string>();
   let at = start;
-  for (const rawLine of text.slice(start, end).split('\n')) {
+  for (const rawLine of text.slice(start).split('\n')) {
     const lineStart = at;
     at += rawLine.length + 1;
     if (rawLine.trim() === '') continue;
@@ -130,7 +159,8 @@ function readLines<S extends SlotMap>(schema: ProfileSchema<S>, text: string, st
     }
     const slot = schema.slotByLabel(label);
     if (!slot) {
-      report('unknown-slot', `The schema has no slot ${quote(label)}.`, lineStart);
+      const value = { slot: label, value: line.slice(colon + 1).trim(), reason: 'the schema has no such slot' };
+      refuse('unknown-slot', value, `The schema has no slot ${quote(label)}.`, lineStart);
       continue;
     }
     if (seen.has(slot.key)) {
@@ -142,7 +172,10 @@ function readLines<S extends SlotMap>(schema: ProfileSchema<S>, text: string, st
     for (const part of splitValues(line.slice(colon + 1), slot)) {
       const reading = readText(schema, slot, part);
       if (reading.ok) taken.push(reading.value);
-      else report('invalid-value', `Slot "${slot.label}": ${reading.reason}.`, lineStart);
+      else {
+        const { reason } = reading;
+        refuse('invalid-value', { slot: slot.key, value: part, reason }, `Slot "${slot.label}": ${reason}.`, lineStart);
+      }
     }
     if (taken.length > 0) values[slot.key] = slot.cardinality === 'many' ? taken : taken[0];
   }

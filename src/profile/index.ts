@@ -3,6 +3,7 @@ export {
   formatProfileBlock,
   formatTurn,
   type ParsedTurn,
+  type ParseOptions,
   parseTurn,
   type TurnProblem,
   type TurnProblemCode,

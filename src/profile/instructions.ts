@@ -1,5 +1,7 @@
 import type { ProfileSchema } from './schema';
 import type { SlotDefinition } from './slot';
+import { valueSchemas } from './value-schema';
+import { valueWords } from './value-words';
 
 /**
  * Tells a chat model the text form of a turn and the slots that it may fill: all of the schema's, unless told which.
@@ -28,11 +30,19 @@ Rules:
 - Nothing outside the two blocks, and no tags inside the reply.`;
 }
 
-/** One line a slot: label, kind of value, description. */
+/**
+ * One line a slot: label, how many values of which kind, description.
+ *
+ * @example
+ * describeSlots([schema.slots.age]); // '- Age (one value: a whole number from 0 to 130)'
+ */
 export function describeSlots(slots: readonly SlotDefinition[]): string {
+  const { values } = valueSchemas(slots);
   return slots
     .map((slot) => {
-      const kind = slot.cardinality === 'many' ? 'any number of values' : 'one value';
+      const words = valueWords(values[slot.key]!);
+      const kind =
+        slot.cardinality === 'many' ? `any number of values${words ? `, each ${words}` : ''}` : `one value${words ? `: ${words}` : ''}`;
       return `- ${slot.label} (${kind}${slot.open ? ', for what fits no other slot' : ''})${slot.description ? `: ${slot.description}` : ''}`;
     })
     .join('\n');

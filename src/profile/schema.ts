@@ -2,7 +2,7 @@ import { RlpaError } from '../errors';
 import type { ProfileChange } from './changes';
 import { type ProfileItem, slotItem } from './item';
 import { Profile } from './profile';
-import { type Cardinality, type Slot, type SlotDefinition, slot } from './slot';
+import { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
 import { changeItems, found, type RejectedValue, readItems, readValue, type SlotReading } from './slot-items';
 import { valueSchemas } from './value-schema';
 import { text, wholeNumber } from './value-type';
@@ -49,7 +49,8 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   }
 
   /**
-   * @throws `invalid-schema` without slots, for an empty or doubled label, and for a type that is no {@link ValueType}, as those of zod/mini.
+   * @throws `invalid-schema` without slots, for an empty or doubled label, for an option that slots do not have, and for a type that is no
+   * {@link ValueType}, as those of zod/mini.
    * @example
    * const schema = ProfileSchema.define({ occupation: slot.one(text), interests: slot.many(text) });
    */
@@ -153,6 +154,10 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   apply(profile: Profile<S>, changes: readonly ProfileChange[]): Profile<S> {
     const touched = new Map<string, readonly ProfileItem[]>();
     for (const change of changes) {
+      if (!operations.has(change?.op)) {
+        const reason = `a change is "set", "add" or "remove", found ${found(change?.op)}`;
+        throw invalidProfile({ slot: change?.slot, value: change?.value, reason });
+      }
       const definition = this.#definitions()[change.slot];
       if (!definition) throw invalidProfile({ slot: change.slot, value: change.value, reason: this.#noSuchSlot() });
       const rejected: RejectedValue[] = [];
@@ -204,6 +209,9 @@ function standardSlots() {
   };
 }
 
+const matchings: ReadonlySet<unknown> = new Set<SlotDefinition['matching']>(['exact', 'normalized', 'fuzzy']);
+const slotOptions: ReadonlySet<string> = new Set<keyof SlotOptions>(['label', 'description', 'matching', 'maxLength', 'sensitive']);
+
 function defineSlot(key: string, value: Slot): SlotDefinition {
   if (!/^[\p{L}_][\p{L}\p{N}_-]*$/u.test(key) || key === '__proto__') {
     throw invalidSchema(key, 'a slot name is letters, digits, "_" and "-", and begins with a letter');
@@ -214,10 +222,13 @@ function defineSlot(key: string, value: Slot): SlotDefinition {
   if (typeof value.type?.safeParse !== 'function' || typeof value.type.toJSONSchema !== 'function') {
     throw invalidSchema(key, `expected a type of zod 4.2 or later (not zod/mini), text or wholeNumber(…), found ${found(value.type)}`);
   }
+  const unknown = Object.keys(value.options).find((option) => !slotOptions.has(option));
+  if (unknown !== undefined) throw invalidSchema(key, `it has no option "${unknown}" (its options are ${[...slotOptions].join(', ')})`);
   const { label = humanize(key), description, matching = 'normalized', maxLength = defaultMaxLength, sensitive = false } = value.options;
   if (!/^[^\s:<>-][^\n\r:<>]*$/.test(label) || label !== label.trim()) {
     throw invalidSchema(key, `a label is one line of text without ":", "<" and ">", found "${label}"`);
   }
+  if (!matchings.has(matching)) throw invalidSchema(key, `matching is ${[...matchings].join(', ')}, found ${found(matching)}`);
   if (!(maxLength >= 1)) throw invalidSchema(key, `maxLength is at least 1, found ${maxLength}`);
   return Object.freeze({
     key,
@@ -231,6 +242,8 @@ function defineSlot(key: string, value: Slot): SlotDefinition {
     sensitive,
   });
 }
+
+const operations: ReadonlySet<string> = new Set<ProfileChange['op']>(['set', 'add', 'remove']);
 
 function sameItems(items: readonly ProfileItem[], others: readonly ProfileItem[]): boolean {
   if (items === others) return true;

@@ -14,6 +14,7 @@ export type SlotReading<Value = unknown> = { readonly ok: true; readonly value: 
 
 /** Why a value is refused that its type makes into one it would not take, or would change again: what is stored is read by it once more. */
 export const unstableType = "the slot's type does not take what it makes of a value; use one without a transform";
+const noJson = "the slot's type does not take its own values back from JSON; use one for JSON values, as z.iso.date() for z.date()";
 
 /** Validates one value by the slot's type; one element, for a `many` slot. Never throws. */
 export function readValue(definition: SlotDefinition, value: unknown): SlotReading {
@@ -36,6 +37,7 @@ function checkValue({ type, maxLength }: SlotDefinition, value: unknown): SlotRe
     const again = readType(type, read);
     if (!again.ok || JSON.stringify(again.value) !== JSON.stringify(read)) return { ok: false, reason: unstableType };
   }
+  if (typeof read !== 'string' && !readType(type, JSON.parse(JSON.stringify(read))).ok) return { ok: false, reason: noJson };
   return reading;
 }
 

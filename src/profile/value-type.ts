@@ -1,3 +1,5 @@
+import { RlpaError } from '../errors';
+
 /**
  * What a slot asks of the type of its values. zod's types have it, and so have {@link text} and {@link wholeNumber}, without zod.
  *
@@ -36,10 +38,14 @@ export const text: ValueType<string> = {
 /**
  * A whole number from `minimum` to `maximum`: `z.int().min(minimum).max(maximum)`.
  *
+ * @throws `invalid-schema` where no whole number lies between the two.
  * @example
  * const schema = ProfileSchema.define({ age: slot.one(wholeNumber(0, 130)) });
  */
 export function wholeNumber(minimum: number, maximum: number): ValueType<number> {
+  if (!(Math.ceil(minimum) <= maximum)) {
+    throw new RlpaError('invalid-schema', `There is no whole number from ${minimum} to ${maximum}.`);
+  }
   return {
     safeParse: (value) =>
       typeof value === 'number' && Number.isInteger(value) && value >= minimum && value <= maximum

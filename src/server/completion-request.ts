@@ -29,7 +29,7 @@ const body = z.looseObject({
     .strictObject({
       userId: name.nullish(),
       sessionId: name.nullish(),
-      consent: z.union([z.literal(true), z.array(z.string())]).nullish(),
+      consent: z.union([z.boolean(), z.array(z.string())]).nullish(),
     })
     .nullish(),
 });

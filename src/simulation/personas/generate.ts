@@ -59,7 +59,8 @@ const heldOutEvery = 4;
  * Made-up people for the standard schema, with 8 to 12 items each whose values fit together: age, education, occupation, marital
  * status and family. No two have the same profile.
  *
- * @throws `invalid-option` for a count that is not a positive whole number, or a share outside [0, 0.5].
+ * @throws `invalid-option` for a count that is not a positive whole number, a split that there is not, a share outside [0, 0.5], or a seed
+ * that is no whole number.
  * @example
  * const training = generatePersonas({ count: 256, seed: 1, split: 'train' });
  * const heldOut = generatePersonas({ count: 64, seed: 1, split: 'held-out' });
@@ -67,6 +68,9 @@ const heldOutEvery = 4;
 export function generatePersonas({ count, seed, split, unseenValues = 0.2 }: PersonaOptions): Persona[] {
   if (!Number.isInteger(count) || count < 1) {
     throw new RlpaError('invalid-option', `count is a positive whole number; found ${count}.`, { option: 'count' });
+  }
+  if (split !== undefined && split !== 'train' && split !== 'held-out') {
+    throw new RlpaError('invalid-option', `split is "train" or "held-out"; found ${JSON.stringify(split)}.`, { option: 'split' });
   }
   if (!(unseenValues >= 0 && unseenValues <= 0.5)) {
     throw new RlpaError('invalid-option', `unseenValues is a share in [0, 0.5]; found ${unseenValues}.`, { option: 'unseenValues' });

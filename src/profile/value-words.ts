@@ -1,0 +1,79 @@
+import { valueText } from './item';
+import type { JsonSchema } from './value-schema';
+
+/**
+ * What values a JSON Schema takes, in words for a model; nothing where any text will do, or where words would not say it.
+ *
+ * @example
+ * valueWords({ type: 'integer', minimum: 0, maximum: 130 }); // 'a whole number from 0 to 130'
+ */
+export function valueWords(schema: JsonSchema): string | undefined {
+  if (Array.isArray(schema.enum)) return `one of ${schema.enum.map(valueText).join(', ')}`;
+  if (schema.const !== undefined) return valueText(schema.const);
+  const choices = schema.anyOf ?? schema.oneOf;
+  if (Array.isArray(choices))
+    return listed(
+      choices.map((choice) => (isText(choice) ? 'text' : valueWords(choice))),
+      ' or ',
+    );
+  switch (schema.type) {
+    case 'boolean':
+      return 'true or false';
+    case 'integer':
+      return `a whole number${range(schema)}`;
+    case 'number':
+      return `a number${range(schema)}`;
+    case 'string':
+      return textWords(schema);
+    case 'object':
+      return objectWords(schema);
+    default:
+      return undefined;
+  }
+}
+
+/** How texts of a format look; zod's names and those of JSON Schema. */
+const formats: Readonly<Record<string, string>> = {
+  date: 'a date like 2024-05-31',
+  time: 'a time like 08:30:00',
+  'date-time': 'a date and time like 2024-05-31T08:30:00Z',
+  duration: 'a duration like P1DT12H',
+  email: 'an email address',
+  uri: 'a URL',
+};
+
+function textWords({ format, pattern, minLength, maxLength }: JsonSchema): string | undefined {
+  if (typeof format === 'string') return formats[format] ?? `text in the format "${format}"`;
+  if (typeof pattern === 'string') return `text that matches ${pattern}`;
+  if (typeof maxLength === 'number')
+    return `text of ${typeof minLength === 'number' ? `${minLength} to` : 'at most'} ${maxLength} characters`;
+  return typeof minLength === 'number' && minLength > 1 ? `text of at least ${minLength} characters` : undefined;
+}
+
+function objectWords({ properties, required }: JsonSchema): string | undefined {
+  if (typeof properties !== 'object' || properties === null) return undefined;
+  const needed = new Set(Array.isArray(required) ? required : []);
+  const parts = Object.entries(properties as Record<string, JsonSchema>).map(([name, value]) => {
+    const words = valueWords(value) ?? (isText(value) ? 'text' : 'a value');
+    return `"${name}" (${words}${needed.has(name) ? '' : ', may be left out'})`;
+  });
+  return `JSON, an object with ${listed(parts, ', ')}`;
+}
+
+/** zod writes the bounds of safe integers where there are no others. */
+function range({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: JsonSchema): string {
+  const isBound = (value: unknown): value is number => typeof value === 'number' && Math.abs(value) < Number.MAX_SAFE_INTEGER;
+  if (isBound(minimum) && isBound(maximum)) return ` from ${minimum} to ${maximum}`;
+  const from = isBound(minimum) ? `at least ${minimum}` : isBound(exclusiveMinimum) ? `more than ${exclusiveMinimum}` : undefined;
+  const to = isBound(maximum) ? `at most ${maximum}` : isBound(exclusiveMaximum) ? `less than ${exclusiveMaximum}` : undefined;
+  const bounds = [from, to].filter((bound) => bound !== undefined);
+  return bounds.length > 0 ? `, ${bounds.join(' and ')}` : '';
+}
+
+function isText({ type, ...rest }: JsonSchema): boolean {
+  return type === 'string' && Object.keys(rest).length === 0;
+}
+
+function listed(parts: readonly (string | undefined)[], separator: string): string | undefined {
+  return parts.includes(undefined) ? undefined : [...new Set(parts)].join(separator);
+}
