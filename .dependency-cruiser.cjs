@@ -11,8 +11,8 @@ const layers = [
   ['agent-entry'],
   ['index', 'testing'],
   ['node'],
-  ['experiments'],
-  ['cli', 'server', 'bench'],
+  ['experiments', 'server'],
+  ['cli'],
 ];
 
 /** Two columns that meet only in policy and above: dialogues on the left, the engine on the right. */
@@ -76,9 +76,10 @@ module.exports = {
     },
     {
       name: 'browser-safe',
-      comment: 'Node built-ins only in node, cli, server, bench, experiments and device/cpu: the rest runs in a browser.',
+      comment:
+        'Node built-ins only in node, cli, server, experiments and device/cpu: the rest runs in a browser. What rlpa/tiny takes of experiments does too, which a test sees to that bundles it.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/((node|cli|server|bench|experiments)/|device/cpu/)' },
+      from: { path: '^src/', pathNot: '^src/((node|cli|server|experiments)/|device/cpu/)' },
       to: { dependencyTypes: ['core'] },
     },
     {

@@ -22,7 +22,10 @@ export interface TinyTaskOptions {
 }
 
 export interface WarmStartRequest {
-  /** Where the policy will live. The policy owns it from then on; a warm start that fails disposes of it. */
+  /**
+   * Where the policy will live: `cpuDevice()` or `await webgpuDevice()` of `rlpa/node`, in a browser `await openWebGpu()` of `rlpa`. The policy
+   * owns it from then on; a warm start that fails disposes of it.
+   */
   readonly device: Device;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: WarmStartProgress) => void;
@@ -61,7 +64,7 @@ export interface TinyTask {
  * @throws RlpaError `invalid-option` for a size that there is not, or a seed that is no integer
  * @example
  * const task = tinyTask({ size: 'micro', seed: 1 });
- * const policy = await task.warmStart({ device: await openWebGpu() });
+ * const policy = await task.warmStart({ device: cpuDevice() }); // in a browser: await openWebGpu()
  * const trainer = new PPOTrainer({ ...task.ppo, policy, environment: task.environment, personas: task.training, seed: task.seed });
  * await trainer.train({ iterations: task.iterations });
  * const report = await evaluate({ ...task.measuring, policy, personas: task.heldOut });
