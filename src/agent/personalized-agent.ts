@@ -147,11 +147,12 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   ): Promise<Profile<S>> {
     checkText('userId', userId);
     checkConsent(this.schema, consent);
+    if (!Array.isArray(changes)) throw new RlpaError('invalid-option', 'changes is a list of changes.', { option: 'changes' });
     const isAllowed = allowedBy(consent);
-    for (const { op, slot } of changes as readonly ProfileChange[]) {
-      const definition = definitionOf(this.schema, slot);
-      if (op !== 'remove' && definition && !isAllowed(definition)) {
-        throw new RlpaError('invalid-profile', `Slot "${slot}" is sensitive: an edit needs consent.`, { slot });
+    for (const change of changes as readonly (ProfileChange | undefined)[]) {
+      const definition = definitionOf(this.schema, change?.slot ?? '');
+      if (change?.op !== 'remove' && definition && !isAllowed(definition)) {
+        throw new RlpaError('invalid-profile', `Slot "${definition.key}" is sensitive: an edit needs consent.`, { slot: definition.key });
       }
     }
     const edit = (latest: UserRecord) => recordEdit(this.#settings, changes, latest, this.#time());

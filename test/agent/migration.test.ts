@@ -173,6 +173,16 @@ describe('a record of an earlier version of the schema', () => {
     expect((await agent.history('u1')).find(({ slot }) => slot === 'age')).toMatchObject({ value: 'thirty', refused: expect.any(String) });
   });
 
+  it.each([undefined, null, 'nurse', { slot: 'occupation' }, { value: 'nurse' }, [{ slot: 'occupation', value: 'nurse' }, undefined]])(
+    'stays as it is where a migration gives no value of a slot: %j',
+    async (given) => {
+      const { agent } = agentOf(second, await stored(), [(item) => (item.slot === 'job' ? (given as never) : item)]);
+      expect((await current(agent as never)).find(({ slot }) => slot === 'job')).toMatchObject({ value: 'nurse' });
+      await agent.edit('u1', [{ op: 'set', slot: 'married', value: true }]);
+      expect((await agent.history('u1')).find(({ slot, value }) => slot === 'job' && value === 'nurse')?.refused).toContain('no such slot');
+    },
+  );
+
   it('is taken along by functions only', () => {
     expect(() => agentOf(second, memoryStore(), ['rename' as never])).toThrow(/migrations/);
   });

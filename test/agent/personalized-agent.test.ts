@@ -36,6 +36,21 @@ function fixtures() {
 
 const json = { structuredOutput: true };
 
+/** What was thrown in the meantime where nobody could catch it. */
+async function uncaughtDuring(work: () => Promise<void>): Promise<unknown[]> {
+  const runner = process.listeners('uncaughtException');
+  const uncaught: unknown[] = [];
+  process.removeAllListeners('uncaughtException').on('uncaughtException', (error) => uncaught.push(error));
+  try {
+    await work();
+    await new Promise((resolve) => setTimeout(resolve));
+  } finally {
+    process.removeAllListeners('uncaughtException');
+    for (const listener of runner) process.on('uncaughtException', listener);
+  }
+  return uncaught;
+}
+
 async function collect<T>(parts: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const part of parts) all.push(part);
@@ -293,6 +308,70 @@ describe('changes that a model proposes', () => {
   });
 });
 
+describe('what the schema does not take of an answer', () => {
+  const asText = '<profile>\n- Occupation: teacher\n- Mood: happy\n- Age: old\n</profile>\n\n<response>\nHi there\n</response>';
+  const asJson = answer(
+    [
+      { op: 'set', slot: 'occupation', value: 'teacher' },
+      { op: 'set', slot: 'Mood', value: 'happy' },
+      { op: 'set', slot: 'age', value: 'old' },
+    ],
+    'Hi there',
+  );
+  it.each([
+    ['text', asText],
+    ['json', asJson],
+  ] as const)('in %s is rejected alone: the rest is learnt, what was known stays, and no second call is made', async (form, text) => {
+    const model = scriptedChatModel([text, turnText({}, 'Yes')], { structuredOutput: form === 'json' });
+    const agent = new PersonalizedAgent({ schema, model, form });
+    const told: unknown[] = [];
+    agent.on('rejected', ({ rejected }) => told.push(...rejected));
+    await agent.edit('u1', [{ op: 'set', slot: 'age', value: 30 }]);
+    const turn = await agent.respond({ userId: 'u1', message: 'I am a teacher now and not happy about my age, I stopped counting.' });
+    expect(turn).toMatchObject({
+      reply: 'Hi there',
+      rejected: [
+        { slot: 'Mood', value: 'happy' },
+        { slot: 'age', value: 'old' },
+      ],
+    });
+    expect(turn.problem ?? turn.repaired).toBeUndefined();
+    expect(turn.profile.toJSON()).toEqual({ occupation: 'teacher', age: 30 });
+    expect(told).toEqual(turn.rejected);
+    expect(model.requests).toHaveLength(1);
+  });
+
+  it('is not shown to the model again as its own earlier answer', async () => {
+    const model = scriptedChatModel([asText, turnText({}, 'Yes')]);
+    const agent = new PersonalizedAgent({ schema, model });
+    await agent.respond({ userId: 'u1', message: 'I am a teacher.' });
+    await agent.respond({ userId: 'u1', message: 'And you?' });
+    expect(model.requests[1]!.messages[2]!.content).toBe(turnText({ occupation: 'teacher' }, 'Hi there'));
+  });
+});
+
+describe('consent', () => {
+  it.each(['health', ['helth'], [7], { health: true }, 1])(
+    'that is no list of slots is refused before anything is asked: %j',
+    async (consent) => {
+      const model = scriptedChatModel([]);
+      const agent = new PersonalizedAgent({ schema, model });
+      const refused = { code: 'invalid-option', details: { option: 'consent' } };
+      await expect(agent.respond({ userId: 'u1', message: 'Hello', consent: consent as never })).rejects.toMatchObject(refused);
+      await expect(agent.edit('u1', [], { consent: consent as never })).rejects.toMatchObject(refused);
+      expect(model.requests).toEqual([]);
+    },
+  );
+
+  it('may be a yes or a no', async () => {
+    const change = { op: 'add', slot: 'health', value: 'asthma' };
+    const agent = new PersonalizedAgent({ schema, model: scriptedChatModel([answer([change], 'Hi')], json) });
+    expect((await agent.respond({ userId: 'u1', message: 'I have asthma.', consent: false })).profile.size).toBe(0);
+    await expect(agent.edit('u1', [change as never], { consent: false })).rejects.toMatchObject({ code: 'invalid-profile' });
+    expect((await agent.edit('u1', [change as never], { consent: true })).size).toBe(1);
+  });
+});
+
 describe('sensitive slots without consent', () => {
   it('are not in the prompt, and what is stored in them outlives a turn that does not mention it', async () => {
     const model = scriptedChatModel([turnText({ health: ['asthma'] }, 'Hi'), turnText({ occupation: 'nurse', health: ['gout'] }, 'Hi')]);
@@ -308,7 +387,7 @@ describe('sensitive slots without consent', () => {
 
   const texts: PromptBuilder = ({ turns }) => [{ role: 'user', content: turns.map(({ text }) => text).join('\n') || 'Hello' }];
   const asText = turnText({ occupation: 'nurse', health: ['asthma'] }, 'Hi');
-  const malformed = '<profile>\n- Health: asthma\n- Job: nurse\n</profile><response>Hi</response>';
+  const malformed = '<profile>\n- Health: asthma\nJob: nurse\n</profile><response>Hi</response>';
   const asJson = answer([{ op: 'add', slot: 'health', value: 'asthma' }], 'Hi');
   it.each([
     { of: 'the default prompt', prompt: undefined, form: 'text', first: asText, left: turnText({ occupation: 'nurse' }, 'Hi') },
@@ -346,7 +425,6 @@ describe('sensitive slots without consent', () => {
 
 describe('a malformed answer', () => {
   it.each([
-    ['text', '<profile>\n- Age: old\n</profile>\n<response>Hi there</response>', 'invalid-value', 'Hi there'],
     ['text', 'Hi there', 'no-profile', 'Hi there'],
     ['text', '<profile>\n</profile>\n<response>Hi the', 'unclosed-response', 'Hi the'],
     ['text', '<profile>\n- Occupation: nu', 'unclosed-profile', ''],
@@ -630,6 +708,62 @@ describe('failures', () => {
     expect(await agent.export('u1')).toBeUndefined();
   });
 
+  it('of a model that are none of the library get a code, and keep their cause', async () => {
+    const cause = new TypeError('fetch failed');
+    const failing = (): never => {
+      throw cause;
+    };
+    const own = { name: 'own', structuredOutput: false };
+    async function* failingLater() {
+      yield { type: 'text', text: 'Hello' } as const;
+      failing();
+    }
+    const failed = { code: 'model-failed', message: 'Model "own" failed: fetch failed', cause };
+    for (const stream of [failing, failingLater]) {
+      const agent = new PersonalizedAgent({ schema, model: { ...own, generate: failing, stream } });
+      await expect(agent.respond({ userId: 'u1', message: 'Hello' })).rejects.toMatchObject(failed);
+      await expect(collect(agent.stream({ userId: 'u1', message: 'Hello' }))).rejects.toMatchObject(failed);
+    }
+  });
+
+  it.each([
+    ['no text', undefined],
+    ['no text', { content: 'Hi' }],
+    ['no usage', { text: 'Hi', finishReason: 'stop' }],
+    ['no usage', { text: 'Hi', finishReason: 'stop', usage: { prompt_tokens: 3 } }],
+  ])('of a model whose result has %s say so: %j', async (lack, result) => {
+    const model = {
+      name: 'own',
+      structuredOutput: false,
+      generate: async () => result as never,
+      stream: async function* () {
+        yield { type: 'finish', ...result } as never;
+      },
+    };
+    const agent = new PersonalizedAgent({ schema, model });
+    const failed = { code: 'model-failed', message: `Model "own" does not keep to ChatModel: its result has ${lack}.` };
+    await expect(agent.respond({ userId: 'u1', message: 'Hello' })).rejects.toMatchObject(failed);
+    await expect(collect(agent.stream({ userId: 'u1', message: 'Hello' }))).rejects.toMatchObject(failed);
+  });
+
+  it('of a listener do not cost the reply, and are not hidden', async () => {
+    const text = turnText({ occupation: 'nurse' }, 'Hi');
+    const fault = new Error('the listener is broken');
+    for (const mode of ['one-call', 'after-reply'] as const) {
+      const replies = mode === 'one-call' ? [text] : ['Hi', text];
+      const agent = new PersonalizedAgent({ schema, model: scriptedChatModel(replies), mode });
+      agent.on('change', () => {
+        throw fault;
+      });
+      const uncaught = await uncaughtDuring(async () => {
+        expect((await agent.respond({ userId: 'u1', message: 'I am a nurse.' })).reply).toBe('Hi');
+        await agent.settled();
+      });
+      expect(uncaught).toEqual([fault]);
+      expect((await agent.profile('u1')).values.occupation).toBe('nurse');
+    }
+  });
+
   it('of a model are passed on', async () => {
     const agent = new PersonalizedAgent({ schema, model: scriptedChatModel([]) });
     await expect(agent.respond({ userId: 'u1', message: 'Hello' })).rejects.toSatisfy(RlpaError.isInstance);
@@ -659,7 +793,30 @@ describe('failures', () => {
     await expect(agent.respond({ userId: 'u1', message: 'Hello', timeoutMs: Number.NaN })).rejects.toMatchObject({
       code: 'invalid-option',
     });
-    expect(() => new PersonalizedAgent({ schema, model: scriptedChatModel([]), maxHistory: -1 })).toThrow(/maxHistory/);
+    await expect(agent.edit('u1', undefined as never)).rejects.toMatchObject({ code: 'invalid-option' });
+  });
+
+  it.each([
+    ['schema', undefined],
+    ['schema', z.object({})],
+    ['model', undefined],
+    ['model', { name: 'half', structuredOutput: false, generate: async () => {} }],
+    ['store', new Map()],
+    ['instruction', { role: 'system' }],
+    ['prompt', 'Be nice.'],
+    ['form', 'xml'],
+    ['mode', 'later'],
+    ['repair', 'no'],
+    ['maxHistory', -1],
+    ['maxSessions', 0],
+    ['promptBudget', { profile: 'large' }],
+    ['prices', { input: 1 }],
+    ['migrations', () => {}],
+    ['now', 0],
+    ['generateId', 'uuid'],
+  ])('of the constructor are refused by the name of the option: %s', (option, value) => {
+    const options = { schema, model: scriptedChatModel([]), [option]: value } as never;
+    expect(() => new PersonalizedAgent(options)).toThrow(expect.objectContaining({ code: 'invalid-option', details: { option } }));
   });
 });
 

@@ -11,10 +11,10 @@ const message = 'I am a nurse.';
 describe.each([
   {
     form: 'text',
-    broken: '<profile>\n- Job: nurse\n</profile>\n\n<response>\nHow was the shift?\n</response>',
+    broken: '<profile>\nOccupation: nurse\n</profile>\n\n<response>\nHow was the shift?\n</response>',
     profile: '<profile>\n- Occupation: nurse\n</profile>',
     whole: turnText({ occupation: 'nurse' }, 'How was the shift?'),
-    code: 'unknown-slot',
+    code: 'bad-line',
   },
   {
     form: 'json',

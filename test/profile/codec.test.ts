@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { formatInstructions, formatTurn, ProfileSchema, parseTurn, slot, TurnStream } from '../../src/profile/index';
+import { describeSlots, formatInstructions, formatTurn, ProfileSchema, parseTurn, slot, TurnStream } from '../../src/profile/index';
 import { Random } from '../../src/random';
 
 const schema = ProfileSchema.define({
@@ -104,6 +104,23 @@ describe('the text form of a turn', () => {
       profile: { occupation: 'nurse', interests: ['tea'] },
       reply: 'Hi',
     });
+  });
+
+  it('goes by the rest of a profile that holds what the schema does not take, where that is to be tolerated', () => {
+    const text =
+      '<profile>\n- Occupation: nurse\n- Mood: happy\n- Age: old\n- Interests: jazz; ' +
+      `${'x'.repeat(1001)}\n</profile>\n\n<response>\nHi\n</response>`;
+    expect(problem(text)).toMatchObject({ code: 'unknown-slot', line: 3 });
+    const turn = parseTurn(schema, text, { tolerateValues: true });
+    if (!turn.ok) throw new Error(turn.problem.message);
+    expect(turn.profile.toJSON()).toEqual({ occupation: 'nurse', interests: ['jazz'] });
+    expect(turn.rejected).toMatchObject([
+      { slot: 'Mood', value: 'happy' },
+      { slot: 'age', value: 'old', reason: expect.stringContaining('number') },
+      { slot: 'interests', reason: 'longer than 1000 characters (1001)' },
+    ]);
+    const broken = parseTurn(schema, text.replace('- Occupation: nurse', 'A nurse'), { tolerateValues: true });
+    expect(broken).toMatchObject({ ok: false, problem: { code: 'bad-line', line: 2 } });
   });
 
   it('carries any valid profile and reply', () => {
@@ -231,5 +248,41 @@ describe('formatInstructions', () => {
     for (const { label } of Object.values(ProfileSchema.standard.slots)) expect(text).toContain(`- ${label}`);
     const form = text.slice(text.indexOf('<profile>'), text.indexOf('</response>') + '</response>'.length).replace('Age: value', 'Age: 29');
     expect(parseTurn(ProfileSchema.standard, form)).toMatchObject({ ok: true });
+  });
+
+  it('says which values a slot takes, as far as its type says it', () => {
+    const typed = ProfileSchema.define({
+      name: slot.one(z.string()),
+      age: slot.one(z.int().min(0).max(130)),
+      height: slot.one(z.number().positive(), { description: 'in metres' }),
+      children: slot.one(z.int()),
+      smoker: slot.one(z.boolean()),
+      drinks: slot.many(z.enum(['tea', 'coffee'])),
+      plan: slot.one(z.literal('basic').or(z.literal('plus'))),
+      born: slot.one(z.iso.date()),
+      mail: slot.one(z.email()),
+      motto: slot.one(z.string().max(40)),
+      pin: slot.one(z.string().regex(/^\d{4}$/)),
+      home: slot.one(z.object({ city: z.string(), floor: z.int().optional() })),
+      anything: slot.one(z.any()),
+      other: slot.open(),
+    });
+    expect(describeSlots(Object.values(typed.slots)).split('\n')).toEqual([
+      '- Name (one value)',
+      '- Age (one value: a whole number from 0 to 130)',
+      '- Height (one value: a number, more than 0): in metres',
+      '- Children (one value: a whole number)',
+      '- Smoker (one value: true or false)',
+      '- Drinks (any number of values, each one of tea, coffee)',
+      '- Plan (one value: basic or plus)',
+      '- Born (one value: a date like 2024-05-31)',
+      '- Mail (one value: an email address)',
+      '- Motto (one value: text of at most 40 characters)',
+      '- Pin (one value: text that matches ^\\d{4}$)',
+      '- Home (one value: JSON, an object with "city" (text), "floor" (a whole number, may be left out))',
+      '- Anything (one value)',
+      '- Other (any number of values, for what fits no other slot)',
+    ]);
+    expect(formatInstructions(typed)).toContain('- Age (one value: a whole number from 0 to 130)');
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
 import type { ValueType } from '../../src/agent-entry';
 import { RlpaError } from '../../src/errors';
-import { type Profile, ProfileSchema, type ProfileValues, parseTurn, slot } from '../../src/profile/index';
+import { type Profile, ProfileSchema, type ProfileValues, parseTurn, slot, wholeNumber } from '../../src/profile/index';
 
 const schema = ProfileSchema.define({
   occupation: slot.one(z.string()),
@@ -70,6 +70,17 @@ describe('ProfileSchema', () => {
       message: 'Slot "job": expected a type of zod 4.2 or later (not zod/mini), text or wholeNumber(…), found "string".',
     });
     expect(refusal(() => ProfileSchema.define({ job: z.string() as never })).code).toBe('invalid-schema');
+  });
+
+  it('refuses options that slots do not have: a slip must not make a sensitive slot an open one', () => {
+    // @ts-expect-error a slip of the pen
+    const misspelt = refusal(() => ProfileSchema.define({ health: slot.many(z.string(), { sensitiv: true }) }));
+    expect(misspelt).toMatchObject({ code: 'invalid-schema', message: expect.stringContaining('"sensitiv"') });
+    // @ts-expect-error no way of matching
+    const unmatched = refusal(() => ProfileSchema.define({ job: slot.one(z.string(), { matching: 'loose' }) }));
+    expect(unmatched).toMatchObject({ code: 'invalid-schema', message: expect.stringContaining('"loose"') });
+    expect(refusal(() => wholeNumber(5, 1)).message).toBe('There is no whole number from 5 to 1.');
+    expect(refusal(() => wholeNumber(0.2, 0.8)).code).toBe('invalid-schema');
   });
 
   it('has slots of text and of whole numbers that take and describe what zod’s do', () => {
@@ -214,6 +225,20 @@ describe('Profile', () => {
     expect(read).toMatchObject({ ok: false, problem: { code: 'invalid-value', message: `Slot "Kids": ${reason}.` } });
   });
 
+  it('refuses values that would not come back from a store, and says so', () => {
+    const lossy = ProfileSchema.define({
+      born: slot.one(z.date()),
+      places: slot.one(z.map(z.string(), z.int())),
+      stay: slot.one(z.object({ from: z.date() })),
+      home: slot.one(z.object({ city: z.string() })),
+    });
+    const values = { born: new Date(0), places: new Map([['Leeds', 1]]), stay: { from: new Date(0) }, home: { city: 'Leeds' } };
+    const { profile, rejected } = lossy.safeProfile(values);
+    expect(profile.toJSON()).toEqual({ home: { city: 'Leeds' } });
+    expect(rejected.map(({ slot }) => slot)).toEqual(['born', 'places', 'stay']);
+    for (const { reason } of rejected) expect(reason).toContain('z.iso.date()');
+  });
+
   it('counts each element of a list as one item, and equal values once', () => {
     const profile = schema.profile({ interests: ['hiking', 'Hiking!', 'the jazz'], age: 29, smoker: true });
     expect(profile.items().map(({ slot, text, key }) => [slot, text, key])).toEqual([
@@ -254,6 +279,10 @@ describe('Profile', () => {
     expect(refusal(() => profile.with([{ op: 'set', slot: 'age', value: 'old' }])).message).toContain('"age"');
     // @ts-expect-error "add" to a slot that holds one value
     expect(refusal(() => profile.with([{ op: 'add', slot: 'age', value: 3 }])).message).toContain('"set"');
+    // @ts-expect-error an operation that there is not
+    const unknown = refusal(() => profile.with([{ op: 'replace', slot: 'age', value: 3 }]));
+    expect(unknown.message).toContain('"set", "add" or "remove", found "replace"');
+    expect(refusal(() => profile.with([null as never])).code).toBe('invalid-profile');
   });
 
   it('comes back from its JSON', () => {

@@ -336,7 +336,7 @@ describe('errors', () => {
     const error = await client.chat.completions.create({ model: 'test', messages: [user('Hi!')] }).catch((thrown) => thrown);
     expect(error).toBeInstanceOf(OpenAI.InternalServerError);
     expect(JSON.stringify(error)).not.toContain('secret');
-    expect(records).toMatchObject([{ status: 500, code: 'internal_error' }]);
+    expect(records).toMatchObject([{ status: 500, code: 'model_failed' }]);
   });
 
   it('come as an event where the stream has begun', async () => {
@@ -351,10 +351,10 @@ describe('errors', () => {
     const reading = (async () => {
       for await (const { choices } of parts) said += choices[0]?.delta.content ?? '';
     })();
-    await expect(reading).rejects.toMatchObject({ error: { type: 'server_error', code: 'internal_error' } });
+    await expect(reading).rejects.toMatchObject({ error: { type: 'server_error', code: 'model_failed' } });
     expect(said).toContain('Hello');
     await until(() => records.length === 1, 'the request is over');
-    expect(records[0]).toMatchObject({ status: 200, code: 'internal_error' });
+    expect(records[0]).toMatchObject({ status: 200, code: 'model_failed' });
   });
 
   it('say that a turn took too long', async () => {

@@ -32,6 +32,18 @@ describe('generated personas', () => {
     expect(made(2)).not.toEqual(made(3));
   });
 
+  it.each([
+    ['split', { split: 'test' }],
+    ['seed', { seed: undefined }],
+    ['seed', { seed: 1.5 }],
+    ['seed', { seed: '1' }],
+    ['count', { count: 0 }],
+    ['unseenValues', { unseenValues: 0.6 }],
+  ])('are not made with a %s that there is not: %j', (option, wrong) => {
+    const make = () => generatePersonas({ count: 2, seed: 1, ...(wrong as object) });
+    expect(make).toThrow(expect.objectContaining({ code: 'invalid-option', details: { option } }));
+  });
+
   it.each(openSlots)('offer at least 20 values of %s to training users', (slot) => {
     expect(valuesOf(training, slot).size).toBeGreaterThanOrEqual(20);
   });
