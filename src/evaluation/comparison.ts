@@ -22,20 +22,20 @@ type Pair = readonly [before: UserMetrics, after: UserMetrics];
 /**
  * What changed between two evaluations of the same users. Users differ more from one another than a policy differs from itself, so the
  * difference is taken user by user: its standard error is that of the users' own differences, and for N-IR and N-R² it comes from
- * drawing pairs with replacement.
+ * drawing pairs with replacement. Of two evaluations of unlike lengths the turns count that both have.
  *
  * @throws RlpaError `invalid-option` if the reports share no user.
  */
 export function compareReports(before: EvaluationReport, after: EvaluationReport): EvaluationComparison {
+  const length = Math.min(before.turns.length, after.turns.length);
   const earlier = new Map(before.perUser.map((user) => [user.personaId, user]));
   const pairs = after.perUser.flatMap((user): Pair[] => {
     const match = earlier.get(user.personaId);
-    return match ? [[match, user]] : [];
+    return match ? [[firstTurns(match, length), firstTurns(user, length)]] : [];
   });
   if (pairs.length === 0) throw new RlpaError('invalid-option', 'The two reports share no user, so there is nothing to pair.');
 
-  const length = Math.min(before.turns.length, after.turns.length);
-  const tables = (sample: readonly Pair[]) => [0, 1].map((side) => sample.map((pair) => pair[side]!.alignment.slice(0, length)));
+  const tables = (sample: readonly Pair[]) => [0, 1].map((side) => sample.map((pair) => pair[side]!.alignment));
   const trends = (sample: readonly Pair[]) => {
     const [first, second] = tables(sample).map((table) => improvementTrend(alignmentCurve(table)));
     return { nIR: second!.nIR - first!.nIR, nR2: second!.nR2 - first!.nR2 };
@@ -43,7 +43,7 @@ export function compareReports(before: EvaluationReport, after: EvaluationReport
   const trend = trends(pairs);
   const draws = bootstrapUsers(pairs, after.seed, trends);
   const [tableBefore, tableAfter] = tables(pairs);
-  const averages = difference(pairs, (user) => userMeans([user.alignment.slice(0, length)])[0]);
+  const averages = difference(pairs, (user) => userMeans([user.alignment])[0]);
   const [averageBefore, averageAfter] = [averageAlignment(tableBefore!), averageAlignment(tableAfter!)];
   return {
     users: pairs.length,
@@ -62,6 +62,11 @@ export function compareReports(before: EvaluationReport, after: EvaluationReport
     profileF1Last: difference(pairs, lastF1),
     malformedRate: difference(pairs, (user) => mean(observed(user.malformed))),
   };
+}
+
+function firstTurns(user: UserMetrics, length: number): UserMetrics {
+  const { profileF1, alignment, malformed } = user;
+  return { ...user, profileF1: profileF1.slice(0, length), alignment: alignment.slice(0, length), malformed: malformed.slice(0, length) };
 }
 
 /** Over the pairs of which both sides were measured. */

@@ -277,7 +277,9 @@ export class LocalPolicy implements TrainablePolicy {
 
   /** The text of a sample, without its stop token. */
   decode({ completion, finishReason }: Pick<Sample, 'completion' | 'finishReason'>): string {
-    return this.tokenizer.decode(finishReason === 'stop' ? completion.subarray(0, -1) : completion, { skipSpecial: true });
+    // A text that `isEnd` ended ends with a token of its own.
+    const isStopped = finishReason === 'stop' && this.#stopTokens.has(completion.at(-1)!);
+    return this.tokenizer.decode(isStopped ? completion.subarray(0, -1) : completion, { skipSpecial: true });
   }
 
   release(dialogueIds: readonly string[]): void {

@@ -1,5 +1,5 @@
 import type { Device, DeviceBuffer } from '../device/index';
-import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
 import { Continuation, checkPrompt, roomFor, type Sample, type SampleEnd } from './continuation';
 import { chunkLength, type Extension, extend } from './extension';
 import { KeyValueCache, keepPrefix, type Row } from './key-value-cache';
@@ -66,6 +66,7 @@ const promptTokensAStep = 256;
 class Running extends Continuation {
   /** Of the distribution that it is sampled from. */
   readonly key: string;
+  #failure: RlpaError | undefined;
 
   constructor(
     owner: string,
@@ -76,6 +77,16 @@ class Running extends Continuation {
     super({ owner, prompt: demand.prompt, seed: demand.seed }, row, keepPrefix(row, demand.prompt));
     const { temperature, greedy, form } = demand;
     this.key = JSON.stringify([temperature, greedy, form.limits]);
+  }
+
+  /** What the request's own functions throw ends it, and none of the others. */
+  fail(error: unknown): void {
+    this.#failure = asFailure(error, 'model-failed');
+    this.finishReason = 'stop';
+  }
+
+  get result(): Sample | RlpaError {
+    return this.#failure ?? this.sample;
   }
 }
 
@@ -248,8 +259,12 @@ export class RunningBatch {
         { form, temperature, greedy, length, pace: this.#pace },
         (continuation, token) => {
           const { onToken, isEnd } = continuation.demand;
-          onToken?.(token);
-          if (isEnd?.(token)) continuation.finishReason = 'stop';
+          try {
+            onToken?.(token);
+            if (isEnd?.(token)) continuation.finishReason = 'stop';
+          } catch (error) {
+            continuation.fail(error);
+          }
         },
       );
       this.#steps += extension.runs;
@@ -281,7 +296,7 @@ export class RunningBatch {
     this.#running = this.#running.filter((running) => !isGone(running));
     this.#cache.retire(gone.map(({ request }) => request.owner));
     // those that were aborted are settled already
-    for (const running of gone) if (running.finishReason !== undefined) running.settle(running.sample);
+    for (const running of gone) if (running.finishReason !== undefined) running.settle(running.result);
   }
 
   /** The device failed, and nothing in the cache can be relied on. */
@@ -293,8 +308,8 @@ export class RunningBatch {
   }
 }
 
-function asFailure(error: unknown): RlpaError {
+function asFailure(error: unknown, code: ErrorCode = 'device-failed'): RlpaError {
   if (RlpaError.isInstance(error)) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new RlpaError('device-failed', `Sampling failed: ${reason}`, {}, { cause: error });
+  return new RlpaError(code, `Sampling failed: ${reason}`, {}, { cause: error });
 }

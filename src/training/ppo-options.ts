@@ -31,7 +31,7 @@ export interface PPOHyperparameters extends OptimizerOptions {
   /** How the policy is held near the reference: k1 for each token inside the reward, or the k2 or k3 estimate as a loss term. */
   readonly kl: 'reward' | PPOLossOptions['klLoss'];
   readonly klCoefficient: number;
-  /** Adapts the coefficient towards this KL, in nats a token. Left out: the coefficient is fixed. */
+  /** Adapts the coefficient, which then begins above 0, towards this KL, in nats a token. Left out: the coefficient is fixed. */
   readonly klTarget?: number;
   /** Dialogues over which the adaptive coefficient reacts. */
   readonly klHorizon: number;

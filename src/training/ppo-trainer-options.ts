@@ -47,6 +47,12 @@ export const trainerRules: Record<keyof PPOTrainerOptions, OptionRule> = {
   now: optional(aFunction),
 };
 
+/** The same where the coefficient adapts. */
+export const adaptiveRules: typeof trainerRules = {
+  ...trainerRules,
+  klCoefficient: { ...rule.positive, expected: `${rule.positive.expected}, which klTarget multiplies` },
+};
+
 export const trainRules: Record<keyof TrainOptions, OptionRule> = {
   iterations: rule.count,
   resume: optional(rule.boolean),

@@ -11,7 +11,7 @@ import { checkOptions, givenOptions } from './options';
 import { metricWarnings, type PPOTrainerEvents, type TrainingWarningCode } from './ppo-events';
 import { measureRollouts, type PPOMetrics } from './ppo-metrics';
 import { type PPOHyperparameters, ppoDefaults } from './ppo-options';
-import { type PPOTrainerOptions, type TrainOptions, trainerRules, trainRules } from './ppo-trainer-options';
+import { adaptiveRules, type PPOTrainerOptions, type TrainOptions, trainerRules, trainRules } from './ppo-trainer-options';
 import { noUpdate, type UpdateReport, updateWithPPO } from './ppo-update';
 import { drawPersonas, historyForm, type RolloutEnvironment } from './rollout';
 import { describeChanges, describeOptions, type RunOptions } from './run-options';
@@ -55,7 +55,7 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
   constructor(options: PPOTrainerOptions) {
     super();
     const all = { ...ppoDefaults, ...givenOptions(options) };
-    checkOptions('PPOTrainer', all, trainerRules);
+    checkOptions('PPOTrainer', all, all.klTarget === undefined ? trainerRules : adaptiveRules);
     const { policy, environment, personas, checkpoints, metricsLog: log, now, ...hyperparameters } = all;
     for (const persona of personas) environment.checkPersona?.(persona);
     this.options = hyperparameters;

@@ -19,34 +19,37 @@ export interface UpdatePlan {
   readonly onStep?: () => void;
 }
 
-/** Means over the loss evaluations of an iteration; ratio bounds are a min and a max. */
-export interface UpdateReport extends PPOLossReport {
-  readonly gradientNorm: number;
+/**
+ * Means over the loss evaluations of an iteration; ratio bounds are a min and a max. Null where there was nothing to measure: in an iteration
+ * that was skipped, and of steps where none was taken.
+ */
+export interface UpdateReport extends Readonly<Record<keyof PPOLossReport, number | null>> {
+  readonly gradientNorm: number | null;
   readonly updates: number;
   readonly stoppedEarly: boolean;
   /** Rates of the last step that was taken. */
-  readonly learningRate: number;
-  readonly valueLearningRate: number;
+  readonly learningRate: number | null;
+  readonly valueLearningRate: number | null;
 }
 
 /** The report of an iteration that was skipped. */
 export const noUpdate: UpdateReport = {
-  policyLoss: 0,
-  valueLoss: 0,
-  entropy: 0,
-  klK1: 0,
-  klK3: 0,
-  clipFraction: 0,
-  approximateKl: 0,
-  loss: 0,
-  ratioMin: 1,
-  ratioMax: 1,
-  padding: 0,
-  gradientNorm: 0,
+  policyLoss: null,
+  valueLoss: null,
+  entropy: null,
+  klK1: null,
+  klK3: null,
+  clipFraction: null,
+  approximateKl: null,
+  loss: null,
+  ratioMin: null,
+  ratioMax: null,
+  padding: null,
+  gradientNorm: null,
   updates: 0,
   stoppedEarly: false,
-  learningRate: 0,
-  valueLearningRate: 0,
+  learningRate: null,
+  valueLearningRate: null,
 };
 
 /**
@@ -66,7 +69,7 @@ export async function updateWithPPO(
   const reports: PPOLossReport[] = [];
   const norms: number[] = [];
   let stoppedEarly = false;
-  let rates = { learningRate: 0, valueLearningRate: 0 };
+  let rates: Pick<UpdateReport, 'learningRate' | 'valueLearningRate'> = { learningRate: null, valueLearningRate: null };
   await policy.clearGradients(); // an aborted iteration may have left some
   for (let epoch = 0; epoch < options.epochs && !stoppedEarly; epoch++) {
     const batches = divide(random.split('epoch', epoch).shuffle(dialogues), options.minibatches);
@@ -89,7 +92,7 @@ export async function updateWithPPO(
       rates = { learningRate: step.learningRate, valueLearningRate: step.valueLearningRate };
     }
   }
-  return { ...averageReports(reports), gradientNorm: mean(norms) ?? 0, updates: norms.length, stoppedEarly, ...rates };
+  return { ...averageReports(reports), gradientNorm: mean(norms), updates: norms.length, stoppedEarly, ...rates };
 }
 
 function lossOptions(batch: readonly PPOSequence[], options: PPOHyperparameters, klCoefficient: number): PPOLossOptions {
@@ -111,8 +114,8 @@ function divide(dialogues: readonly (readonly PPOSequence[])[], parts: number): 
   return Array.from({ length: count }, (_, part) => dialogues.slice(bound(part), bound(part + 1)).flat());
 }
 
-function averageReports(reports: readonly PPOLossReport[]): PPOLossReport {
-  const meanOf = (key: keyof PPOLossReport) => mean(reports.map((report) => report[key])) ?? 0;
+function averageReports(reports: readonly PPOLossReport[]): Pick<UpdateReport, keyof PPOLossReport> {
+  const meanOf = (key: keyof PPOLossReport) => mean(reports.map((report) => report[key]));
   return {
     policyLoss: meanOf('policyLoss'),
     valueLoss: meanOf('valueLoss'),

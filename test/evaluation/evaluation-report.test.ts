@@ -100,6 +100,15 @@ describe('compareReports', () => {
     });
   });
 
+  it('compares only turns that both reports have', () => {
+    const after = reportEpisodes([episode('ann', [{ f1: 0.3 }, { f1: 1 }]), episode('bob', [{ f1: 0.7 }, 'malformed'])], options);
+    const { profileF1Last, profileF1Average, malformedRate } = compareReports(before, after);
+    // ann .1 → .3 and bob .7 → .7 at the one turn; what came after it has nothing to be compared with
+    expect([profileF1Last.mean, profileF1Average.mean]).toEqual([expect.closeTo(0.1, 12), expect.closeTo(0.1, 12)]);
+    expect(malformedRate.mean).toBe(0);
+    expect(compareReports(after, before).profileF1Last.mean).toBeCloseTo(-0.1, 12);
+  });
+
   it('compares only users that both reports have', () => {
     const after = reportEpisodes([episode('ann', [{ f1: 0.3 }]), episode('cy', [{ f1: 1 }])], options);
     const comparison = compareReports(before, after);

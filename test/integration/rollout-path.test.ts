@@ -113,7 +113,7 @@ describe('before the first update', () => {
     await trainer.train({ iterations: 2 });
     const [first, second] = metrics as [PPOMetrics, PPOMetrics];
     for (const { ratioMin, ratioMax, approximateKl, clipFraction, maxLogProbDifference, maxAge } of metrics) {
-      expect([ratioMin, ratioMax].map((ratio) => Math.abs(ratio - 1) < 1e-5)).toEqual([true, true]);
+      expect([ratioMin, ratioMax].map((ratio) => Math.abs(ratio! - 1) < 1e-5)).toEqual([true, true]);
       expect(approximateKl).toBeLessThan(1e-6);
       expect(clipFraction).toBe(0);
       expect(maxLogProbDifference).toBeLessThan(1e-4);

@@ -278,6 +278,35 @@ describe('the running batch', () => {
     await policy.dispose();
   });
 
+  it.each(['onToken', 'isEnd'])('ends a request whose own %s throws, and goes on with the others', async (callback) => {
+    const policy = microPolicy({ seed: 1, maxNewTokens: 20 });
+    const cause = new Error('not my day');
+    let tokens = 0;
+    const failing = () => {
+      if (++tokens === 3) throw cause;
+      return false;
+    };
+    const broken = policy.sampleAlongside({ prompt: prompt(policy), seed: 1, [callback]: failing });
+    const alone = { prompt: prompt(policy), seed: 2, temperature: 0 };
+    const [failed, other] = await Promise.allSettled([broken, policy.sampleAlongside(alone)]);
+    expect(failed).toMatchObject({ status: 'rejected', reason: { code: 'model-failed', cause } });
+    expect(tokens).toBe(3);
+    const { completion } = await policy.sampleAlongside(alone);
+    expect(other).toMatchObject({ status: 'fulfilled', value: { completion } });
+    await policy.dispose();
+  });
+
+  it('gives all of a text whose end is none of the stop tokens', async () => {
+    const policy = microPolicy({ seed: 1, maxNewTokens: 20 });
+    const request = { prompt: prompt(policy), seed: 3, temperature: 0 };
+    const whole = await policy.sampleAlongside(request);
+    let tokens = 0;
+    const cut = await policy.sampleAlongside({ ...request, isEnd: () => ++tokens === 4 });
+    expect(cut).toMatchObject({ completion: whole.completion.slice(0, 4), finishReason: 'stop' });
+    expect(policy.decode(cut)).toBe(policy.tokenizer.decode(whole.completion.slice(0, 4), { skipSpecial: true }));
+    await policy.dispose();
+  });
+
   it('fails all requests with the device, those that wait included', async () => {
     const policy = microPolicy({ seed: 1, maxNewTokens: 400 });
     let gone: Promise<void> | undefined;

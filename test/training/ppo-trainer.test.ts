@@ -77,8 +77,8 @@ describe('before the first update', () => {
     const metrics = iterations[0]!;
     expect(metrics).toMatchObject({ clipFraction: 0, kl: 0, maxAge: 0 });
     // The old log-probabilities are float32: what is left is their rounding.
-    for (const ratio of [metrics.ratioMin, metrics.ratioMax]) expect(Math.abs(ratio - 1)).toBeLessThan(1e-6);
-    for (const kl of [metrics.approximateKl, metrics.klK1, metrics.klK3]) expect(Math.abs(kl)).toBeLessThan(1e-6);
+    for (const ratio of [metrics.ratioMin, metrics.ratioMax]) expect(Math.abs(ratio! - 1)).toBeLessThan(1e-6);
+    for (const kl of [metrics.approximateKl, metrics.klK1, metrics.klK3]) expect(Math.abs(kl!)).toBeLessThan(1e-6);
     expect(iterations[0]!.maxLogProbDifference).toBeLessThan(1e-6);
   });
 
@@ -87,7 +87,7 @@ describe('before the first update', () => {
     await trainer.train({ iterations: 4 });
     for (const metrics of iterations) {
       expect(metrics).toMatchObject({ maxAge: 0, droppedStaleTurns: 0 });
-      expect(Math.max(metrics.ratioMax - 1, 1 - metrics.ratioMin)).toBeLessThan(1e-6);
+      expect(Math.max(metrics.ratioMax! - 1, 1 - metrics.ratioMin!)).toBeLessThan(1e-6);
     }
     expect(iterations.map(({ version }) => version)).toEqual([1, 2, 3, 4]);
     expect(iterations.at(-1)!.kl).not.toBe(0);
@@ -204,6 +204,9 @@ describe('an update', () => {
     ]);
     expect(warnings.map(({ code }) => code)).toEqual(['skipped-iteration', 'skipped-iteration']);
     expect(policy.version).toBe(0);
+    // what was not measured is not logged as 0
+    const unmeasured = { loss: null, entropy: null, approximateKl: null, ratioMax: null, gradientNorm: null, learningRate: null };
+    for (const metrics of iterations) expect(metrics).toMatchObject({ ...unmeasured, kl: 0, reward: 1 });
   });
 });
 
@@ -575,6 +578,7 @@ describe('options', () => {
     [{ credit: 'everyone' }, 'credit', 'everyone'],
     [{ personas: [] }, 'personas', []],
     [{ checkpoints: {} }, 'checkpoints', {}],
+    [{ klTarget: 0.1, klCoefficient: 0 }, 'klCoefficient', 0],
     [{ learningrate: 1 }, 'learningrate', 'learningrate'],
   ])('that make no sense are refused before anything happens: %o', (wrong, option, found) => {
     const policy = new TabularPolicy();
