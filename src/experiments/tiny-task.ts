@@ -1,7 +1,7 @@
-import type { Device } from '../device/index';
+import type { Device, DeviceKind } from '../device/index';
 import type { DialogueEnvironment } from '../environment/index';
 import { RlpaError } from '../errors';
-import type { LocalPolicy } from '../policy/index';
+import { type LocalPolicy, openedDevice } from '../policy/index';
 import type { Persona } from '../simulation/index';
 import type { PPOHyperparameters } from '../training/index';
 import { demonstrationEnvironment, environmentFor } from './environments';
@@ -23,10 +23,10 @@ export interface TinyTaskOptions {
 
 export interface WarmStartRequest {
   /**
-   * Where the policy will live: `cpuDevice()` or `await webgpuDevice()` of `rlpa/node`, in a browser `await openWebGpu()` of `rlpa`. The policy
-   * owns it from then on; a warm start that fails disposes of it.
+   * Where the policy will live: `cpu` (the default, in Node), `webgpu`, `webgpu-f16`, or a device, which the policy owns from then on; a warm
+   * start that fails disposes of it.
    */
-  readonly device: Device;
+  readonly device?: DeviceKind | Device;
   readonly signal?: AbortSignal;
   readonly onProgress?: (event: WarmStartProgress) => void;
 }
@@ -52,9 +52,9 @@ export interface TinyTask {
    * A new policy that can hold the form of a turn: random weights, then supervised training on exercises in the form and on demonstrations
    * by partners with good and bad habits.
    *
-   * @throws RlpaError `aborted`, `device-failed`
+   * @throws RlpaError `invalid-option`, `missing-dependency`, `aborted`, `device-failed`
    */
-  warmStart(request: WarmStartRequest): Promise<LocalPolicy>;
+  warmStart(request?: WarmStartRequest): Promise<LocalPolicy>;
 }
 
 /**
@@ -64,7 +64,7 @@ export interface TinyTask {
  * @throws RlpaError `invalid-option` for a size that there is not, or a seed that is no integer
  * @example
  * const task = tinyTask({ size: 'micro', seed: 1 });
- * const policy = await task.warmStart({ device: cpuDevice() }); // in a browser: await openWebGpu()
+ * const policy = await task.warmStart(); // in a browser: { device: 'webgpu' }
  * const trainer = new PPOTrainer({ ...task.ppo, policy, environment: task.environment, personas: task.training, seed: task.seed });
  * await trainer.train({ iterations: task.iterations });
  * const report = await evaluate({ ...task.measuring, policy, personas: task.heldOut });
@@ -88,7 +88,8 @@ export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): Tin
     },
     iterations,
     ppo,
-    warmStart: async ({ device, signal, onProgress }) => {
+    warmStart: async ({ device: wanted = 'cpu', signal, onProgress } = {}) => {
+      const device = await openedDevice('warmStart', wanted);
       let policy: LocalPolicy | undefined;
       try {
         policy = await warmStart({

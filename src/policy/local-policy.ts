@@ -1,5 +1,5 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
-import { type Device, deviceKinds, type NumberArray, type Program } from '../device/index';
+import type { Device, NumberArray, Program } from '../device/index';
 import { RlpaError, throwIfAborted } from '../errors';
 import type { Graph, Shape } from '../tensor/index';
 import {
@@ -28,6 +28,7 @@ import {
   type SaveOptions,
 } from './local-policy-options';
 import { reportPPOLoss } from './losses';
+import { openedDevice } from './opened-device';
 import type { ActOptions, PolicyAction, PolicyState } from './policy';
 import { isAdapterTensor, PolicyBuffers } from './policy-buffers';
 import type { PolicyToStore } from './policy-host';
@@ -137,14 +138,7 @@ export class LocalPolicy implements TrainablePolicy {
    * @throws RlpaError `invalid-option`, `invalid-model`, `missing-dependency` outside Node unless a device is given
    */
   static async create({ device = 'cpu', ...parts }: CreateOptions): Promise<LocalPolicy> {
-    if (typeof device === 'string' && !deviceKinds.includes(device)) {
-      const expected = deviceKinds.map((kind) => `'${kind}'`).join(', ');
-      throw new RlpaError('invalid-option', `LocalPolicy, option 'device': expected ${expected} or a device, found '${device}'.`, {
-        option: 'device',
-        found: device,
-      });
-    }
-    const opened = typeof device === 'string' ? await (await import('#policy-host')).policyHost.openDevice(device) : device;
+    const opened = await openedDevice('LocalPolicy', device);
     try {
       return new LocalPolicy(opened, parts, parts);
     } catch (error) {

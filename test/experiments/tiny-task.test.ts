@@ -11,7 +11,7 @@ describe('tinyTask', () => {
   it('is what an experiment on generated people does, number for number', async () => {
     const task = tinyTask({ size: 'micro', seed });
     const phases = new Set<string>();
-    const policy = await task.warmStart({ device: cpuDevice(), onProgress: ({ phase }) => phases.add(phase) });
+    const policy = await task.warmStart({ onProgress: ({ phase }) => phases.add(phase) });
     try {
       const measure = () => evaluate({ ...task.measuring, policy, personas: task.heldOut });
       const before = await measure();
@@ -42,5 +42,10 @@ describe('tinyTask', () => {
   it('refuses a size that there is not, and a seed that is none', () => {
     expect(() => tinyTask({ size: 'huge' as TinySize })).toThrow('option \'size\': expected one of tiny, micro, found "huge"');
     expect(() => tinyTask({ seed: 0.5 })).toThrow("option 'seed': expected an integer, found 0.5");
+  });
+
+  it('refuses a device that there is not', async () => {
+    const started = tinyTask({ size: 'micro' }).warmStart({ device: 'gpu' as 'webgpu' });
+    await expect(started).rejects.toMatchObject({ code: 'invalid-option', message: expect.stringContaining("'webgpu'") });
   });
 });

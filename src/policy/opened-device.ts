@@ -1,0 +1,20 @@
+import { type Device, type DeviceKind, deviceKinds } from '../device/index';
+import { RlpaError } from '../errors';
+
+/**
+ * The device that was asked for: of a kind, opened by the machine that this runs on, or the one that was given.
+ *
+ * @param owner what the option belongs to, for the message
+ * @throws RlpaError `invalid-option` for a kind that there is not, `missing-dependency`, `device-failed`
+ */
+export async function openedDevice(owner: string, device: DeviceKind | Device): Promise<Device> {
+  if (typeof device !== 'string') return device;
+  if (!deviceKinds.includes(device)) {
+    const expected = deviceKinds.map((kind) => `'${kind}'`).join(', ');
+    throw new RlpaError('invalid-option', `${owner}, option 'device': expected ${expected} or a device, found '${device}'.`, {
+      option: 'device',
+      found: device,
+    });
+  }
+  return (await import('#policy-host')).policyHost.openDevice(device);
+}
