@@ -55,6 +55,13 @@ export function isDispleased(text: string): boolean {
   return displeasure.some((pattern) => pattern.test(form));
 }
 
+/** Whether a user would rather not speak of what was asked: "That's private.", "Let's skip that one." */
+export function isRefusal(text: string): boolean {
+  return /\b(?:(?:i'd|i would) (?:rather|prefer) not|prefer not to|i (?:don't|do not|won't) (?:want|like|care) to (?:say|tell|answer|talk|discuss|share)|(?:that's|that is|it's|it is) (?:private|personal)|let's (?:skip|not)|none of your business)\b/.test(
+    normalizeUtterance(text),
+  );
+}
+
 /** Whether a text makes up for something: "Sorry, my mistake." */
 export function isApology(text: string): boolean {
   return /\b(?:sorry|apologi[sz]e|apologies|my bad|my mistake|oops|whoops|pardon|forgive me|fair enough|you(?:'re| are) right|point taken)\b/.test(

@@ -212,6 +212,18 @@ describe('logic', () => {
   });
 });
 
+describe('logic after a refusal', () => {
+  it.each(["I'd rather not say.", "I don't want to talk about that.", "That's private, I think.", "Let's skip that one."])(
+    '%s',
+    async (refusal) => {
+      const dialogue = ['Hello!', 'Hi! Are you married?', refusal];
+      expect(await passed('logic', 'No problem. Where do you live?', dialogue, [])).toBe(true);
+      expect(await passed('logic', 'Then where do you live?', dialogue, [])).toBe(true);
+      expect(await passed('logic', 'Come on, are you married or single?', dialogue, [])).toBe(false);
+    },
+  );
+});
+
 describe('engagement', () => {
   it.each([
     ['a question', 'Where do you live?', true],

@@ -6,6 +6,7 @@ import {
   isGreeting,
   isOnlyGreeting,
   isQuestion,
+  isRefusal,
   isRepetition,
   sentences,
   shareTopic,
@@ -14,11 +15,12 @@ import {
 } from '../../language/index';
 import { fail, pass, type Reading, type Rule } from './reading';
 
-/** Follows from the user's last message: answers it, takes up its subject, returns its greeting, makes up for what displeased. */
+/** Follows from the user's last message: answers it, takes up its subject, returns its greeting, makes up for what displeased, lets a refusal be. */
 export const logic: Rule = (reading) => {
   const { reply, message, messageContent, content, questions } = reading;
   if (message === '') return pass('opens the dialogue');
   if (isDispleased(message)) return afterDispleasure(reading);
+  if (isRefusal(message)) return afterRefusal(reading);
 
   if (isOnlyGreeting(message)) {
     if (isGreeting(reply)) return pass('returns the greeting');
@@ -44,6 +46,11 @@ function afterDispleasure({ reply, asked, earlier, context }: Reading) {
   const before = new Set(asksAbout(earlier.at(-1) ?? '', context.golden.schema));
   if (asked.some((slot) => !before.has(slot))) return pass('changes the subject');
   return fail('passes over that the user was displeased');
+}
+
+function afterRefusal({ asked, earlier, context }: Reading) {
+  const before = new Set(asksAbout(earlier.at(-1) ?? '', context.golden.schema));
+  return asked.some((slot) => before.has(slot)) ? fail('asks again what the user would not tell') : pass('lets the matter rest');
 }
 
 const acknowledgement =
