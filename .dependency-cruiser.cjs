@@ -2,7 +2,7 @@
  * The layers of docs/architecture.md, lowest first: a folder imports from its own layer and from those below. `npm run lint` checks it.
  */
 const layers = [
-  ['errors', 'random', 'deadline', 'mean', 'telemetry', 'turn', 'json-object', 'remember'],
+  ['errors', 'random', 'deadline', 'mean', 'quoted', 'telemetry', 'time-slice', 'json-object', 'remember'],
   ['profile', 'chat', 'language', 'tensor', 'device'],
   ['simulation', 'reward', 'transformer'],
   ['environment', 'policy'],
@@ -11,7 +11,7 @@ const layers = [
   ['agent-entry'],
   ['index', 'testing'],
   ['node'],
-  ['experiments', 'server'],
+  ['experiments', 'server', 'node-entry'],
   ['cli'],
 ];
 

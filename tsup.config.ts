@@ -3,7 +3,7 @@ import { defineConfig, type Options } from 'tsup';
 const modules = {
   index: 'src/index.ts',
   agent: 'src/agent-entry.ts',
-  node: 'src/node/index.ts',
+  node: 'src/node-entry.ts',
   server: 'src/server/index.ts',
   testing: 'src/testing/index.ts',
   tiny: 'src/experiments/tiny-task.ts',

@@ -53,6 +53,7 @@ export {
 export {
   type ActOptions,
   type BatchLayout,
+  type ChatPolicyOptions,
   type CreateOptions,
   type CrossEntropyReport,
   chatPolicy,

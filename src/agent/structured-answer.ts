@@ -1,5 +1,6 @@
 import { isObject } from '../json-object';
 import { type ProfileChange, type RejectedValue, type SlotDefinition, valueSchemas } from '../profile/index';
+import { quoted } from '../quoted';
 import { JsonReplyReader } from './json-reply-reader';
 import { wellFormed } from './well-formed';
 
@@ -61,7 +62,7 @@ export function parseStructuredAnswer(text: string): StructuredAnswer {
   if (typeof answer === 'string') {
     const problem = {
       code: 'invalid-json',
-      message: `Expected JSON with "changes" and "reply", found ${quote(text)}: ${answer}.`,
+      message: `Expected JSON with "changes" and "reply", found ${quoted(text)}: ${answer}.`,
     } as const;
     const reply = streamed.trim() === '' ? plainReply(text) : streamed;
     return { ok: false, problem, ...(reply && { reply }) };
@@ -108,8 +109,4 @@ function jsonIn(text: string): string {
 /** Text that never began as JSON is a reply itself. */
 function plainReply(text: string): string | undefined {
   return /^[\s\ufeff]*(?:```\w*\s*)?[{[]/.test(text) || text.trim() === '' ? undefined : text;
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
 }

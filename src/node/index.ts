@@ -1,4 +1,4 @@
-/** What needs Node: the CPU device and the file system, `rlpa/node`. */
+/** What needs Node: the CPU device, the file system and databases. */
 export { cpuDevice } from '../device/cpu/index';
 export { type AdapterFolder, type AdapterToWrite, readAdapterFolder, writeAdapterFolder } from './adapter-folder';
 export { type FileCheckpointOptions, fileCheckpoints, fileMetrics } from './checkpoint';

@@ -59,7 +59,7 @@ export function ppoLoss(terms: PPOTerms, scalars: PPOScalars, klLoss: 'k2' | 'k3
   return sum(multiply(perToken, terms.weights));
 }
 
-/** Mean negative log-probability: Σ w·(−log π). */
+/** Weighted sum of negative log-probabilities: Σ w·(−log π). */
 export function crossEntropyLoss(logProbabilities: Tensor, weights: Tensor): Tensor {
   return scale(sum(multiply(logProbabilities, weights)), -1);
 }

@@ -1,6 +1,6 @@
 import type { Device, Program } from '../device/index';
 import type { Graph } from '../tensor/index';
-import { Turn } from '../turn';
+import { TimeSlice } from '../time-slice';
 
 /** Compiled programs by key, the least recently used dropped when there are too many: each holds memory on the device. */
 export class ProgramCache {
@@ -16,7 +16,7 @@ export class ProgramCache {
     if (program) this.#programs.delete(key);
     else {
       // what was done before it, the building and what a device makes of it take milliseconds each for a large model
-      await new Turn().next();
+      await new TimeSlice().next();
       program = await this.device.compile(await build());
     }
     this.#programs.set(key, program);

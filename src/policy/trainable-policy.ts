@@ -57,7 +57,7 @@ export interface PPOLossReport {
 }
 
 export interface CrossEntropyReport {
-  /** Mean negative log-probability over the action tokens, divided by the normalizer. */
+  /** Sum of the action tokens' negative log-probabilities, divided by the normalizer. */
   readonly loss: number;
   readonly tokens: number;
 }

@@ -1,3 +1,4 @@
+import { quoted } from '../quoted';
 import type { Profile } from './profile';
 import type { ProfileSchema, SlotMap } from './schema';
 import type { SlotDefinition } from './slot';
@@ -154,13 +155,13 @@ function readLines<S extends SlotMap>(schema: ProfileSchema<S>, text: string, st
     const colon = line.indexOf(':');
     const label = line.slice(1, Math.max(1, colon)).trim();
     if (!line.startsWith('-') || !label || anyTag.test(rawLine)) {
-      report('bad-line', `Expected "- Label: value", found ${quote(line)}.`, lineStart);
+      report('bad-line', `Expected "- Label: value", found ${quoted(line)}.`, lineStart);
       continue;
     }
     const slot = schema.slotByLabel(label);
     if (!slot) {
       const value = { slot: label, value: line.slice(colon + 1).trim(), reason: 'the schema has no such slot' };
-      refuse('unknown-slot', value, `The schema has no slot ${quote(label)}.`, lineStart);
+      refuse('unknown-slot', value, `The schema has no slot ${quoted(label)}.`, lineStart);
       continue;
     }
     if (seen.has(slot.key)) {
@@ -276,8 +277,4 @@ function lineAt(text: string, offset: number): number {
   let line = 1;
   for (let at = text.indexOf('\n'); at >= 0 && at < offset; at = text.indexOf('\n', at + 1)) line++;
   return line;
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
 }

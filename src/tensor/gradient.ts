@@ -1,5 +1,5 @@
 import { RlpaError } from '../errors';
-import { Turn } from '../turn';
+import { TimeSlice } from '../time-slice';
 import type { Graph, Node, Tensor } from './graph';
 import { add } from './ops/add';
 import { after } from './ops/after';
@@ -33,9 +33,9 @@ export async function gradients(
   const flowing = new Map<Tensor, Tensor>([[loss, graph.scalar(1)]]);
   const again = new Map<Node, Node>();
   const segments = segmentsOf(forward, segmentOf);
-  const turn = new Turn();
+  const slice = new TimeSlice();
   for (const node of forward.reverse()) {
-    if (turn.isOver) await turn.next();
+    if (slice.isOver) await slice.next();
     if (!node.outputs.some((output) => flowing.has(output)) || !node.inputs.some((input) => needed.has(input))) continue;
     const rule = gradientRules[node.operation];
     if (!rule)

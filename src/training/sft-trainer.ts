@@ -3,7 +3,7 @@ import type { ChatMessage } from '../chat/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
 import type { TrainablePolicy, TrainingSequence } from '../policy/index';
 import { Random } from '../random';
-import { Turn } from '../turn';
+import { TimeSlice } from '../time-slice';
 import { type CheckpointStore, type MetricsLog, RunRecord } from './checkpoint';
 import { assertFinite } from './finite';
 import { type OptimizerOptions, optimizerRules, optimizerStep } from './optimizer';
@@ -181,10 +181,10 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
 
   /** The sequences of every example. Thousands of examples take seconds: others get their turn meanwhile, and the signal can fire. */
   async #encode(signal?: AbortSignal): Promise<TrainingSequence[][]> {
-    const turn = new Turn();
+    const slice = new TimeSlice();
     const sequences: TrainingSequence[][] = [];
     for (const example of this.#examples) {
-      if (turn.isOver) await turn.next();
+      if (slice.isOver) await slice.next();
       throwIfAborted(signal);
       sequences.push(exampleSequences(example, this.#policy));
     }

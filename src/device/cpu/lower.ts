@@ -1,5 +1,5 @@
 import { type ElementType, type Graph, type Node, type Shape, sizeOf, type Tensor } from '../../tensor/index';
-import { Turn } from '../../turn';
+import { TimeSlice } from '../../time-slice';
 import { NodeLowering, resultsOf } from './node-lowering';
 import { type Name, OnnxModel } from './onnx';
 
@@ -44,11 +44,11 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
   const model = new OnnxModel();
   const names = new Map<Tensor, Name>();
 
-  const turn = new Turn();
+  const slice = new TimeSlice();
   const declare = async (tensors: ReadonlyMap<string, Tensor>, prefix: string): Promise<Port[]> => {
     const declared: Port[] = [];
     for (const [name, tensor] of tensors) {
-      if (turn.isOver) await turn.next();
+      if (slice.isOver) await slice.next();
       if (!live.has(tensor)) continue;
       const { shape, type } = tensor;
       const onnxName = `${prefix}${tensor.id}`;
@@ -64,7 +64,7 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
 
   const lowering = new NodeLowering(graph, model, names, live);
   for (const node of graph.nodes) {
-    if (turn.isOver) await turn.next();
+    if (slice.isOver) await slice.next();
     lowering.lower(node);
   }
 
@@ -94,7 +94,7 @@ export async function lowerGraph(graph: Graph): Promise<LoweredGraph> {
       counts: inputName(counts),
       ...(rows && { rows: inputName(rows) }),
     }));
-  await turn.next();
+  await slice.next();
   return {
     model: model.finish(),
     parallel: isParallel(graph.nodes.filter((node) => node.outputs.some((output) => live.has(output)))),

@@ -1,21 +1,21 @@
-/** Milliseconds after which others get their turn. */
-const longestTurn = 5;
+/** Milliseconds after which others get theirs. */
+const longestSlice = 5;
 
 /**
- * Long work on a thread that others need too: it asks now and then whether its turn is over, and then lets the event loop go round.
+ * Long work on a thread that others need too: it asks now and then whether its slice of time is over, and then lets the event loop go round.
  *
  * @example
- * const turn = new Turn();
+ * const slice = new TimeSlice();
  * for (const node of nodes) {
- *   if (turn.isOver) await turn.next();
+ *   if (slice.isOver) await slice.next();
  *   translate(node);
  * }
  */
-export class Turn {
+export class TimeSlice {
   #began = performance.now();
 
   get isOver(): boolean {
-    return performance.now() - this.#began > longestTurn;
+    return performance.now() - this.#began > longestSlice;
   }
 
   async next(): Promise<void> {
