@@ -1,3 +1,4 @@
+import { sizeBucket } from './program-sizes';
 import type { TrainingSequence } from './trainable-policy';
 
 /**
@@ -34,13 +35,6 @@ export interface Batch {
 const lengthStep = 64;
 const actionStep = 256;
 
-/** Rounds up so that few different shapes are compiled: to multiples of the step, coarser as the size grows. */
-export function bucket(size: number, step: number): number {
-  let grain = step;
-  while (size > 8 * grain) grain *= 2;
-  return Math.max(grain, Math.ceil(size / grain) * grain);
-}
-
 /**
  * Sorts sequences by length and groups them so that a batch holds at most `maxTokens` tokens, padding included, and at least one sequence.
  */
@@ -76,7 +70,7 @@ interface Rows {
 type SizeOf = (sequence: number) => number;
 
 function oneARow(waiting: readonly number[], sizeOf: SizeOf, maxTokens: number): Rows {
-  const length = bucket(sizeOf(waiting[0]!), lengthStep);
+  const length = sizeBucket(sizeOf(waiting[0]!), lengthStep);
   return { rows: waiting.slice(0, Math.max(1, Math.floor(maxTokens / length))).map((sequence) => [sequence]), length };
 }
 
@@ -87,11 +81,11 @@ const packedLength = 512;
 
 /** Fills the rows of a batch best-fit, longest first, with the row length that leaves the smallest share empty. */
 function pack(waiting: readonly number[], sizeOf: SizeOf, maxTokens: number): Rows {
-  const shortest = bucket(sizeOf(waiting[0]!), lengthStep);
+  const shortest = sizeBucket(sizeOf(waiting[0]!), lengthStep);
   const longest = Math.min(Math.max(packedLength, 2 * shortest), Math.max(shortest, maxTokens));
   let best: Rows | undefined;
   let least = Number.POSITIVE_INFINITY;
-  for (let length = shortest; length <= longest; length = bucket(length + 1, lengthStep)) {
+  for (let length = shortest; length <= longest; length = sizeBucket(length + 1, lengthStep)) {
     const capacity = Math.max(1, Math.floor(maxTokens / length));
     const rows: number[][] = [];
     const room: number[] = [];
@@ -144,7 +138,7 @@ function layOut(
     }
   });
   const count = predictors.length;
-  const size = bucket(Math.max(1, count), actionStep);
+  const size = sizeBucket(Math.max(1, count), actionStep);
   return {
     rows,
     length,

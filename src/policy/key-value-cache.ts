@@ -1,6 +1,6 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import type { ModelConfig } from '../transformer/index';
-import { bucket } from './batch';
+import { rowBucket, sizeBucket } from './program-sizes';
 import { cacheBuffer, lastTokensBuffer } from './programs';
 
 const capacityStep = 64;
@@ -119,7 +119,7 @@ export class KeyValueCache {
   }
 
   #capacityFor(tokens: number): number {
-    return Math.min(bucket(tokens, capacityStep), this.config.maxPositions);
+    return Math.min(sizeBucket(tokens, capacityStep), this.config.maxPositions);
   }
 
   /** The dialogues are over: their rows may be given to others. An idle cache gives its memory back. */
@@ -221,11 +221,4 @@ function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let length = 0;
   while (length < most && a[length] === b[length]) length++;
   return length;
-}
-
-/** Row counts that programs are compiled for: powers of two, and halfway between them. */
-export function rowBucket(rows: number): number {
-  let size = 1;
-  while (size < rows) size *= 2;
-  return size >= 4 && (size * 3) / 4 >= rows ? (size * 3) / 4 : size;
 }

@@ -1,10 +1,11 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
 import { Continuation, checkPrompt, roomFor, type Sample, type SampleEnd } from './continuation';
-import { chunkLength, type Extension, extend } from './extension';
+import { type Extension, extend } from './extension';
 import { KeyValueCache, keepPrefix, type Row } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
+import { chunkLength } from './program-sizes';
 import type { ModelForm } from './programs';
 
 /** A text to be continued in the {@link RunningBatch}. */

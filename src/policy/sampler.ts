@@ -1,10 +1,11 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { throwIfAborted } from '../errors';
 import { Continuation, checkPrompt, roomFor, type Sample, type SampleEnd, type SampleRequest } from './continuation';
-import { chunkLength, type ExtendSettings, type Extension, extend } from './extension';
+import { type ExtendSettings, type Extension, extend } from './extension';
 import { KeyValueCache, keepPrefix } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
+import { chunkLength } from './program-sizes';
 import type { ModelForm } from './programs';
 
 export interface SampleOptions {

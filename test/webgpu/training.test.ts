@@ -4,8 +4,8 @@ import { cpuDevice } from '../../src/device/cpu/index';
 import type { Device } from '../../src/device/index';
 import { WebGpuDevice } from '../../src/device/webgpu/webgpu-device';
 import { RlpaError } from '../../src/errors';
-import { chunkLength } from '../../src/policy/extension';
 import { LocalPolicy, type PolicyAction } from '../../src/policy/index';
+import { chunkLength } from '../../src/policy/program-sizes';
 import { type PPOMetrics, PPOTrainer } from '../../src/training/index';
 import { openWebGpu } from '../device';
 import {

@@ -1,0 +1,36 @@
+/* Sizes that programs are compiled for: few, so that what comes mostly finds its program. */
+
+/** Rounds up so that few different shapes are compiled: to multiples of the step, coarser as the size grows. */
+export function sizeBucket(size: number, step: number): number {
+  let grain = step;
+  while (size > 8 * grain) grain *= 2;
+  return Math.max(grain, Math.ceil(size / grain) * grain);
+}
+
+/** Row counts that programs are compiled for: powers of two, and halfway between them. */
+export function rowBucket(rows: number): number {
+  let size = 1;
+  while (size < rows) size *= 2;
+  return size >= 4 && (size * 3) / 4 >= rows ? (size * 3) / 4 : size;
+}
+
+/** Lengths of the chunks that prompts are fed in. */
+const chunkLengths = [8, 16, 32, 64, 128, 256];
+
+/**
+ * The length of the chunk in which so many tokens are fed, or begin to be; 1 where there are none, and what was sampled is fed. A chunk that
+ * would be mostly padding gives way to two smaller ones.
+ */
+export function chunkLength(tokens: number): number {
+  if (tokens === 0) return 1;
+  const length = chunkLengths.find((size) => size >= tokens) ?? chunkLengths.at(-1)!;
+  return tokens > (3 / 4) * length || length <= 16 ? length : length / 2;
+}
+
+/** The numbers of cached entries that programs are compiled for: none, which is several times as fast, or 64, 128, 256 and so on. */
+export function filledBucket(entries: number, capacity: number): number {
+  if (entries === 0) return 0;
+  let size = 64;
+  while (size < entries) size *= 2;
+  return Math.min(size, capacity);
+}
