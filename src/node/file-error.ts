@@ -8,3 +8,9 @@ export function fileError(path: string, cause: unknown): RlpaError {
     return new RlpaError('invalid-file', `${path}: there is no such file or folder.`, { file: path }, { cause });
   return new RlpaError('file-failed', `${path}: ${(cause as Error).message}`, { file: path, code }, { cause });
 }
+
+/** Whether an error, the system's own or one of {@link fileError}, says that a file is not there. */
+export function saysMissing(error: unknown): boolean {
+  const cause = RlpaError.isInstance(error) ? error.cause : error;
+  return (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+}

@@ -159,4 +159,13 @@ describe('an interrupted run', () => {
       '',
     ]);
   });
+
+  it('that is refused when it is resumed is not said to go on by the command that was refused', async () => {
+    const runExperiment = async () => {
+      throw new RlpaError('invalid-option', 'The run in this folder is another one.');
+    };
+    const { exitCode, stderr } = await commandLine(['train', '--out', import.meta.dirname, '--resume'], { runExperiment });
+    expect(exitCode).toBe(1);
+    expect(stderr).toBe('error: The run in this folder is another one.\n');
+  });
 });
