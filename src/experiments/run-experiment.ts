@@ -233,6 +233,11 @@ async function train(run: {
   trainer.on('warning', ({ message }) => onWarning?.(message));
   trainer.on('checkpoint', ({ iteration, location }) => onCheckpoint?.({ iteration, location }));
   await trainer.train({ iterations, resume: options.resume, signal });
+  if (played.length === 0) {
+    onWarning?.(
+      `Nothing was left to train: ${trainer.iteration} iterations are done, and ${iterations} were asked for. Ask for more to go on (--iterations).`,
+    );
+  }
   return played;
 }
 

@@ -4,8 +4,15 @@ import { RlpaError } from '../errors';
 export function fileError(path: string, cause: unknown): RlpaError {
   if (RlpaError.isInstance(cause)) return cause;
   const code = (cause as NodeJS.ErrnoException).code;
-  if (code === 'ENOENT' || code === 'ENOTDIR')
-    return new RlpaError('invalid-file', `${path}: there is no such file or folder.`, { file: path }, { cause });
+  if (code === 'ENOENT') return new RlpaError('invalid-file', `${path}: there is no such file or folder.`, { file: path }, { cause });
+  if (code === 'ENOTDIR') {
+    return new RlpaError(
+      'invalid-file',
+      `${path}: expected a folder, found a file in its place or on the way to it.`,
+      { file: path },
+      { cause },
+    );
+  }
   return new RlpaError('file-failed', `${path}: ${(cause as Error).message}`, { file: path, code }, { cause });
 }
 
