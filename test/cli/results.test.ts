@@ -59,6 +59,12 @@ describe('rlpa demo', () => {
     const { stderr } = await commandLine(['demo'], { runExperiment: experiment, tty: true });
     expect(stderr).toMatch(/PPO +█+ 4\/4 iterations/);
   });
+
+  it('writes plain lines, without escape sequences, on a terminal that cannot be drawn on', async () => {
+    const { stderr } = await commandLine(['demo'], { runExperiment: experiment, tty: true, env: { TERM: 'dumb' } });
+    expect(stderr).toMatch(/^PPO: 4\/4 iterations/m);
+    expect(stderr).not.toContain('\x1b');
+  });
 });
 
 describe('rlpa train', () => {
