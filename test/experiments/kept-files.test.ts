@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runExperiment } from '../../src/experiments/index';
+import { findPeople } from '../../src/experiments/people';
 import { readSetting } from '../../src/experiments/setting-file';
 import { temporaryFolder } from '../node/temporary-folder';
 
@@ -53,5 +54,14 @@ describe('a file that a run keeps beside its policy, damaged', () => {
     writeFileSync(path, text);
     const resumed = runExperiment({ people: 'generated', seed: 1, reward: 'both', size: 'micro', outDir: folder, resume: true });
     await expect(resumed).rejects.toMatchObject({ code: 'invalid-file', details: { file: path } });
+  });
+});
+
+it('a file of dialogues that the system refuses to read is named with its reason', async () => {
+  const people = findPeople({ people: { csv: folder }, profile: 'facts', seed: 1, users: 1, evalUsers: 1 });
+  await expect(people).rejects.toMatchObject({
+    code: 'file-failed',
+    message: expect.stringMatching(/: EISDIR/),
+    details: { file: folder },
   });
 });
