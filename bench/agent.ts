@@ -8,7 +8,6 @@ import { execFileSync } from 'node:child_process';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { z } from 'zod';
@@ -16,8 +15,9 @@ import { memoryStore, PersonalizedAgent, type ProfileStore, type UserRecord } fr
 import type { ChatRequest } from '../src/chat/index';
 import { formatTurn, ProfileSchema, slot } from '../src/profile/index';
 import { scriptedChatModel } from '../src/testing/index';
+import { readArguments } from './arguments';
 
-const { values: options } = parseArgs({
+const { values: options } = readArguments({
   options: { turns: { type: 'string', default: '200' }, json: { type: 'boolean', default: false } },
 });
 const turns = Number(options.turns);

@@ -6,13 +6,13 @@
  *     npx tsx bench/dialogue.ts /tmp/half-billion [--turns 6] [--json]
  */
 import { cpus, loadavg } from 'node:os';
-import { parseArgs } from 'node:util';
 import type { ChatMessage } from '../src/chat/index';
 import { cpuDevice } from '../src/device/cpu/index';
 import { LocalPolicy } from '../src/policy/index';
 import buildPackage from '../test/build';
+import { readArguments } from './arguments';
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = readArguments({
   allowPositionals: true,
   options: { turns: { type: 'string', default: '6' }, json: { type: 'boolean', default: false } },
 });

@@ -8,15 +8,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
 import { cpuDevice } from '../src/device/cpu/index';
 import { LocalPolicy } from '../src/policy/index';
 import buildPackage from '../test/build';
+import { readArguments } from './arguments';
 import { type Measurement, openPeer } from './peer';
 import { floatingPointOperations, largeSizes } from './sizes';
 import { best, gemmOf, gemmRepeats, measure, measureSampling, measureUpdate, memoryReads, readBytes } from './works';
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = readArguments({
   allowPositionals: true,
   allowNegative: true,
   options: {

@@ -11,7 +11,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import type { MatmulPrecision } from '../src/device/index';
 import type { GpuDevice } from '../src/device/webgpu/index';
 import { webgpuDevice } from '../src/node/webgpu';
@@ -19,12 +18,13 @@ import { LocalPolicy } from '../src/policy/index';
 import { Random } from '../src/random';
 import { sizeOf } from '../src/tensor/index';
 import { loraConfig, loraShapes, parameterShapes, Tokenizer, trainTokenizer, valueHeadShapes } from '../src/transformer/index';
+import { readArguments } from './arguments';
 import { openPeer, type PeerRequest, type Precision } from './peer';
 import { type BenchSize, configOf, floatingPointOperations, gpuSizes, smokeSizes } from './sizes';
 import { best, gemmOf, gemmRepeats, measure, measureSampling, measureUpdate } from './works';
 
 const text = (value: string) => ({ type: 'string', default: value }) as const;
-const { values: flags } = parseArgs({
+const { values: flags } = readArguments({
   allowNegative: true,
   options: {
     seconds: text('540'),

@@ -8,7 +8,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { cpuDevice } from '../src/device/cpu/index';
 import type { Device } from '../src/device/index';
 import { DialogueEnvironment } from '../src/environment/index';
@@ -19,8 +18,9 @@ import { DualReward, profileReward, responseReward, ruleJudge } from '../src/rew
 import { generatePersonas, SimulatedUser, scriptedBehaviour } from '../src/simulation/index';
 import { PPOTrainer } from '../src/training/index';
 import buildPackage from '../test/build';
+import { readArguments } from './arguments';
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = readArguments({
   allowPositionals: true,
   options: {
     dialogues: { type: 'string', default: '8' },

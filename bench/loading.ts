@@ -6,13 +6,17 @@
 import { readFileSync } from 'node:fs';
 import { LocalPolicy } from '../src/policy/index';
 import buildPackage from '../test/build';
+import { readArguments } from './arguments';
+
+const [folder] = readArguments({ allowPositionals: true }).positionals;
+if (folder === undefined) throw new Error('Expected the folder of a model.');
 
 await buildPackage();
 /** Of the whole process since it began, in bytes. */
 const peak = () => Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024;
 const before = peak();
 const started = performance.now();
-const policy = await LocalPolicy.load(process.argv[2]!);
+const policy = await LocalPolicy.load(folder);
 // the weights have arrived on the device when it answers
 await policy.readWeights(['model.norm.weight']);
 const seconds = (performance.now() - started) / 1000;

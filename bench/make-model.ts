@@ -7,12 +7,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { writeModelFolder } from '../src/node/index';
 import { Random } from '../src/random';
 import { parameterShapes, parseModelConfig, type TensorToStore, Tokenizer } from '../src/transformer/index';
+import { readArguments } from './arguments';
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = readArguments({
   allowPositionals: true,
   options: { dtype: { type: 'string', default: 'f32' }, 'shard-bytes': { type: 'string', default: '5e9' } },
 });

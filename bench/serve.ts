@@ -11,7 +11,6 @@
 import { fork } from 'node:child_process';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { transcriptPrompt } from '../src/agent/index';
 import type { ChatModel } from '../src/chat/index';
 import { cpuDevice } from '../src/device/cpu/index';
@@ -21,11 +20,12 @@ import { Random } from '../src/random';
 import { serveAgent } from '../src/server/index';
 import { Tokenizer, trainTokenizer } from '../src/transformer/index';
 import buildPackage from '../test/build';
+import { readArguments } from './arguments';
 import type { ClientsJob, ClientsReport } from './serve-clients';
 import { configOf, sizes } from './sizes';
 
 const text = (value: string) => ({ type: 'string', default: value }) as const;
-const { values: options } = parseArgs({
+const { values: options } = readArguments({
   options: {
     rounds: text('5'),
     requests: text('8'),

@@ -11,13 +11,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import Database from 'libsql';
 import { memoryStore, type ProfileStore, type UserRecord } from '../src/agent/index';
 import { fileStore, postgresStore, sqliteStore } from '../src/node/stores/index';
 import { startPostgres } from '../test/stores/postgres-server';
+import { readArguments } from './arguments';
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '200' } } });
+const { values } = readArguments({ options: { rounds: { type: 'string', default: '200' } } });
 const rounds = Number(values.rounds);
 
 const record: UserRecord = {

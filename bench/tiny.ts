@@ -6,16 +6,18 @@
  *     npx tsx bench/tiny.ts [--rounds 5] [--json]
  */
 import { availableParallelism, cpus, loadavg } from 'node:os';
-import { parseArgs } from 'node:util';
 import { cpuDevice } from '../src/device/cpu/index';
 import { LocalPolicy } from '../src/policy/index';
 import { Tokenizer, trainTokenizer } from '../src/transformer/index';
 import buildPackage from '../test/build';
+import { readArguments } from './arguments';
 import { type Measurement, openPeer, type Peer } from './peer';
 import { type BenchSize, configOf, floatingPointOperations, sizes } from './sizes';
 import { best, gemmOf, gemmRepeats, measure, measureSampling, measureUpdate, type SamplingMeasurement } from './works';
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '5' }, json: { type: 'boolean', default: false } } });
+const { values: options } = readArguments({
+  options: { rounds: { type: 'string', default: '5' }, json: { type: 'boolean', default: false } },
+});
 const rounds = Number(options.rounds);
 const threads = availableParallelism();
 const gemmSizes = [512, 1024];

@@ -9,7 +9,6 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { create } from 'webgpu';
 import type { MatmulPrecision } from '../src/device/index';
@@ -17,8 +16,9 @@ import type { Kernel } from '../src/device/kernels/index';
 import { Pipelines } from '../src/device/webgpu/pipelines';
 import { webgpuDevice } from '../src/node/index';
 import { add, Graph, gradients, matmul, multiply, scale, subtract, sum, swiglu } from '../src/tensor/index';
+import { readArguments } from './arguments';
 
-const { values: flags } = parseArgs({
+const { values: flags } = readArguments({
   options: { rounds: { type: 'string', default: '3' }, sizes: { type: 'string', default: '256,512' }, 'no-tune': { type: 'boolean' } },
 });
 const rounds = Number(flags.rounds);

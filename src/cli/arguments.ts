@@ -1,5 +1,7 @@
 import { type Stats, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
+import { settingFile } from '../experiments/index';
 
 /** Parsers of option values: each returns the value or says what was expected. Commander adds the option's name and what was found. */
 
@@ -39,10 +41,18 @@ export function existingFile(text: string): string {
 
 /** The embedded policy by its name, or a model folder. */
 export function policyName(text: string): string {
-  return text === 'tiny' ? text : existingFolder(text);
+  return text === 'tiny' ? text : policyFolder(text);
 }
 
-export function existingFolder(text: string): string {
+/** A model folder, and not that of a run, which holds one. */
+export function policyFolder(text: string): string {
+  const inside = join(existingFolder(text), 'policy');
+  if (!entry(join(text, settingFile)) && entry(join(inside, settingFile)))
+    throw new InvalidArgumentError(`It is the folder of a run: its policy is in ${inside}.`);
+  return text;
+}
+
+function existingFolder(text: string): string {
   if (!entry(text)?.isDirectory()) throw new InvalidArgumentError('There is no such folder.');
   return text;
 }

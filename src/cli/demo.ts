@@ -10,7 +10,7 @@ import { printLine } from './terminal';
 interface DemoFlags extends OutputFlags {
   readonly seed: number;
   readonly device: DeviceKind;
-  readonly size: TinySize;
+  readonly size?: TinySize;
 }
 
 const introduction = `A tiny policy learns to get to know its users, on this machine alone.

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { existingFolder, outputFolder } from './arguments';
+import { outputFolder, policyFolder } from './arguments';
 import type { CommandContext } from './context';
 import { printLine } from './terminal';
 
@@ -21,7 +21,7 @@ Examples:
 export function exportCommand(context: CommandContext): Command {
   return new Command('export')
     .description('Write a policy as ONNX, for the text-generation pipeline of @huggingface/transformers.')
-    .requiredOption('--policy <folder>', 'a policy that was saved by train, or a model folder', existingFolder)
+    .requiredOption('--policy <folder>', 'a policy that was saved by train, or a model folder', policyFolder)
     .requiredOption('--onnx <folder>', 'where it is written', outputFolder)
     .option('--quantized', 'in 8 bits a value: a quarter of the size')
     .optionsGroup('Output:')

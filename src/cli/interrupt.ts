@@ -1,5 +1,5 @@
 import { RlpaError } from '../errors';
-import { printLine, type Terminal } from './terminal';
+import { isScreen, printLine, type Terminal } from './terminal';
 
 export const interruptedExitCode = 130; // 128 + SIGINT, as shells report it
 
@@ -23,7 +23,7 @@ export function listenForInterrupt(terminal: Terminal, target: NodeJS.Process): 
   };
   const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) {
-      if (terminal.stderr.isTTY) terminal.stderr.write(showCursor);
+      if (isScreen(terminal, 'stderr')) terminal.stderr.write(showCursor);
       dispose();
       target.kill(target.pid, name);
       return;

@@ -1,7 +1,7 @@
 import cliProgress from 'cli-progress';
 import type { ExperimentProgress } from '../experiments/index';
 import { describePace, PaceMeter } from './pace';
-import { printLine, type Terminal } from './terminal';
+import { isScreen, printLine, type Terminal } from './terminal';
 
 /** Shows how far an experiment is. Everything goes to stderr: stdout is for results. */
 export interface ProgressDisplay {
@@ -23,9 +23,9 @@ export interface ProgressOptions {
   readonly now?: () => number;
 }
 
-/** A bar on a terminal, an occasional line elsewhere, JSON lines for machines, nothing if quiet. */
+/** A bar on a terminal that can be drawn on, an occasional line elsewhere, JSON lines for machines, nothing if quiet. */
 export function progressDisplay(terminal: Terminal, { json, quiet, now = () => performance.now() }: ProgressOptions): ProgressDisplay {
-  const display = json ? jsonLines(terminal) : terminal.stderr.isTTY ? bars(terminal, now) : lines(terminal, now);
+  const display = json ? jsonLines(terminal) : isScreen(terminal, 'stderr') ? bars(terminal, now) : lines(terminal, now);
   return { ...(quiet ? { update: () => {}, note: () => {}, stop: () => {} } : display), say: display.note };
 }
 

@@ -86,7 +86,7 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<void> 
   try {
     const speaker = await openSpeaker(flags, context);
     try {
-      const { requestLine, serveAgent } = await import('../server/index');
+      const { isLoopback, requestLine, serveAgent } = await import('../server/index');
       await store.load('nobody', signal); // a store that cannot be reached is no use to anybody
       const name = flags.name ?? flags.model ?? basename(resolve(flags.policy!));
       const server = await serveAgent({
@@ -108,7 +108,7 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<void> 
         },
       });
       printLine(terminal.stdout, server.url);
-      introduce({ name, token, flags, url: server.url }, terminal);
+      introduce({ name, token, flags, url: server.url, isOpen: !token && !isLoopback(flags.host) }, terminal);
       await fired(signal);
       const { running, waiting } = server.counters;
       if (running + waiting > 0) {
@@ -125,9 +125,17 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<void> 
 }
 
 function introduce(
-  { name, token, flags, url }: { readonly name: string; readonly token?: string; readonly flags: ServeFlags; readonly url: string },
+  served: {
+    readonly name: string;
+    readonly token?: string;
+    readonly flags: ServeFlags;
+    readonly url: string;
+    /** To whoever reaches the address, from other machines as well. */
+    readonly isOpen: boolean;
+  },
   terminal: Terminal,
 ): void {
+  const { name, token, flags, url, isOpen } = served;
   const { stderr } = terminal;
   const paint = painter(terminal, 'stderr');
   const profiles = flags.store === 'memory' ? 'in memory, and end with the server; --store keeps them' : `in ${flags.store}`;
@@ -135,7 +143,7 @@ function introduce(
     stderr,
     `Model "${name}" at ${paint('bold', url)}, ${token ? 'with the token' : 'without a token'}. Profiles are kept ${profiles}.`,
   );
-  if (!token && !/^(127\.|localhost$|::1$)/.test(flags.host)) {
+  if (isOpen) {
     const warning = 'Warning: whoever reaches this address can talk to the model as any user. Set RLPA_SERVER_TOKEN.';
     printLine(stderr, paint('red', warning));
   }

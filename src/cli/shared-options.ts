@@ -38,10 +38,12 @@ export function deviceOption(): Option {
     .default('cpu');
 }
 
-export function sizeOption(): Option {
-  return new Option('--size <name>', 'of the embedded policy and its recipe: micro only shows that all works')
-    .choices(tinySizes)
-    .default('tiny');
+/** @param fallback what it is where it is left out, in words */
+export function sizeOption(fallback = 'tiny'): Option {
+  return new Option(
+    '--size <name>',
+    `of the embedded policy and its recipe: micro only shows that all works (default: ${fallback})`,
+  ).choices(tinySizes);
 }
 
 export function turnsOption(): Option {

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { DeviceKind } from '../device/index';
 import type { OpenedPolicy } from '../experiments/index';
 import { ProfileSchema } from '../profile/index';
-import { existingFolder, httpUrl } from './arguments';
+import { httpUrl, policyFolder } from './arguments';
 import { chatModelFromFlags } from './chat-model-options';
 import type { CommandContext } from './context';
 import { deviceOption } from './shared-options';
@@ -21,7 +21,7 @@ export interface SpeakerFlags {
 export function addSpeakerOptions(command: Command, heading: string): Command {
   return command
     .optionsGroup(heading)
-    .option('--policy <folder>', 'a policy that was saved by train', existingFolder)
+    .option('--policy <folder>', 'a policy that was saved by train', policyFolder)
     .addOption(deviceOption())
     .option('--model <name>', 'a chat model behind an OpenAI-compatible API')
     .option('--base-url <url>', 'its server (default: $OPENAI_BASE_URL)', httpUrl);

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { DeviceKind } from '../device/index';
+import { RlpaError } from '../errors';
 import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes, type TinySize } from '../experiments/index';
 import { nonNegativeNumber, outputFolder, policyName, positiveInteger, positiveNumber } from './arguments';
 import { addHelperOptions, apiKeyHelp, type HelperFlags, helpersFromFlags } from './chat-model-options';
@@ -17,7 +18,7 @@ interface TrainFlags extends HelperFlags, OutputFlags {
   readonly dialogues?: string;
   readonly policy: string;
   readonly lora?: number;
-  readonly size: TinySize;
+  readonly size?: TinySize;
   readonly device: DeviceKind;
   readonly users?: number;
   readonly evalUsers?: number;
@@ -49,7 +50,7 @@ export function trainCommand(context: CommandContext): Command {
     .description('Train a policy to know its users and to answer them well, and measure it before and after on users it never met.')
     .optionsGroup('Policy:')
     .option('--policy <folder>', 'Hugging Face folder of a Qwen2 or Llama model, or "tiny" for the embedded one', policyName, 'tiny')
-    .addOption(sizeOption())
+    .addOption(sizeOption("tiny, or the resumed run's"))
     .option('--lora <rank>', 'train low-rank adapters of this rank instead of all weights', positiveInteger)
     .addOption(deviceOption());
   addPeopleOptions(command)
@@ -101,7 +102,8 @@ async function train(flags: TrainFlags, context: CommandContext): Promise<void> 
     display.stop();
     for (const line of describeModelUse(modelUse({ user: userModel, judge: judgeModel }))) display.say(line);
     if (kept) display.say(`Kept the checkpoint after iteration ${kept.iteration}: ${kept.location}`);
-    if (kept || (flags.out && isUsed(flags.out))) display.say(`Go on with the run: ${resumeCommand(context.argv)}`);
+    const isRefused = RlpaError.isInstance(error) && error.code === 'invalid-option'; // the same command would be refused again
+    if (kept || (flags.out && isUsed(flags.out) && !isRefused)) display.say(`Go on with the run: ${resumeCommand(context.argv)}`);
     throw error;
   }
 }

@@ -107,6 +107,14 @@ export class DialogueEnvironment {
     for (const option of ['actionTimeoutMs', 'rewardTimeoutMs'] as const) checkPositive(option, this[option]);
   }
 
+  /** What its episodes depend on besides their users, for a trainer to tell whether a resumed run has the same. */
+  get conditions(): Readonly<Record<string, unknown>> {
+    const { maxTurns, history, samplesPerTurn, continuation } = this;
+    const { parts: rewardParts, weights, malformedReward } = this.reward;
+    const { profile: profileWeight, response: responseWeight } = weights;
+    return { maxTurns, history, samplesPerTurn, continuation, rewardParts, profileWeight, responseWeight, malformedReward };
+  }
+
   /**
    * Refuses who cannot take part, before any dialogue begins.
    *

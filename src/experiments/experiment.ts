@@ -35,7 +35,7 @@ export interface ExperimentOptions {
   readonly kl?: number;
   readonly policyFolder?: string;
   readonly loraRank?: number;
-  /** Of the policy that starts from nothing; default `tiny`. */
+  /** Of the policy that starts from nothing; that of the run that is resumed, else `tiny`. */
   readonly size?: TinySize;
   /** Where policies run; default `cpu`. A run may go on on another. */
   readonly device?: DeviceKind;

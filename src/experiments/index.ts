@@ -16,3 +16,4 @@ export { rewardModes, tinySizes } from './experiment';
 export { openPolicy } from './open-policy';
 export { runEvaluation } from './run-evaluation';
 export { runExperiment } from './run-experiment';
+export { settingFile } from './setting-file';

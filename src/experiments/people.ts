@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { RlpaError } from '../errors';
+import { readText } from '../node/index';
 import { Random } from '../random';
 import { parsePersonaChat, type RecordedDialogue, recordedPersonas } from '../simulation/index';
 import type { ExperimentOptions } from './experiment';
@@ -9,7 +9,7 @@ import type { Setting } from './setting';
 /** Share of recorded dialogues that is kept for measuring. */
 const heldOutShare = 0.1;
 
-/** @throws RlpaError `invalid-file`, `invalid-persona` */
+/** @throws RlpaError `invalid-file`, `file-failed`, `invalid-persona` */
 export async function findPeople(options: {
   readonly people: ExperimentOptions['people'];
   readonly profile: Setting['profile'];
@@ -22,12 +22,7 @@ export async function findPeople(options: {
 }
 
 async function readDialogues(path: string): Promise<readonly RecordedDialogue[]> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new RlpaError('invalid-file', `${path}: the file of dialogues cannot be read.`, { file: path }, { cause });
-  }
+  const text = await readText(path);
   try {
     return parsePersonaChat(text).dialogues;
   } catch (error) {

@@ -1,6 +1,5 @@
 import type { PPOHyperparameters } from '../training/index';
-import type { TinySize } from './experiment';
-import { type Setting, tinySettings } from './setting';
+import { peopleOf, type Setting } from './setting';
 
 /** All numbers of an experiment that its options leave out. */
 export interface Recipe {
@@ -119,17 +118,19 @@ const micro = {
   learningRate: 2e-3,
 } as const;
 
-/** The numbers for a policy by what it was trained for: tiny policies have recipes of their own. */
-export function recipeFor({ instruction }: Setting, kind: 'generated' | 'recorded', size: TinySize = 'tiny'): Recipe {
-  if (instruction !== tinySettings[kind].instruction) return recipes.pretrained;
-  if (size === 'tiny') return recipes[kind];
+/** The numbers for a policy by what it is trained for: one that starts from nothing has a recipe by its size. */
+export function recipeFor(setting: Setting): Recipe {
+  if (setting.size === undefined) return recipes.pretrained;
+  const recipe = recipes[peopleOf(setting)];
+  if (setting.size === 'tiny') return recipe;
   const { dialogues, minibatches, learningRate, ...rest } = micro;
-  return { ...recipes[kind], ...rest, ppo: { ...recipes[kind].ppo, dialogues, minibatches, learningRate } };
+  return { ...recipe, ...rest, ppo: { ...recipe.ppo, dialogues, minibatches, learningRate } };
 }
 
-export function warmStartFor(kind: 'generated' | 'recorded', size: TinySize = 'tiny'): WarmStart {
-  const { exercises, demonstrations, copying, ...plan }: WarmStart = warmStarts[kind];
-  if (size === 'tiny') return warmStarts[kind];
+export function warmStartFor(setting: Setting): WarmStart {
+  const tiny: WarmStart = warmStarts[peopleOf(setting)];
+  if (setting.size !== 'micro') return tiny;
+  const { exercises, demonstrations, copying, ...plan } = tiny;
   return {
     ...plan,
     hiddenSize: 32,

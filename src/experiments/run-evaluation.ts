@@ -16,7 +16,7 @@ export const runEvaluation: RunEvaluation = async (options: EvaluationOptions): 
   const folder = 'policyFolder' in subject ? subject.policyFolder : undefined;
   const setting = (folder === undefined ? undefined : await readSetting(folder)) ?? pretrainedSetting(kind);
   checkSetting(setting, kind);
-  const recipe = recipeFor(setting, kind);
+  const recipe = recipeFor(setting);
   const { heldOut } = await findPeople({
     people,
     profile: setting.profile,

@@ -1,22 +1,22 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DialogueEnvironment } from '../environment/index';
 import { RlpaError } from '../errors';
 import { type EvaluationReport, evaluate } from '../evaluation/index';
 import { isObject } from '../json-object';
-import { fileCheckpoints, fileMetrics, readJsonLines, writeJsonWhole } from '../node/index';
+import { fileCheckpoints, fileMetrics, readJsonIfThere, readJsonLines, writeJsonWhole } from '../node/index';
 import { LocalPolicy } from '../policy/index';
 import { type PPOHyperparameters, type PPOMetrics, PPOTrainer } from '../training/index';
 import { takeTurns } from './agent-turns';
 import { openDevice } from './device';
 import { demonstrationEnvironment, environmentFor } from './environments';
-import type { ExperimentOptions, ExperimentResult, RunExperiment } from './experiment';
+import { type ExperimentOptions, type ExperimentResult, type RunExperiment, tinySizes } from './experiment';
 import type { People } from './generated-people';
 import { findPeople } from './people';
 import { microBatchTokens, recipeFor, warmStartFor } from './recipes';
 import { progressOf } from './run-evaluation';
-import { checkSetting, pretrainedSetting, type Setting, tinySettings } from './setting';
+import { checkSetting, pretrainedSetting, type Setting, tinySetting } from './setting';
 import { readSetting, writeSetting } from './setting-file';
 import { trainingTotals } from './training-totals';
 import { seedFor, warmStart } from './warm-start';
@@ -42,8 +42,8 @@ type Places = ReturnType<typeof places>;
  * The whole of it: a policy, warm-started if it starts from nothing, is measured on people it will never meet, trained with PPO, measured
  * again, and takes a few turns. With `outDir` all of it is kept, and `resume` goes on where a run was stopped.
  */
-export const runExperiment: RunExperiment = async (options: ExperimentOptions): Promise<ExperimentResult> => {
-  const { people, seed, policyFolder, outDir, resume = false, signal, onProgress } = options;
+export const runExperiment: RunExperiment = async (given: ExperimentOptions): Promise<ExperimentResult> => {
+  const { people, seed, policyFolder, outDir, resume = false, signal, onProgress } = given;
   const kind = people === 'generated' ? 'generated' : 'recorded';
   const kept = outDir === undefined ? undefined : places(outDir);
   if (kept && !resume && hasCheckpoint(kept)) {
@@ -51,14 +51,17 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
       outDir,
     });
   }
-  if (options.loraRank !== undefined && policyFolder === undefined && outDir === undefined) {
+  if (given.loraRank !== undefined && policyFolder === undefined && outDir === undefined) {
     throw new RlpaError('invalid-option', 'An adapter on the tiny policy needs a folder to keep its base in (--out).', {
       option: 'outDir',
     });
   }
-  const setting = policyFolder === undefined ? tinySettings[kind] : ((await readSetting(policyFolder)) ?? pretrainedSetting(kind));
+  const begun = kept && resume ? await readKept(kept.run) : undefined;
+  const size = given.size ?? tinySizes.find((each) => each === begun?.size) ?? 'tiny';
+  const options = policyFolder === undefined ? { ...given, size } : given;
+  const setting = policyFolder === undefined ? tinySetting(kind, size) : ((await readSetting(policyFolder)) ?? pretrainedSetting(kind));
   checkSetting(setting, kind);
-  const recipe = recipeFor(setting, kind, options.size);
+  const recipe = recipeFor(setting);
   const turns = options.turns ?? recipe.turns;
   const found = await findPeople({
     people,
@@ -67,7 +70,7 @@ export const runExperiment: RunExperiment = async (options: ExperimentOptions): 
     users: options.users ?? recipe.users,
     evalUsers: options.evalUsers ?? recipe.evalUsers,
   });
-  if (kept && resume) await checkSameRun(kept, options);
+  if (begun) checkSameRun(begun, options);
   const environment = environmentFor(setting, options, { turns, reward: options.reward, profileWeight: recipe.profileWeight });
   const measuring = environmentFor(setting, options, { turns, reward: 'both' });
 
@@ -131,10 +134,8 @@ function identity(options: ExperimentOptions): Record<string, unknown> {
 }
 
 /** Holds a resumed run to what was written down of it. */
-async function checkSameRun({ run }: Places, options: ExperimentOptions): Promise<void> {
-  if (!existsSync(run)) return;
+function checkSameRun(expected: Readonly<Record<string, unknown>>, options: ExperimentOptions): void {
   const found = identity(options);
-  const expected = await readKept(run);
   const changed = Object.keys({ ...expected, ...found }).filter((key) => JSON.stringify(expected[key]) !== JSON.stringify(found[key]));
   if (changed.length === 0) return;
   const list = changed.map((key) => `${key} was ${described(expected[key])} and is ${described(found[key])}`).join(', ');
@@ -179,12 +180,11 @@ async function startingPolicy(start: {
   if (policyFolder !== undefined) return load(policyFolder);
   if (kept) await claimFolder(kept, options);
   if (resume && folder !== undefined && existsSync(join(folder, 'config.json'))) return load(folder);
-  const kind = options.people === 'generated' ? 'generated' : 'recorded';
   const policy = await warmStart({
     setting,
     environment: demonstrationEnvironment(setting, options, turns),
     personas: found.training,
-    plan: warmStartFor(kind, options.size),
+    plan: warmStartFor(setting),
     device: () => openDevice(options),
     seed,
     maxNewTokens,
@@ -233,23 +233,26 @@ async function train(run: {
   trainer.on('warning', ({ message }) => onWarning?.(message));
   trainer.on('checkpoint', ({ iteration, location }) => onCheckpoint?.({ iteration, location }));
   await trainer.train({ iterations, resume: options.resume, signal });
+  if (played.length === 0) {
+    onWarning?.(
+      `Nothing was left to train: ${trainer.iteration} iterations are done, and ${iterations} were asked for. Ask for more to go on (--iterations).`,
+    );
+  }
   return played;
 }
 
 /** The report of an earlier part of the run, or a new one that is kept for later parts. */
 async function remembered(path: string | undefined, resume: boolean, measure: () => Promise<EvaluationReport>): Promise<EvaluationReport> {
-  if (path !== undefined && resume && existsSync(path)) return (await readKept(path)) as unknown as EvaluationReport;
+  const earlier = path !== undefined && resume ? await readKept(path) : undefined;
+  if (earlier !== undefined) return earlier as unknown as EvaluationReport;
   const report = await measure();
   if (path !== undefined) await writeJsonWhole(path, report);
   return report;
 }
 
-/** A file that an earlier part of the run wrote. @throws RlpaError `invalid-file` if it is no longer what it was */
-async function readKept(path: string): Promise<Readonly<Record<string, unknown>>> {
-  const text = await readFile(path, 'utf8');
-  try {
-    const kept: unknown = JSON.parse(text);
-    if (isObject(kept)) return kept;
-  } catch {}
+/** A file of an earlier part of the run, if it wrote it. @throws RlpaError `invalid-file` for one that was damaged since, `file-failed` */
+async function readKept(path: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+  const kept = await readJsonIfThere(path);
+  if (kept === undefined || isObject(kept)) return kept;
   throw new RlpaError('invalid-file', `${path}: expected what the run wrote there, an object of JSON.`, { file: path });
 }

@@ -2,6 +2,7 @@ import type { History } from '../environment/index';
 import { RlpaError } from '../errors';
 import { formatInstructions, ProfileSchema, type SlotDefinition } from '../profile/index';
 import { factsSchema } from '../simulation/index';
+import type { TinySize } from './experiment';
 import { shortSchema } from './short-profiles';
 
 /** The profiles that a setting can name. */
@@ -12,13 +13,17 @@ export interface Setting {
   readonly profile: keyof typeof profileSchemas;
   readonly instruction: string;
   readonly history: History;
+  /** Of a policy that started from nothing; a pretrained one has none. */
+  readonly size?: TinySize;
 }
 
 /** A policy that starts from nothing needs no explanation of the form, only something to begin with. */
-export const tinySettings = {
-  generated: { profile: 'short', instruction: 'Note and reply.', history: 'keep' },
-  recorded: { profile: 'facts', instruction: 'Note and reply.', history: 'latest' },
-} as const satisfies Record<string, Setting>;
+export const tinyInstruction = 'Note and reply.';
+
+export function tinySetting(people: 'generated' | 'recorded', size: TinySize): Setting {
+  if (people === 'generated') return { profile: 'short', instruction: tinyInstruction, history: 'keep', size };
+  return { profile: 'facts', instruction: tinyInstruction, history: 'latest', size };
+}
 
 /** For pretrained models: the form in words, the paper's profile. */
 export function pretrainedSetting(people: 'generated' | 'recorded'): Setting {

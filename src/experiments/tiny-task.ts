@@ -8,7 +8,7 @@ import { demonstrationEnvironment, environmentFor } from './environments';
 import { type ExperimentProgress, type TinySize, tinySizes } from './experiment';
 import { generatePeople } from './generated-people';
 import { recipeFor, warmStartFor } from './recipes';
-import { tinySettings } from './setting';
+import { tinySetting } from './setting';
 import { seedFor, warmStart } from './warm-start';
 
 export type { TinySize };
@@ -73,8 +73,8 @@ export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): Tin
   if (!tinySizes.includes(size)) throw refused('size', `one of ${tinySizes.join(', ')}`, size);
   if (!Number.isSafeInteger(seed)) throw refused('seed', 'an integer', seed);
   const kind = 'generated';
-  const setting = tinySettings[kind];
-  const { users, evalUsers, turns, iterations, profileWeight, ppo, temperature, maxNewTokens } = recipeFor(setting, kind, size);
+  const setting = tinySetting(kind, size);
+  const { users, evalUsers, turns, iterations, profileWeight, ppo, temperature, maxNewTokens } = recipeFor(setting);
   const { training, heldOut } = generatePeople({ profile: setting.profile, seed, users, evalUsers });
   return {
     seed,
@@ -96,7 +96,7 @@ export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): Tin
           setting,
           environment: demonstrationEnvironment(setting, { people: kind }, turns),
           personas: training,
-          plan: warmStartFor(kind, size),
+          plan: warmStartFor(setting),
           device: async () => device,
           seed,
           maxNewTokens,

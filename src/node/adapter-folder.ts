@@ -13,6 +13,7 @@ import {
   toPeftConfig,
   toPeftName,
 } from '../transformer/index';
+import { checkFolderPath } from './folder';
 import { requireFolder, tensorSource } from './model-folder';
 import { readJson } from './read-json';
 import { openSafetensors, writeSafetensors } from './safetensors-file';
@@ -55,10 +56,11 @@ export interface AdapterToWrite {
  * Writes an adapter in PEFT's layout, which transformers, vLLM and {@link readAdapterFolder} read. Nothing is written when the tensors
  * do not fit.
  *
- * @throws RlpaError `invalid-model`, `file-failed`
+ * @throws RlpaError `invalid-option` for an empty path, `invalid-model`, `file-failed`
  */
 export async function writeAdapterFolder(path: string, adapter: AdapterToWrite): Promise<void> {
   const { config, lora, tensors, baseModel } = adapter;
+  checkFolderPath(path);
   checkShapes(loraShapes(config, lora), new Map([...tensors].map(([name, { shape }]) => [name, shape])), path);
   const named = new Map([...tensors].map(([name, tensor]) => [toPeftName(name), tensor]));
   await writeSafetensors(join(path, modelFiles.adapterWeights), named, { format: 'pt' });

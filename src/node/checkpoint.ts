@@ -1,10 +1,12 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { RlpaError } from '../errors';
 import { isObject } from '../json-object';
 import type { Checkpoint, CheckpointStore, MetricsLog } from '../training/index';
 import { type StoredTensor, toFloat32Array, toStoredTensor } from '../transformer/index';
+import { fileError, saysMissing } from './file-error';
+import { checkFolderPath, removeFile } from './folder';
 import { JsonLines, readJsonLines } from './jsonl';
 import { openSafetensors, writeSafetensors } from './safetensors-file';
 import { temporarySuffix, writeWhole } from './write-whole';
@@ -28,11 +30,13 @@ const namePattern = /^checkpoint-(\d+)\.safetensors$/;
  * Keeps checkpoints in a directory, one safetensors file each, written whole: to a temporary name, synced, renamed. A file that is torn
  * all the same, by a disk or a copy, is told by its sizes and its checksum, and the one before it is taken.
  *
- * @throws RlpaError `invalid-option`
+ * @throws RlpaError `invalid-option`; from the store's methods `invalid-checkpoint`, `invalid-file` where the directory is a file,
+ *   `file-failed`
  * @example
  * const trainer = new PPOTrainer({ policy, environment, personas, checkpoints: fileCheckpoints('./runs/1/checkpoints') });
  */
 export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointOptions = {}): CheckpointStore {
+  checkFolderPath(directory);
   if (!Number.isSafeInteger(keep) || keep < 1) {
     throw new RlpaError('invalid-option', `fileCheckpoints, option 'keep': expected a whole number of at least 1, found ${keep}.`, {
       option: 'keep',
@@ -46,12 +50,14 @@ export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointO
       await tidy(directory, keep);
       return path;
     },
-    async latest() {
+    async latest(onDamaged) {
       const names = await checkpointNames(directory);
       const failures: RlpaError[] = [];
       for (const name of names) {
         try {
-          return await readCheckpoint(join(directory, name));
+          const checkpoint = await readCheckpoint(join(directory, name));
+          for (const failure of failures) onDamaged?.(failure);
+          return checkpoint;
         } catch (error) {
           if (!RlpaError.isInstance(error) || error.code !== 'invalid-checkpoint') throw error;
           failures.push(error);
@@ -79,7 +85,7 @@ export function fileMetrics(path: string): MetricsLog {
     append: (_position, metrics) => lines.append(metrics),
     async cutAfter(position) {
       const all = await readJsonLines(path).catch((error) => {
-        if (error.cause?.code === 'ENOENT') return undefined;
+        if (saysMissing(error)) return undefined;
         throw error;
       });
       const kept = all?.filter((metrics) => isObject(metrics) && Number(metrics.iteration ?? metrics.step) <= position);
@@ -148,16 +154,21 @@ function isDescription(value: unknown): value is Description {
 
 /** Newest first. */
 async function checkpointNames(directory: string): Promise<string[]> {
-  const names = await readdir(directory).catch((error) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
+  const names = await namesIn(directory);
   const position = (name: string) => Number(namePattern.exec(name)![1]);
   return names.filter((name) => namePattern.test(name)).sort((a, b) => position(b) - position(a));
 }
 
 /** Deletes checkpoints beyond the newest `keep`, and what a killed process left half-written. */
 async function tidy(directory: string, keep: number): Promise<void> {
-  const partial = (await readdir(directory)).filter((name) => name.startsWith('.checkpoint-') && name.endsWith(temporarySuffix));
-  for (const name of [...(await checkpointNames(directory)).slice(keep), ...partial]) await rm(join(directory, name), { force: true });
+  const partial = (await namesIn(directory)).filter((name) => name.startsWith('.checkpoint-') && name.endsWith(temporarySuffix));
+  for (const name of [...(await checkpointNames(directory)).slice(keep), ...partial]) await removeFile(join(directory, name));
+}
+
+/** None where there is no directory. */
+async function namesIn(directory: string): Promise<string[]> {
+  return readdir(directory).catch((error) => {
+    if (saysMissing(error)) return [];
+    throw fileError(directory, error);
+  });
 }

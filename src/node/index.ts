@@ -5,6 +5,7 @@ export { type FileCheckpointOptions, fileCheckpoints, fileMetrics } from './chec
 export { episodeLog, JsonLines, readJsonLines } from './jsonl';
 export { type ModelToWrite, readModelFolder, writeModelFolder, writeTokenizer } from './model-folder';
 export { readPolicyFolder, writePolicyFolder } from './policy-folder';
+export { readJsonIfThere, readText } from './read-json';
 export { openSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors-file';
 export {
   type DatabaseProfileStore,

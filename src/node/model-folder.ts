@@ -1,4 +1,4 @@
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RlpaError } from '../errors';
 import {
@@ -23,6 +23,7 @@ import {
   toStoredTensor,
 } from '../transformer/index';
 import { fileError } from './file-error';
+import { checkFolderPath, removeFile } from './folder';
 import { readJson, readText } from './read-json';
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from './safetensors-file';
 import { writeJsonWhole, writeWhole } from './write-whole';
@@ -65,10 +66,11 @@ export interface ModelToWrite {
  * Writes a model as a Hugging Face folder that transformers, vLLM and {@link readModelFolder} read. Each file is written whole;
  * nothing is written when the tensors do not fit the configuration.
  *
- * @throws RlpaError `invalid-model`, `file-failed`
+ * @throws RlpaError `invalid-option` for an empty path, `invalid-model`, `file-failed`
  */
 export async function writeModelFolder(path: string, model: ModelToWrite): Promise<void> {
   const { config, tensors, tokenizer, generationConfig, maxShardBytes = 5e9 } = model;
+  checkFolderPath(path);
   const stored = new Map([...tensors].map(([name, tensor]) => [name, toStoredTensor(tensor, name)]));
   checkShapes(parameterShapes(config), shapesOf(stored), path);
   if (tokenizer !== undefined) checkTokenizerFits(tokenizer, config, path);
@@ -90,7 +92,7 @@ export async function writeTokenizer(path: string, tokenizer: Tokenizer, chatTem
   const template = chatTemplate === undefined ? {} : { chat_template: chatTemplate.source };
   await writeJsonWhole(join(path, modelFiles.tokenizerConfig), { ...tokenizer.config, ...template });
   // The separate file would win over the template just written.
-  if (chatTemplate !== undefined) await rm(join(path, modelFiles.chatTemplate), { force: true });
+  if (chatTemplate !== undefined) await removeFile(join(path, modelFiles.chatTemplate));
 }
 
 /** Refuses a path where there is no folder. */
@@ -206,7 +208,7 @@ function eosTokenIdsOf(generationConfig: Readonly<Record<string, unknown>> | und
 async function removeOtherWeights(path: string, kept: readonly string[]): Promise<void> {
   for (const file of await readdir(path)) {
     const isWeights = file === modelFiles.weights || file === modelFiles.index || isShardName(file);
-    if (isWeights && !kept.includes(file)) await rm(join(path, file), { force: true });
+    if (isWeights && !kept.includes(file)) await removeFile(join(path, file));
   }
 }
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { ExternalBytes } from '../device/cpu/index';
 import type { OnnxExportOptions, PolicyToStore } from '../policy/index';
 import { modelFiles, toHuggingFaceConfig } from '../transformer/index';
+import { checkFolderPath } from './folder';
 import { writeTokenizer } from './model-folder';
 import { exportDecoder } from './onnx-export-decoder';
 import { plainWeights, quantizedWeights } from './onnx-export-weights';
@@ -19,7 +20,7 @@ const alignment = 4096;
  * Writes a model for `pipeline('text-generation')` of @huggingface/transformers: `onnx/model.onnx` (`onnx/model_quantized.onnx` with
  * `quantized`), with files of weights beside it when they are large, config.json, generation_config.json and the tokenizer with its template.
  *
- * @throws RlpaError `file-failed`
+ * @throws RlpaError `invalid-option` for an empty path, `file-failed`
  */
 export async function writeOnnxFolder(
   folder: string,
@@ -27,6 +28,7 @@ export async function writeOnnxFolder(
   { quantized = false }: OnnxExportOptions = {},
   limits: { readonly mostInside: number; readonly mostInFile: number } = { mostInside, mostInFile },
 ): Promise<void> {
+  checkFolderPath(folder);
   const name = quantized ? 'model_quantized.onnx' : 'model.onnx';
   const bytes = [...weights.values()].reduce((sum, { data }) => sum + data.byteLength, 0) / (quantized ? 4 : 1);
   const files = new ExternalFiles(name, limits.mostInFile);

@@ -1,10 +1,11 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RlpaError } from '../errors';
 import type { PolicyToStore, StoredPolicy } from '../policy/index';
 import { checkShapes, loraShapes, modelFiles, parameterShapes, type TensorSource, valueHeadShapes } from '../transformer/index';
 import { readAdapterFolder, writeAdapterFolder } from './adapter-folder';
 import { fileError } from './file-error';
+import { checkFolderPath, removeFile } from './folder';
 import { readModelFolder, requireFolder, tensorSource, writeModelFolder } from './model-folder';
 import { readJson } from './read-json';
 import { openSafetensors, writeSafetensors } from './safetensors-file';
@@ -37,12 +38,14 @@ export async function readPolicyFolder(folder: string, { adapter }: { readonly a
  * Writes a policy so that transformers, PEFT and vLLM read it, and {@link readPolicyFolder} gives it back: a whole model in Hugging Face's
  * layout or an adapter in PEFT's, with the value head in a file of its own.
  *
- * @throws RlpaError `invalid-option` for an adapter into a folder that holds a model, `invalid-model`, `file-failed`
+ * @throws RlpaError `invalid-option` for an empty path or an adapter into a folder that holds a model, `invalid-model`, `invalid-file` where
+ *   the folder is a file, `file-failed`
  */
 export async function writePolicyFolder(folder: string, policy: PolicyToStore): Promise<void> {
   const { config, tokenizer, template, adapter } = policy;
   const pick = (shapes: ReadonlyMap<string, readonly number[]>): Tensors =>
     new Map([...shapes.keys()].flatMap((name) => (policy.weights.has(name) ? [[name, policy.weights.get(name)!] as const] : [])));
+  checkFolderPath(folder);
   const files = await filesIn(folder);
   if (adapter !== undefined) {
     if (files.includes(modelFiles.config)) {
@@ -55,7 +58,7 @@ export async function writePolicyFolder(folder: string, policy: PolicyToStore): 
     await writeAdapterFolder(folder, { config, tensors: pick(loraShapes(config, adapter.lora)), ...adapter });
   } else {
     // Before the model: an adapter that an earlier save left would be put on top of it.
-    for (const file of [modelFiles.adapterConfig, modelFiles.adapterWeights]) await rm(join(folder, file), { force: true });
+    for (const file of [modelFiles.adapterConfig, modelFiles.adapterWeights]) await removeFile(join(folder, file));
     await writeModelFolder(folder, {
       config,
       tensors: pick(parameterShapes(config)),

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { RlpaError } from '../errors';
-import { fileError } from './file-error';
+import { fileError, saysMissing } from './file-error';
 
 /**
  * A file of JSON.
@@ -16,7 +16,26 @@ export async function readJson(path: string): Promise<unknown> {
   }
 }
 
-/** A file of text; throws as {@link readJson} does. */
+/**
+ * The same of a file that need not be there: undefined where it is not.
+ *
+ * @throws RlpaError `invalid-file` when it is not JSON, `file-failed`
+ * @example
+ * const settings = (await readJsonIfThere('settings.json')) ?? {};
+ */
+export function readJsonIfThere(path: string): Promise<unknown> {
+  return readJson(path).catch((error: unknown) => {
+    if (saysMissing(error)) return undefined;
+    throw error;
+  });
+}
+
+/**
+ * A file of text; throws as {@link readJson} does.
+ *
+ * @example
+ * const notes = await readText('run/notes.txt');
+ */
 export async function readText(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((cause: unknown) => {
     throw fileError(path, cause);

@@ -59,6 +59,7 @@ import type {
 export class LocalPolicy implements TrainablePolicy {
   readonly name: string;
   readonly temperature: number;
+  readonly maxNewTokens: number;
   readonly logProbRounding?: number;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
@@ -70,7 +71,6 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #running: RunningBatch;
   readonly #form: ModelForm;
   readonly #stopTokens: ReadonlySet<number>;
-  readonly #maxNewTokens: number;
   readonly #microBatchTokens: number;
   readonly #layout: BatchLayout;
   readonly #origin: Pick<LocalModel, 'generationConfig' | 'baseModel'>;
@@ -173,7 +173,7 @@ export class LocalPolicy implements TrainablePolicy {
       exclusive: (task) => this.#exclusive(undefined, task),
       isWanted: () => this.#waiting > 0,
     });
-    this.#maxNewTokens = maxNewTokens;
+    this.maxNewTokens = maxNewTokens;
     this.#microBatchTokens = microBatchTokens;
     this.#layout = layout;
     this.#origin = { generationConfig: model.generationConfig, baseModel: model.baseModel };
@@ -228,7 +228,7 @@ export class LocalPolicy implements TrainablePolicy {
   /** Whether there is room for the prompt and the longest answer, or half of all room where that may be longer. */
   canRead({ messages }: Pick<PolicyState, 'messages'>): boolean {
     const { maxPositions } = this.config;
-    return this.encodePrompt(messages).length + Math.min(this.#maxNewTokens, maxPositions >> 1) <= maxPositions;
+    return this.encodePrompt(messages).length + Math.min(this.maxNewTokens, maxPositions >> 1) <= maxPositions;
   }
 
   /**
@@ -460,7 +460,8 @@ export class LocalPolicy implements TrainablePolicy {
    * Saves what acts, to be opened by {@link load}, transformers, PEFT or vLLM: a Hugging Face folder; with LoRA a PEFT adapter folder, or
    * `merged` the whole model. The value head lies beside it in a file of its own. A training that is to go on needs a checkpoint instead.
    *
-   * @throws RlpaError `invalid-option` for an adapter into a folder that holds a model, `file-failed`, `missing-dependency` outside Node
+   * @throws RlpaError `invalid-option` for an empty path or an adapter into a folder that holds a model, `invalid-file` where the folder is a
+   *   file, `file-failed`, `missing-dependency` outside Node
    * @example
    * await policy.save('./runs/1/policy');
    */
@@ -473,7 +474,7 @@ export class LocalPolicy implements TrainablePolicy {
    * Writes the model, its adapter merged into it, as ONNX in the layout that `pipeline('text-generation')` of @huggingface/transformers
    * opens, in Node and in browsers. It writes what {@link act} writes at temperature 0; the value head stays behind.
    *
-   * @throws RlpaError `file-failed`, `missing-dependency` outside Node
+   * @throws RlpaError `invalid-option` for an empty path, `file-failed`, `missing-dependency` outside Node
    * @example
    * await policy.exportOnnx('./models/my-policy');
    * // elsewhere: env.localModelPath = './models'; const write = await pipeline('text-generation', 'my-policy');
@@ -509,7 +510,7 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   /** What tokens are drawn from. The most likely ones, too, have the log-probabilities of the policy's own temperature. */
-  #distribution({ temperature = this.temperature, maxNewTokens = this.#maxNewTokens, limits }: SamplingOptions) {
+  #distribution({ temperature = this.temperature, maxNewTokens = this.maxNewTokens, limits }: SamplingOptions) {
     const form = limits ? { ...this.#form, limits: { ...this.#form.limits, ...limits } } : this.#form;
     return { form, temperature: temperature || this.temperature, greedy: temperature === 0, maxNewTokens };
   }

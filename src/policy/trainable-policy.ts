@@ -83,6 +83,8 @@ export interface TrainablePolicy extends Policy {
   readonly temperature: number;
   /** Of the sampling distribution, and of every log-probability; absent for the whole vocabulary. */
   readonly limits?: SupportLimits;
+  /** Most tokens of an action, which a resumed run is held to. */
+  readonly maxNewTokens?: number;
   /** How far rounding alone may take log-probabilities of generation and scoring apart; where absent, no further than single precision does. */
   readonly logProbRounding?: number;
   /** Scores with the current weights, or with the reference's. */

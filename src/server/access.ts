@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { isIPv4 } from 'node:net';
 
 /** Whether an `Authorization` header carries the token. Takes equally long for any header, so that its time tells nothing of the token. */
 export function bearerCheck(token: string): (authorization: string | undefined) => boolean {
@@ -11,9 +12,13 @@ export function bearerCheck(token: string): (authorization: string | undefined) 
   };
 }
 
-/** Whether only programs on this machine reach a server that listens there. */
+/**
+ * Whether only programs on this machine reach a server that listens there.
+ *
+ * @example isLoopback('127.0.0.2'); // true, and false for the name '127.example.org'
+ */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 /**

@@ -20,9 +20,10 @@ export interface CheckpointStore {
   /**
    * The newest checkpoint that is whole, or undefined when there never was one.
    *
+   * @param onDamaged hears of each that is passed over because it is not whole
    * @throws RlpaError `invalid-checkpoint` when there are some and none is whole
    */
-  latest(): Promise<Checkpoint | undefined>;
+  latest(onDamaged?: (problem: RlpaError) => void): Promise<Checkpoint | undefined>;
 }
 
 /** Where a run's metrics are kept, one record for each position. */
@@ -30,6 +31,13 @@ export interface MetricsLog {
   append(position: number, metrics: object): Promise<void>;
   /** Removes the records of positions after the given one: a resumed run writes them again. */
   cutAfter(position: number): Promise<void>;
+}
+
+/** Where a resumed run goes on. */
+export interface Resumed {
+  readonly checkpoint?: Checkpoint;
+  /** A sentence for each later checkpoint that is not whole. */
+  readonly damaged: readonly string[];
 }
 
 export interface RunRecordOptions {
@@ -56,17 +64,25 @@ export class RunRecord {
   }
 
   /**
-   * Brings the policy to the latest checkpoint and returns it, or returns undefined when there is none.
+   * Brings the policy to the latest checkpoint, if there is one.
    *
-   * @throws RlpaError `invalid-checkpoint` when it belongs to another model or another kind of run, or cannot be read; the policy is
-   *   then as it was
+   * @param hasTrained whether the policy is no longer as it was when the run began
+   * @throws RlpaError `invalid-checkpoint` when it belongs to another model or another kind of run, cannot be read, or is gone though
+   *   the policy has been trained; the policy is then as it was
    */
-  async resume(): Promise<Checkpoint | undefined> {
+  async resume(hasTrained: boolean): Promise<Resumed> {
     const { kind, policy, checkpoints, log } = this.#options;
     if (checkpoints === undefined) {
       throw new RlpaError('invalid-option', "Cannot resume: expected the option 'checkpoints', found nothing.", { option: 'checkpoints' });
     }
-    const checkpoint = await checkpoints.latest();
+    const problems: string[] = [];
+    const checkpoint = await checkpoints.latest(({ message }) => problems.push(message));
+    if (checkpoint === undefined && hasTrained) {
+      throw new RlpaError(
+        'invalid-checkpoint',
+        'Cannot resume: the store holds no checkpoint any more, and the policy is not as it was when the run began. Expected a new trainer with a policy as it was then.',
+      );
+    }
     if (checkpoint !== undefined) {
       for (const [what, expected, found] of [
         ['model', policy.fingerprint, checkpoint.fingerprint],
@@ -80,8 +96,10 @@ export class RunRecord {
       }
       await policy.importState(checkpoint.policy);
     }
-    await log?.cutAfter(checkpoint?.position ?? 0);
-    return checkpoint;
+    const position = checkpoint?.position ?? 0;
+    await log?.cutAfter(position);
+    const place = `${kind === 'ppo' ? 'iteration' : 'step'} ${position}`;
+    return { checkpoint, damaged: problems.map((problem) => `Goes on from ${place}, for a later checkpoint is damaged: ${problem}`) };
   }
 
   /**

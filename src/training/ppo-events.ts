@@ -20,7 +20,9 @@ export type TrainingWarningCode =
   /** No dialogue ends by itself and nothing is discounted: values grow without bound. */
   | 'unbounded-values'
   /** A resumed run has other options than the one that was stopped. */
-  | 'options-changed';
+  | 'options-changed'
+  /** A checkpoint is not whole: the resumed run goes on from an earlier one. */
+  | 'damaged-checkpoint';
 
 export interface TrainingWarning {
   readonly code: TrainingWarningCode;

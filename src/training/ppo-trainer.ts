@@ -105,7 +105,7 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
   }
 
   async #resume(iterations: number): Promise<void> {
-    const checkpoint = await this.#record.resume();
+    const { checkpoint, damaged } = await this.#record.resume(this.#iteration > 0 || this.#torn);
     if (checkpoint === undefined) return;
     const state = checkpoint.trainer as unknown as TrainerState;
     this.#iteration = checkpoint.position;
@@ -114,6 +114,7 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
     this.#rewardScale = new RewardScale(state.rewardScale);
     this.#skippedIterations = state.skippedIterations;
     this.#torn = false;
+    for (const message of damaged) this.#warn('damaged-checkpoint', message);
     const changes = describeChanges(state.options, this.#describeOptions(iterations));
     if (changes !== undefined) this.#warn('options-changed', changes);
   }
@@ -218,7 +219,9 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
   }
 
   #describeOptions(iterations: number): RunOptions {
-    return describeOptions({ ...this.options, iterations, personas: this.#personas.length }, this.#policy);
+    const { maxNewTokens } = this.#policy;
+    const { conditions } = this.#environment;
+    return describeOptions({ ...this.options, ...conditions, maxNewTokens, iterations, personas: this.#personas.length }, this.#policy);
   }
 
   #warn(code: TrainingWarningCode, message: string): void {

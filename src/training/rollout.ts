@@ -19,6 +19,8 @@ export interface RolloutRequest {
 export interface RolloutEnvironment {
   /** `keep`: earlier turns stay in the prompt as they were, token for token, and the trainer holds the environment to it. */
   readonly history?: History;
+  /** What its episodes depend on besides the policy, the personas and the seed: it is said where a resumed run has others. */
+  readonly conditions?: Readonly<Record<string, unknown>>;
   /** Refuses who cannot take part: asked of every persona before the run begins. */
   checkPersona?(persona: Persona): void;
   rollout(request: RolloutRequest): Promise<readonly Episode[]>;

@@ -80,8 +80,8 @@ export interface SFTMetrics {
 export interface SFTTrainerEvents {
   step: (event: { readonly step: number; readonly steps: number; readonly metrics: SFTMetrics }) => void;
   checkpoint: (event: { readonly step: number; readonly location: string }) => void;
-  /** A resumed run has other options, or another number of examples, than the one that was stopped. */
-  warning: (event: { readonly code: 'options-changed'; readonly message: string; readonly step: number }) => void;
+  /** A resumed run has other options, or another number of examples, than the one that was stopped, or a checkpoint that is not whole. */
+  warning: (event: { readonly code: 'options-changed' | 'damaged-checkpoint'; readonly message: string; readonly step: number }) => void;
 }
 
 /** What {@link SFTTrainer} uses unless told otherwise: for policies of up to some ten million parameters. */
@@ -171,8 +171,9 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
   }
 
   async #resume(): Promise<void> {
-    const checkpoint = await this.#record.resume();
+    const { checkpoint, damaged } = await this.#record.resume(this.#step > 0);
     this.#step = checkpoint?.position ?? 0;
+    for (const message of damaged) this.emit('warning', { code: 'damaged-checkpoint', message, step: this.#step });
     if (checkpoint === undefined) return;
     const state = checkpoint.trainer as unknown as Partial<TrainerState>;
     const message = describeChanges(state.options, this.#describeOptions());

@@ -39,6 +39,22 @@ describe('withLimits', () => {
     expect(settled).not.toHaveBeenCalled();
   });
 
+  it('does not count the wait for a turn into the deadline', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const finish: ((text: string) => void)[] = [];
+    const asked = () => new Promise<string>((resolve) => finish.push(resolve));
+    const model = withLimits(scriptedChatModel(asked), { concurrency: 1 });
+    const first = model.generate({ messages, timeoutMs: 10_000 });
+    const second = model.generate({ messages, timeoutMs: 1000 });
+    await vi.advanceTimersByTimeAsync(5000);
+    finish[0]!('one');
+    await first;
+    await vi.advanceTimersByTimeAsync(900);
+    finish[1]!('two');
+    expect((await second).text).toBe('two');
+  });
+
   it.each([0, -1, Number.NaN])('refuses a deadline of %d', async (timeoutMs) => {
     const refusal = { code: 'invalid-option', details: { option: 'timeoutMs' } };
     expect(() => withLimits(scriptedChatModel([]), { timeoutMs })).toThrow(expect.objectContaining({ code: 'invalid-option' }));

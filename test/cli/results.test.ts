@@ -59,6 +59,12 @@ describe('rlpa demo', () => {
     const { stderr } = await commandLine(['demo'], { runExperiment: experiment, tty: true });
     expect(stderr).toMatch(/PPO +█+ 4\/4 iterations/);
   });
+
+  it('writes plain lines, without escape sequences, on a terminal that cannot be drawn on', async () => {
+    const { stderr } = await commandLine(['demo'], { runExperiment: experiment, tty: true, env: { TERM: 'dumb' } });
+    expect(stderr).toMatch(/^PPO: 4\/4 iterations/m);
+    expect(stderr).not.toContain('\x1b');
+  });
 });
 
 describe('rlpa train', () => {
@@ -158,5 +164,14 @@ describe('an interrupted run', () => {
       'Interrupted.',
       '',
     ]);
+  });
+
+  it('that is refused when it is resumed is not said to go on by the command that was refused', async () => {
+    const runExperiment = async () => {
+      throw new RlpaError('invalid-option', 'The run in this folder is another one.');
+    };
+    const { exitCode, stderr } = await commandLine(['train', '--out', import.meta.dirname, '--resume'], { runExperiment });
+    expect(exitCode).toBe(1);
+    expect(stderr).toBe('error: The run in this folder is another one.\n');
   });
 });

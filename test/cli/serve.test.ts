@@ -90,6 +90,18 @@ describe('rlpa serve', () => {
     const { stderr } = await serve(['--host', '0.0.0.0', '--log', 'none']);
     expect(stderr()).toContain('Warning: whoever reaches this address');
   });
+
+  it('warns of a host name that begins as a loopback address does', async () => {
+    // the name is some address's: whose, only the network knows
+    const lookup = "import%20dns%20from'node:dns';dns.lookup=(name,...rest)=>rest.at(-1)(null,'127.0.0.1',4)";
+    const { stderr } = await serve(['--host', '127.example.org'], { NODE_OPTIONS: `--import=data:text/javascript,${lookup}` });
+    expect(stderr()).toContain('Warning: whoever reaches this address');
+  });
+
+  it('does not warn of an address that only this machine reaches', async () => {
+    const { stderr } = await serve(['--host', '127.0.0.2']);
+    expect(stderr()).not.toContain('Warning');
+  });
 });
 
 describe('rlpa serve with wrong flags ends with exit code 2 and names the culprit', () => {

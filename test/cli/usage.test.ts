@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,6 +7,9 @@ import { commandLine } from './command-line';
 const folder = mkdtempSync(join(tmpdir(), 'rlpa-cli-'));
 const file = join(folder, 'dialogues.csv');
 writeFileSync(file, 'a,b\n');
+const run = join(folder, 'run');
+mkdirSync(join(run, 'policy'), { recursive: true });
+writeFileSync(join(run, 'policy', 'rlpa.json'), '{}');
 
 describe('rlpa --version', () => {
   it("is the package's", async () => {
@@ -62,6 +65,10 @@ describe('wrong usage ends with exit code 2, a message that names the culprit, a
     ['an adapter with nowhere to keep its base', ['train', '--lora', '4'], /--lora.*--out FOLDER/],
     ['a dialogue file that is not there', ['train', '--dialogues', '/nowhere.csv'], /--dialogues.*no such file/s],
     ['a policy folder that is not there', ['train', '--policy', '/nowhere'], /--policy.*no such folder/s],
+    ['a run where its policy is meant', ['eval', '--policy', run], /--policy.*folder of a run: its policy is in .*policy\./s],
+    ['a run to train on', ['train', '--policy', run], /its policy is in .*policy\./],
+    ['a run to talk to', ['chat', '--policy', run], /its policy is in .*policy\./],
+    ['a run to export', ['export', '--policy', run, '--onnx', 'new'], /its policy is in .*policy\./],
     ['an address without http', ['train', '--judge-model', 'm', '--judge-base-url', 'localhost:1'], /--judge-base-url.*Expected a URL/s],
     ['an address without a model', ['train', '--judge-base-url', 'http://localhost:1'], /--judge-base-url needs --judge-model/],
     ['a model without key or address', ['train', '--user-model', 'm'], /OPENAI_API_KEY.*--user-base-url/s],

@@ -291,6 +291,21 @@ describe('options', () => {
     );
   });
 
+  it('are told to a trainer, with the weights of the reward, as far as episodes depend on them', () => {
+    const reward = new DualReward({ parts: 'profile', weights: { profile: 1.5 } });
+    const environment = new DialogueEnvironment({ schema, user: new SimulatedUser({ behaviour: saying() }), reward, maxTurns: 3 });
+    expect(environment.conditions).toEqual({
+      maxTurns: 3,
+      history: 'keep',
+      samplesPerTurn: 1,
+      continuation: 'sampled',
+      rewardParts: 'profile',
+      profileWeight: 1.5,
+      responseWeight: 1,
+      malformedReward: -0.2,
+    });
+  });
+
   it('take a schema of any slots', () => {
     const narrow = ProfileSchema.define({ facts: slot.open() });
     const environment = new DialogueEnvironment({

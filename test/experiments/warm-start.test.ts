@@ -3,13 +3,13 @@ import { demonstrate } from '../../src/experiments/demonstrations';
 import { demonstrationEnvironment } from '../../src/experiments/environments';
 import { exercises } from '../../src/experiments/exercises';
 import { findPeople } from '../../src/experiments/people';
-import { schemaOf, tinySettings } from '../../src/experiments/setting';
+import { schemaOf, tinySetting } from '../../src/experiments/setting';
 import { tinyTokenizer } from '../../src/experiments/tiny-tokenizer';
 import { parseTurn } from '../../src/profile/index';
 import type { Persona } from '../../src/simulation/index';
 import { describeWithShared, sharedPath } from '../shared';
 
-const setting = tinySettings.generated;
+const setting = tinySetting('generated', 'tiny');
 const schema = schemaOf(setting);
 const people = await findPeople({ people: 'generated', profile: setting.profile, seed: 1, users: 100, evalUsers: 30 });
 

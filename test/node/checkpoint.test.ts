@@ -65,7 +65,9 @@ describe('checkpoints in files', () => {
     for (const length of [0, 5, 100, whole.length - 1]) {
       await writeFile(path, whole);
       await truncate(path, length);
-      expect((await store.latest())!.position, `cut to ${length} bytes`).toBe(1);
+      const damaged: string[] = [];
+      expect((await store.latest(({ message }) => damaged.push(message)))!.position, `cut to ${length} bytes`).toBe(1);
+      expect(damaged).toEqual([expect.stringContaining(path)]);
     }
     const flipped = Buffer.from(whole);
     flipped[flipped.length - 3]! ^= 1;
@@ -104,6 +106,16 @@ describe('checkpoints in files', () => {
     const tensors = new Map([['weights', { shape: [3], data: new Float32Array(2) }]]);
     await expect(store.save({ ...broken, policy: { ...broken.policy, tensors } })).rejects.toMatchObject({ code: 'invalid-file' });
     expect(await names()).toEqual(['checkpoint-00000001.safetensors']);
+  });
+
+  it('cannot lie in a file, nor at no path', async () => {
+    const file = join(directory, 'file');
+    await writeFile(file, '');
+    const message = expect.stringContaining(file);
+    await expect(fileCheckpoints(file).latest()).rejects.toMatchObject({ name: 'RlpaError', code: 'invalid-file', message });
+    await expect(fileCheckpoints(join(file, 'run')).latest()).rejects.toMatchObject({ code: 'invalid-file', message });
+    await expect(fileCheckpoints(file).save(checkpoint(1))).rejects.toMatchObject({ code: 'file-failed', message });
+    expect(() => fileCheckpoints('')).toThrow(expect.objectContaining({ code: 'invalid-option' }));
   });
 
   it('must be at least one', () => {

@@ -6,7 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
+const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<
+  'dependencies' | 'peerDependencies',
+  Record<string, string>
+>;
 
 describe('the CPU device where its packages are not installed', () => {
   let folder: string;
@@ -15,7 +18,7 @@ describe('the CPU device where its packages are not installed', () => {
   it.each([
     { missing: 'koffi', installed: ['onnxruntime-node'] },
     { missing: 'onnxruntime-node', installed: ['koffi'] },
-  ])('says that it needs $missing, and how to get it', ({ missing, installed }) => {
+  ])('says that it needs $missing, and how to get it in a version that package.json allows', ({ missing, installed }) => {
     folder = mkdtempSync(join(tmpdir(), 'rlpa-missing-'));
     cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true });
     cpSync(join(root, 'package.json'), join(folder, 'package.json'));
@@ -25,6 +28,8 @@ describe('the CPU device where its packages are not installed', () => {
     }
     const { status, stderr } = spawnSync(process.execPath, ['dist/cli.js', 'demo'], { cwd: folder, encoding: 'utf8', timeout: 60_000 });
     expect(status).toBe(1);
-    expect(stderr).toContain(`The CPU device needs the package ${missing}: npm install ${missing}`);
+    const version = peerDependencies[missing]!;
+    const named = /^\d/.test(version) ? `${missing}@${version}` : missing;
+    expect(stderr).toContain(`The CPU device needs the package ${missing}: npm install ${named}\n`);
   });
 });

@@ -236,8 +236,9 @@ describe('a policy', () => {
   });
 
   it('says what restricts its sampling', async () => {
-    const policy = await LocalPolicy.create({ config, tokenizer: letters, limits: { topK: 4 } });
+    const policy = await LocalPolicy.create({ config, tokenizer: letters, limits: { topK: 4 }, maxNewTokens: 12 });
     expect(policy.limits).toEqual({ topK: 4 });
+    expect(policy.maxNewTokens).toBe(12);
     await policy.dispose();
   });
 
@@ -263,6 +264,17 @@ describe('a policy', () => {
     const saved = JSON.parse(readFileSync(join(folder, 'generation_config.json'), 'utf8'));
     expect(saved.temperature).toBe(0.6);
     expect(new Set(saved.eos_token_id)).toEqual(new Set(ids));
+  });
+
+  it('is saved neither at no path nor where a file is', async () => {
+    const file = join(root, 'a file');
+    writeFileSync(file, '');
+    const policy = await LocalPolicy.create({ config, tokenizer: letters });
+    await expect(policy.save('')).rejects.toMatchObject({ code: 'invalid-option' });
+    await expect(policy.exportOnnx('')).rejects.toMatchObject({ code: 'invalid-option' });
+    for (const place of [file, join(file, 'policy')])
+      await expect(policy.save(place)).rejects.toMatchObject({ name: 'RlpaError', message: expect.stringContaining(file) });
+    await policy.dispose();
   });
 
   it('is not opened from a folder without a tokenizer', async () => {

@@ -2,11 +2,11 @@ import { cpuDevice } from '../../src/device/cpu/index';
 import { demonstrationEnvironment, environmentFor } from '../../src/experiments/environments';
 import { findPeople } from '../../src/experiments/people';
 import { recipeFor, warmStarts } from '../../src/experiments/recipes';
-import { schemaOf, tinySettings } from '../../src/experiments/setting';
+import { schemaOf, tinySetting } from '../../src/experiments/setting';
 import { warmStart } from '../../src/experiments/warm-start';
 import { type PPOMetrics, PPOTrainer } from '../../src/training/index';
 
-export const setting = tinySettings.generated;
+export const setting = tinySetting('generated', 'tiny');
 export const schema = schemaOf(setting);
 
 const turns = 5;
@@ -18,7 +18,7 @@ const iterations = 8;
  * it knows.
  */
 export async function trainEmbeddedPolicy(seed: number) {
-  const recipe = recipeFor(setting, 'generated');
+  const recipe = recipeFor(setting);
   const people = { people: 'generated' } as const;
   const { training: users } = await findPeople({ ...people, profile: setting.profile, seed, users: 12, evalUsers: 4 });
   const policy = await warmStart({

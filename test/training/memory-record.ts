@@ -1,3 +1,4 @@
+import { RlpaError } from '../../src/errors';
 import type { Checkpoint, CheckpointStore, MetricsLog, PPOMetrics } from '../../src/training/index';
 import { timingMetrics } from '../../src/training/index';
 
@@ -13,6 +14,18 @@ export class MemoryCheckpoints implements CheckpointStore {
   async latest(): Promise<Checkpoint | undefined> {
     return this.saved.at(-1);
   }
+}
+
+/** The store after its checkpoints of later positions were damaged. */
+export function damagedAfter(position: number, { saved }: MemoryCheckpoints): CheckpointStore {
+  return {
+    save: async () => '',
+    async latest(onDamaged) {
+      for (const { position: damaged } of saved.filter((checkpoint) => checkpoint.position > position))
+        onDamaged?.(new RlpaError('invalid-checkpoint', `checkpoint-${damaged}: the file is truncated.`));
+      return saved.find((checkpoint) => checkpoint.position === position);
+    },
+  };
 }
 
 export class MemoryLog implements MetricsLog {

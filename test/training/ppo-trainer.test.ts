@@ -14,7 +14,7 @@ import {
   type TrainingWarning,
   updateWithPPO,
 } from '../../src/training/index';
-import { MemoryCheckpoints, MemoryLog, withoutTimings } from './memory-record';
+import { damagedAfter, MemoryCheckpoints, MemoryLog, withoutTimings } from './memory-record';
 import { TabularPolicy, type TabularPolicyOptions } from './tabular-policy';
 import { echo, late, scored, ToyEnvironment, type ToyOptions, toyPersonas } from './toy-environment';
 
@@ -538,6 +538,52 @@ describe('resuming', () => {
     expect(await resumed({ policy: { temperature: 0.7 } }, { policy: { limits: { topK: 40 } } })).toEqual(
       changed('temperature was 0.7 and is 1, topK was left out and is 40'),
     );
+  });
+
+  it('says where its policy may write more or its dialogues are played and rewarded under other conditions', async () => {
+    const before = { policy: { maxTokens: 4 }, toy: { conditions: { profileWeight: 1.5, maxTurns: 3 } } };
+    const now = { policy: { maxTokens: 6 }, toy: { conditions: { profileWeight: 1, maxTurns: 3 } } };
+    expect(await resumed(before, now)).toEqual(changed('profileWeight was 1.5 and is 1, maxNewTokens was 4 and is 6'));
+  });
+
+  it('says which checkpoint is damaged and where it goes on instead', async () => {
+    const checkpoints = new MemoryCheckpoints();
+    await setUp({ checkpoints, checkpointEvery: 1 }).trainer.train({ iterations: 2 });
+    const { trainer, warnings } = setUp({ checkpoints: damagedAfter(1, checkpoints) });
+    await trainer.train({ iterations: 2, resume: true });
+    expect(warnings).toEqual([
+      {
+        code: 'damaged-checkpoint',
+        iteration: 1,
+        message: 'Goes on from iteration 1, for a later checkpoint is damaged: checkpoint-2: the file is truncated.',
+      },
+    ]);
+    expect(trainer.iteration).toBe(2);
+  });
+
+  it('is refused where the checkpoints are gone and the policy is no longer as it began, and leaves the log as it is', async () => {
+    const checkpoints = new MemoryCheckpoints();
+    const metricsLog = new MemoryLog();
+    const controller = new AbortController();
+    let updates = 0;
+    const onCall = (method: string) => {
+      if (method === 'update' && ++updates === 2) controller.abort();
+    };
+    const { trainer, policy } = setUp({ checkpoints, metricsLog, policy: { onCall } });
+    await expect(trainer.train({ iterations: 3, signal: controller.signal })).rejects.toMatchObject({ code: 'aborted' });
+    checkpoints.saved.length = 0;
+    const torn = await policy.exportState();
+    await expect(trainer.train({ iterations: 3, resume: true })).rejects.toMatchObject({
+      code: 'invalid-checkpoint',
+      message: expect.stringContaining('Expected a new trainer'),
+    });
+    expect(await policy.exportState()).toEqual(torn);
+
+    const whole = setUp({ checkpoints, metricsLog });
+    await whole.trainer.train({ iterations: 1 });
+    checkpoints.saved.length = 0;
+    await expect(whole.trainer.train({ iterations: 2, resume: true })).rejects.toMatchObject({ code: 'invalid-checkpoint' });
+    expect(metricsLog.records).toHaveLength(1);
   });
 
   it('says nothing where it is only saved at other times', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type SFTExample, type SFTMetrics, SFTTrainer, type SFTTrainerOptions } from '../../src/training/index';
-import { MemoryCheckpoints, MemoryLog, withoutTimings } from './memory-record';
+import { damagedAfter, MemoryCheckpoints, MemoryLog, withoutTimings } from './memory-record';
 import { TabularPolicy, type TabularPolicyOptions } from './tabular-policy';
 
 /** Users say a letter twice; the assistant answers with the letter, then with the letter after it. */
@@ -150,6 +150,27 @@ describe('supervised fine-tuning', () => {
     trainer.on('warning', ({ message }) => messages.push(message));
     await trainer.train({ resume: true });
     expect(messages).toEqual([expect.stringContaining('temperature was 0.7 and is 1.')]);
+  });
+
+  it('says which checkpoint of the run that is resumed is damaged, and where it goes on instead', async () => {
+    const checkpoints = new MemoryCheckpoints();
+    await setUp({ checkpoints, checkpointEvery: 1, maxSteps: 2 }).trainer.train();
+    const { trainer } = setUp({ checkpoints: damagedAfter(1, checkpoints), maxSteps: 2 });
+    const warnings: unknown[] = [];
+    trainer.on('warning', (warning) => warnings.push(warning));
+    await trainer.train({ resume: true });
+    const message = 'Goes on from step 1, for a later checkpoint is damaged: checkpoint-2: the file is truncated.';
+    expect(warnings).toEqual([{ code: 'damaged-checkpoint', step: 1, message }]);
+    expect(trainer.step).toBe(2);
+  });
+
+  it('does not begin anew on a policy that it has trained, where its checkpoints are gone', async () => {
+    const checkpoints = new MemoryCheckpoints();
+    const { trainer } = setUp({ checkpoints, maxSteps: 2 });
+    await trainer.train();
+    checkpoints.saved.length = 0;
+    await expect(trainer.train({ resume: true })).rejects.toMatchObject({ code: 'invalid-checkpoint' });
+    expect(trainer.step).toBe(2);
   });
 
   it('ends at a step whose gradient is no number, before it is logged or saved', async () => {

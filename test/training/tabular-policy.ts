@@ -43,6 +43,7 @@ export class TabularPolicy implements TrainablePolicy {
   readonly name = 'tabular';
   readonly temperature: number;
   readonly limits: TrainablePolicy['limits'];
+  readonly maxNewTokens: number | undefined;
   readonly fingerprint: string;
   version = 0;
   readonly logits = new Float32Array(contexts * vocabulary);
@@ -58,6 +59,7 @@ export class TabularPolicy implements TrainablePolicy {
 
   constructor(private readonly options: TabularPolicyOptions = {}) {
     this.temperature = options.temperature ?? 1;
+    this.maxNewTokens = options.maxTokens;
     this.limits = options.limits;
     this.fingerprint = options.fingerprint ?? `tabular-${vocabulary}`;
   }

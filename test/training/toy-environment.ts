@@ -16,16 +16,19 @@ export interface ToyOptions {
   readonly reward: (reply: string, letter: string, turn: number, earlierReplies: readonly string[]) => TurnReward;
   readonly end?: Episode['end'];
   readonly history?: 'keep' | 'strip';
+  readonly conditions?: RolloutEnvironment['conditions'];
   readonly onRollout?: (request: RolloutRequest) => void | Promise<void>;
 }
 
 /** A user who says one random letter a turn. */
 export class ToyEnvironment implements RolloutEnvironment {
   readonly history: 'keep' | 'strip';
+  readonly conditions: RolloutEnvironment['conditions'];
   readonly requests: RolloutRequest[] = [];
 
   constructor(private readonly options: ToyOptions) {
     this.history = options.history ?? 'keep';
+    this.conditions = options.conditions;
   }
 
   async rollout(request: RolloutRequest): Promise<Episode[]> {

@@ -153,9 +153,11 @@ class CpuDevice implements Device {
   }
 }
 
+/** What `npm install` has to be told where not every version will do: of package.json's peers, the one that is pinned. */
+const pinned: Readonly<Record<string, string>> = { 'onnxruntime-node': 'onnxruntime-node@1.30.0' };
+
 function failureOf({ error, missingPackage, missingBytes: bytes }: Extract<Reply, { error: string }>): RlpaError {
   if (missingPackage === undefined) return new RlpaError('device-failed', error, bytes === undefined ? {} : { bytes, outOfMemory: true });
-  return new RlpaError('missing-dependency', `The CPU device needs the package ${missingPackage}: npm install ${missingPackage}`, {
-    package: missingPackage,
-  });
+  const advice = `npm install ${pinned[missingPackage] ?? missingPackage}`;
+  return new RlpaError('missing-dependency', `The CPU device needs the package ${missingPackage}: ${advice}`, { package: missingPackage });
 }
