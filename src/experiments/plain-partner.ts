@@ -37,11 +37,12 @@ export interface Habits {
 export function drawHabits(random: Random): Habits {
   const notes = pickWeighted(random, { all: 0.3, newest: 0.5, none: 0.2 });
   const speech = pickWeighted(random, {
-    acknowledges: 0.2,
-    mentions: 0.2,
+    acknowledges: 0.1,
+    mentions: 0.1,
     asks: 0.25,
     'acknowledges and asks': 0.15,
-    'mentions and asks': 0.1,
+    // rarer than the others, it would hardly be sampled, and what is not sampled cannot be reinforced
+    'mentions and asks': 0.3,
     praises: 0.1,
   });
   return { notes, speech };

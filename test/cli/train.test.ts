@@ -106,9 +106,8 @@ describe('rlpa train with language models as users and judge', () => {
     expect(again.code, again.stderr.slice(-2000)).toBe(0);
     expect(again.stdout).toContain(`training: ${training.unjudgedTurns} of ${training.turns} turns had no verdict and were masked.`);
     expect(again.stdout).toContain(`training: ${training.failedEpisodes} of 18 dialogues broke off`);
-    expect(again.stdout).toMatch(
-      /^User model talker, in this process: \d+ calls, \d+ requests repeated, \d+ calls failed \(.*(timeout|model-failed) \d/m,
-    );
+    // which of its few calls fail depends on how many the first process made, and so on how fast the machine was
+    expect(again.stdout).toMatch(/^User model talker, in this process: \d+ calls, \d+ requests repeated, \d+ calls failed/m);
     expect(again.stdout).toMatch(/^Judge model judge, in this process: \d+ calls, .*; \d+ tokens in, \d+ out\.$/m);
   });
 
