@@ -1,7 +1,7 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
-import type { Device, NumberArray, Program } from '../device/index';
+import type { Device } from '../device/index';
 import { RlpaError, throwIfAborted } from '../errors';
-import type { Graph, Shape } from '../tensor/index';
+import type { Shape } from '../tensor/index';
 import {
   ChatTemplate,
   encodeChat,
@@ -13,7 +13,6 @@ import {
   type Tokenizer,
   toHuggingFaceConfig,
 } from '../transformer/index';
-import { type Batch, type BatchLayout, gatherActions, planBatches, spreadActions } from './batch';
 import type { Sample, SampleRequest } from './continuation';
 import { type LocalChatModelOptions, localChatModel } from './local-chat-model';
 import {
@@ -27,13 +26,12 @@ import {
   type SamplingOptions,
   type SaveOptions,
 } from './local-policy-options';
-import { reportPPOLoss } from './losses';
 import { openedDevice } from './opened-device';
 import type { ActOptions, PolicyAction, PolicyState } from './policy';
 import { isAdapterTensor, PolicyBuffers } from './policy-buffers';
 import type { PolicyToStore } from './policy-host';
 import { ProgramCache } from './program-cache';
-import { crossEntropyGraph, type ModelForm, type ParameterGroup, ppoGraph, scoreGraph, updateGraph } from './programs';
+import type { ModelForm } from './programs';
 import { RunningBatch, type RunningRequest, type SamplingCounters } from './running-batch';
 import { type SampleOptions, Sampler } from './sampler';
 import type {
@@ -47,6 +45,7 @@ import type {
   TrainablePolicy,
   TrainingSequence,
 } from './trainable-policy';
+import { TrainingPasses } from './training-passes';
 
 /**
  * A Qwen2 or Llama model on a device, which acts in dialogues and can be trained by PPO and SFT. Weights, gradients, optimiser state and
@@ -71,10 +70,9 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #running: RunningBatch;
   readonly #form: ModelForm;
   readonly #stopTokens: ReadonlySet<number>;
-  readonly #microBatchTokens: number;
-  readonly #layout: BatchLayout;
   readonly #origin: Pick<LocalModel, 'generationConfig' | 'baseModel'>;
   readonly #buffers: PolicyBuffers;
+  readonly #passes: TrainingPasses;
   /** Whether it began with an adapter that nobody had trained. */
   #isNewAdapter: boolean;
   /** What {@link encodePrompt} made of a list of messages, and the messages as they were. */
@@ -174,8 +172,6 @@ export class LocalPolicy implements TrainablePolicy {
       isWanted: () => this.#waiting > 0,
     });
     this.maxNewTokens = maxNewTokens;
-    this.#microBatchTokens = microBatchTokens;
-    this.#layout = layout;
     this.#origin = { generationConfig: model.generationConfig, baseModel: model.baseModel };
     if (this.tokenizer.size > model.config.vocabularySize) {
       throw new RlpaError(
@@ -188,6 +184,16 @@ export class LocalPolicy implements TrainablePolicy {
       );
     }
     this.#buffers = new PolicyBuffers(device, model, this.lora, seed);
+    this.#passes = new TrainingPasses({
+      device,
+      programs: this.#programs,
+      form: this.#form,
+      buffers: this.#buffers,
+      layout,
+      microBatchTokens,
+      temperature,
+      exclusive: (signal, task) => this.#exclusive(signal, task),
+    });
     this.#isNewAdapter = this.lora !== undefined && ![...(model.weights?.keys() ?? [])].some(isAdapterTensor);
   }
 
@@ -312,75 +318,13 @@ export class LocalPolicy implements TrainablePolicy {
     sequences: readonly TrainingSequence[],
     { reference = false, signal }: { reference?: boolean; signal?: AbortSignal } = {},
   ): Promise<ScoredSequence[]> {
-    const results: { -readonly [K in keyof ScoredSequence]: Float32Array }[] = sequences.map(({ tokens }) => ({
-      logProbs: new Float32Array(tokens.length),
-      values: new Float32Array(tokens.length),
-      entropies: new Float32Array(tokens.length),
-    }));
     // left alone it would move with the weights, and the KL would stay 0 whatever they become
     if (reference && !this.lora && !this.#buffers.hasReference) await this.setReference();
-    const form: ModelForm = reference && !this.#buffers.hasReference ? { ...this.#form, lora: undefined } : this.#form;
-    await this.#overBatches(sequences, signal, async (batch) => {
-      const program = await this.#program(signal, `score ${batchKey(batch)} ${form.lora !== undefined}`, () =>
-        scoreGraph(form, shapeOf(batch)),
-      );
-      const buffers = reference ? this.#buffers.referenceWeights : this.#buffers.weights;
-      const found = await this.#device.run(program, { inputs: this.#tokenInputs(batch), buffers });
-      for (const part of ['logProbs', 'values', 'entropies'] as const) {
-        spreadActions(batch, sequences, found[part] as Float32Array, (sequence, data) => {
-          results[sequence]![part] = data;
-        });
-      }
-    });
-    return results;
+    return this.#passes.score(sequences, reference, signal);
   }
 
   async accumulatePPO(sequences: readonly PPOSequence[], loss: PPOLossOptions, signal?: AbortSignal): Promise<PPOLossReport> {
-    const tokens: Parameters<typeof reportPPOLoss>[0][] = [];
-    let computed = 0;
-    const scalars = Object.fromEntries(
-      (['clip', 'valueClip', 'valueCoefficient', 'entropyCoefficient', 'klLossCoefficient'] as const).map((name) => [
-        name,
-        Float32Array.of(loss[name]),
-      ]),
-    );
-    await this.#overBatches(sequences, signal, async (batch) => {
-      const program = await this.#program(signal, `ppo ${batchKey(batch)} ${loss.klLoss}`, () =>
-        ppoGraph(this.#form, shapeOf(batch), loss.klLoss, this.#buffers.trainable),
-      );
-      const column = (read: (sequence: PPOSequence) => Float32Array) => gatherActions(batch, sequences, read);
-      const columns = {
-        oldLogProbs: column((s) => s.oldLogProbs),
-        referenceLogProbs: column((s) => s.referenceLogProbs),
-        oldValues: column((s) => s.oldValues),
-        advantages: column((s) => s.advantages),
-        returns: column((s) => s.returns),
-      };
-      const found = await this.#device.run(program, {
-        inputs: { ...this.#tokenInputs(batch), ...columns, ...scalars, weights: tokenWeights(batch, loss.normalizer) },
-        buffers: this.#buffers.forTraining(),
-      });
-      computed += batch.tokens.length;
-      tokens.push(
-        Array.from({ length: batch.count }, (_, i) => ({
-          logProb: found.logProbs![i]!,
-          entropy: found.entropies![i]!,
-          value: found.values![i]!,
-          oldLogProb: columns.oldLogProbs[i]!,
-          referenceLogProb: columns.referenceLogProbs[i]!,
-          oldValue: columns.oldValues[i]!,
-          advantage: columns.advantages[i]!,
-          return: columns.returns[i]!,
-        })),
-      );
-    });
-    return reportPPOLoss(
-      (function* () {
-        for (const part of tokens) yield* part;
-      })(),
-      loss,
-      computed === 0 ? 0 : 1 - sequences.reduce((sum, sequence) => sum + sequence.tokens.length, 0) / computed,
-    );
+    return this.#passes.accumulatePPO(sequences, loss, signal);
   }
 
   async accumulateCrossEntropy(
@@ -388,45 +332,15 @@ export class LocalPolicy implements TrainablePolicy {
     normalizer: number,
     signal?: AbortSignal,
   ): Promise<CrossEntropyReport> {
-    let loss = 0;
-    let tokens = 0;
-    await this.#overBatches(sequences, signal, async (batch) => {
-      const program = await this.#program(signal, `sft ${batchKey(batch)}`, () =>
-        crossEntropyGraph(this.#form, shapeOf(batch), this.#buffers.trainable),
-      );
-      const found = await this.#device.run(program, {
-        inputs: { ...this.#tokenInputs(batch), weights: tokenWeights(batch, normalizer) },
-        buffers: this.#buffers.forTraining(),
-      });
-      loss += found.loss![0]!;
-      tokens += batch.count;
-    });
-    return { loss, tokens };
+    return this.#passes.accumulateCrossEntropy(sequences, normalizer, signal);
   }
 
   async update(step: OptimizerStep): Promise<{ readonly gradientNorm: number }> {
     return this.#exclusive(undefined, async () => {
-      const t = ++this.#optimizerSteps;
-      const [beta1, beta2] = step.betas;
-      const scalars = (learningRate: number, weightDecay: number) =>
-        Float32Array.of(learningRate, beta1, beta2, step.epsilon, weightDecay, 1 - beta1 ** t, 1 - beta2 ** t);
-      const groupOf = (name: string): ParameterGroup =>
-        name.startsWith('value_head.') ? 'value' : name.endsWith('.bias') || name.includes('norm') ? 'plain' : 'decayed';
-      const buffers = this.#buffers.forTraining();
-      const program = await this.#programs.get('update', () => updateGraph(this.#buffers.trainable, groupOf));
-      const { norm } = await this.#device.run(program, {
-        inputs: {
-          limit: Float32Array.of(Math.min(step.maxGradientNorm, 3e38)),
-          decayed: scalars(step.learningRate, step.weightDecay),
-          plain: scalars(step.learningRate, step.decayAll ? step.weightDecay : 0),
-          value: scalars(step.valueLearningRate ?? step.learningRate, step.decayAll ? step.weightDecay : 0),
-        },
-        buffers,
-      });
-      this.#buffers.clearGradients();
+      const gradientNorm = await this.#passes.update(step, ++this.#optimizerSteps);
       this.#version++;
       this.#invalidateCaches();
-      return { gradientNorm: norm![0]! };
+      return { gradientNorm };
     });
   }
 
@@ -521,39 +435,6 @@ export class LocalPolicy implements TrainablePolicy {
     this.#running.invalidate();
   }
 
-  #tokenInputs(batch: Batch): Record<string, NumberArray> {
-    const { tokens, positions, segments, predictors, targets } = batch;
-    return { tokens, positions, predictors, targets, ...(segments ? { segments } : {}), temperature: Float32Array.of(this.temperature) };
-  }
-
-  async #overBatches(
-    sequences: readonly TrainingSequence[],
-    signal: AbortSignal | undefined,
-    run: (batch: Batch) => Promise<void>,
-  ): Promise<void> {
-    for (const { tokens, actionMask } of sequences) {
-      if (tokens.length !== actionMask.length || tokens.length > this.config.maxPositions) {
-        throw new RlpaError(
-          'training-failed',
-          `A sequence of ${tokens.length} tokens and a mask of ${actionMask.length} does not fit a model of ${this.config.maxPositions} positions.`,
-        );
-      }
-    }
-    for (const batch of planBatches(sequences, this.#layout, this.#microBatchTokens)) {
-      await this.#exclusive(signal, async () => {
-        await run(batch);
-        throwIfAborted(signal);
-      });
-    }
-  }
-
-  /** Making a program can take as long as running it: a call that was aborted meanwhile does not begin to run. */
-  async #program(signal: AbortSignal | undefined, key: string, build: () => Graph | Promise<Graph>): Promise<Program> {
-    const program = await this.#programs.get(key, build);
-    throwIfAborted(signal);
-    return program;
-  }
-
   /** One call at a time: sampling and training share buffers. A call whose signal fires while it waits never starts. */
   #exclusive<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
     this.#waiting++;
@@ -575,16 +456,4 @@ function sameMessages(some: readonly ChatMessage[], others: readonly ChatMessage
       return role === other.role && content === other.content && tokens === other.tokens;
     })
   );
-}
-
-function shapeOf(batch: Batch) {
-  return { rows: batch.rows, length: batch.length, actions: batch.predictors.length, segmented: batch.segments !== undefined };
-}
-
-function batchKey(batch: Batch): string {
-  return `${batch.rows}x${batch.length}x${batch.predictors.length}${batch.segments ? ' segmented' : ''}`;
-}
-
-function tokenWeights(batch: Batch, normalizer: number): Float32Array {
-  return new Float32Array(batch.predictors.length).fill(1 / normalizer, 0, batch.count);
 }
