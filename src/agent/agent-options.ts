@@ -11,7 +11,7 @@ import { checkPrices, type TokenPrices } from './turn-meter';
 export interface PersonalizedAgentOptions<S extends SlotMap = SlotMap> {
   readonly schema: ProfileSchema<S>;
   readonly model: ChatModel;
-  /** Default `memoryStore()`. */
+  /** Where users' profiles and conversations are kept; default `memoryStore()`, which forgets them with the program. */
   readonly store?: ProfileStore;
   /** What the agent is to be; by default a warm and attentive conversation partner. Part of the default prompt. */
   readonly instruction?: string;
@@ -42,7 +42,9 @@ export interface PersonalizedAgentOptions<S extends SlotMap = SlotMap> {
    * record is read, and stored with the next write. What the schema refuses then is kept in the history and reported.
    */
   readonly migrations?: readonly Migration[];
+  /** The clock of what is stored; default the system's. */
   readonly now?: () => Date;
+  /** Ids of messages and items, each another; default random UUIDs. */
   readonly generateId?: () => string;
   /** Ends what runs after replies: for the end of the program. */
   readonly signal?: AbortSignal;

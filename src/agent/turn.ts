@@ -12,7 +12,9 @@ export interface WaitOptions {
 }
 
 export interface TurnRequest extends WaitOptions {
+  /** Whose profile it is: any text that is not empty. */
   readonly userId: string;
+  /** What the user wrote. */
   readonly message: string;
   /**
    * The conversation that the message belongs to: the model is shown the turns of this session, and what is known about the user from all

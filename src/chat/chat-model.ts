@@ -13,11 +13,15 @@ export interface ChatMessage {
 
 export interface ChatRequest {
   readonly messages: readonly ChatMessage[];
+  /** 0 for the most likely token everywhere; default the model's own. */
   readonly temperature?: number;
+  /** Sample from the most likely tokens that together have this probability, in (0, 1]; default the model's own. */
   readonly topP?: number;
   /** Most tokens to generate. */
   readonly maxTokens?: number;
+  /** The text ends before the first of these. */
   readonly stop?: readonly string[];
+  /** For the same answer again, where the model can. */
   readonly seed?: number;
   /** Ask for JSON by a JSON Schema; only models whose `structuredOutput` is true honour it. */
   readonly jsonSchema?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };

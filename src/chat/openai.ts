@@ -17,7 +17,9 @@ export interface OpenAIChatOptions extends ChatLimits {
   readonly maxRetries?: number;
   /** Whether the server takes a JSON Schema as `response_format`; default true. */
   readonly structuredOutput?: boolean;
+  /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Default the global one: for proxies, logs and tests. */
   readonly fetch?: typeof globalThis.fetch;
 }
 

@@ -6,16 +6,19 @@ import type { LocalPolicy } from './local-policy';
 import { checkSampling } from './local-policy-options';
 
 export interface LocalChatModelOptions {
+  /** Seeds the calls that come without a seed, each by its number; by default they differ from run to run. */
   readonly seed?: number;
+  /** Of requests that name none; by default the policy's own. 0 takes the most likely token everywhere. */
   readonly temperature?: number;
+  /**
+   * Least milliseconds between two pieces of a streamed text; default 33. A token that comes sooner is shown with the next, for to show it costs
+   * more than to sample it; 0 shows each token.
+   */
   readonly pieceMs?: number;
 }
 
 /**
  * A local policy behind the interface that agents speak. Calls are batched while they run; stop strings cut the text where they first appear.
- *
- * @param options.temperature of requests that name none; the policy's own by default
- * @param options.pieceMs a token that comes sooner after a piece of a streamed text is shown with the next: to show it costs more than to sample it
  */
 export function localChatModel(
   policy: LocalPolicy,

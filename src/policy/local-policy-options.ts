@@ -24,6 +24,7 @@ export interface LocalPolicyOptions {
   readonly layout?: BatchLayout;
   /** Compute each layer again in the backward pass instead of keeping what it computed: less memory for more time. Default false. */
   readonly gradientCheckpointing?: boolean;
+  /** What it is called in reports and to clients; default `local`. */
   readonly name?: string;
 }
 
@@ -51,6 +52,7 @@ export interface LoadOptions extends LocalPolicyOptions {
 }
 
 export interface CreateOptions extends LocalModel, LocalPolicyOptions {
+  /** Where it runs, as in {@link LoadOptions}. */
   readonly device?: DeviceKind | Device;
 }
 
@@ -68,6 +70,7 @@ export interface OnnxExportOptions {
 export interface SamplingOptions {
   /** 0 takes the most likely token everywhere. */
   readonly temperature?: number;
+  /** Top-k and top-p: what may be sampled at all. */
   readonly limits?: SupportLimits;
   /** None at all samples one, which ends the text, and Infinity as many as there is room for. */
   readonly maxNewTokens?: number;

@@ -304,9 +304,9 @@ export class LocalPolicy implements TrainablePolicy {
   /**
    * This policy as a language model for agents: the same weights, sampled at the request's temperature. Calls are batched while they run.
    *
-   * @param options.temperature of requests that name none; the policy's own by default, and 0 for the most likely token everywhere
-   * @param options.seed seeds the calls that come without a seed, each by its number; by default they differ from run to run
-   * @param options.pieceMs least milliseconds between two pieces of a streamed text; by default 33, thirty a second. 0 shows each token
+   * @throws RlpaError `invalid-option`
+   * @example
+   * const agent = new PersonalizedAgent({ schema, model: policy.asChatModel(), prompt: transcriptPrompt() });
    */
   asChatModel(options: LocalChatModelOptions = {}): ChatModel {
     return localChatModel(this, options);

@@ -27,9 +27,13 @@ export interface PPOSequence extends TrainingSequence {
 }
 
 export interface PPOLossOptions {
+  /** The ratio to the policy that sampled is clipped to 1 ± this. */
   readonly clip: number;
+  /** How far the value may move from the old one before its loss is clipped, in units of the return. */
   readonly valueClip: number;
+  /** Weight of the value loss. */
   readonly valueCoefficient: number;
+  /** Weight of the entropy, in nats, which is subtracted from the loss. */
   readonly entropyCoefficient: number;
   /** Weight of the k2 or k3 estimate of KL(π‖reference) as a loss term; 0 when KL is in the reward. */
   readonly klLossCoefficient: number;

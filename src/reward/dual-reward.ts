@@ -6,7 +6,9 @@ import { passes, type ResponseReward, responseReward } from './response-reward';
 import type { JudgeContext, TurnReward, Verdict } from './verdict';
 
 export interface DualRewardOptions {
+  /** How well the profile is known; default `profileReward()`, the F1 of its items. */
   readonly profile?: ProfileReward;
+  /** How good the reply is; default `responseReward()`, the verdict of `ruleJudge()`. */
   readonly response?: ResponseReward;
   /** The ablations: only one of the two parts is computed. Default `both`. */
   readonly parts?: 'profile' | 'response' | 'both';

@@ -5,8 +5,9 @@ import type { UserBehaviour, UserContext } from './user-behaviour';
 
 export interface ModelBehaviourOptions {
   readonly model: ChatModel;
+  /** Default 0.8. */
   readonly temperature?: number;
-  /** Most tokens of one message. */
+  /** Most tokens of one message; default 120. */
   readonly maxTokens?: number;
   /** Deadline of one call, in milliseconds; the model's own by default. */
   readonly timeoutMs?: number;

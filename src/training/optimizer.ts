@@ -4,14 +4,19 @@ import { type ScheduleShape, scheduleFactor } from './schedule';
 
 /** How both trainers take their AdamW steps. */
 export interface OptimizerOptions {
+  /** Of the policy's own weights, at its highest. */
   readonly learningRate: number;
   /** Learning rate of the value head; `learningRate` if absent. */
   readonly valueLearningRate?: number;
+  /** What becomes of the learning rates after the warm-up: they stay, or fall to 0 by the end of the run. */
   readonly schedule: ScheduleShape;
   /** Share of the run over which the learning rates rise from 0. */
   readonly warmup: number;
+  /** AdamW's decay rates of the gradient's mean and of its mean square. */
   readonly betas: readonly [number, number];
+  /** Added to the root of the mean square. */
   readonly epsilon: number;
+  /** Share of a weight that decays in a step, times the learning rate. */
   readonly weightDecay: number;
   /** Decay norms and biases too. */
   readonly decayAll: boolean;
