@@ -12,6 +12,7 @@ const layers = [
   ['index', 'testing'],
   ['node'],
   ['experiments', 'server', 'node-entry'],
+  ['server-entry'],
   ['cli'],
 ];
 

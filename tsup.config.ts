@@ -4,7 +4,7 @@ const modules = {
   index: 'src/index.ts',
   agent: 'src/agent-entry.ts',
   node: 'src/node-entry.ts',
-  server: 'src/server/index.ts',
+  server: 'src/server-entry.ts',
   testing: 'src/testing/index.ts',
   tiny: 'src/experiments/tiny-task.ts',
 };

@@ -16,8 +16,8 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^rlpa$/, replacement: fileURLToPath(new URL('./src/index.ts', import.meta.url)) },
-      { find: /^rlpa\/(agent|node)$/, replacement: fileURLToPath(new URL('./src/$1-entry.ts', import.meta.url)) },
-      { find: /^rlpa\/(server|testing)$/, replacement: fileURLToPath(new URL('./src/$1/index.ts', import.meta.url)) },
+      { find: /^rlpa\/(agent|node|server)$/, replacement: fileURLToPath(new URL('./src/$1-entry.ts', import.meta.url)) },
+      { find: /^rlpa\/testing$/, replacement: fileURLToPath(new URL('./src/testing/index.ts', import.meta.url)) },
       { find: /^rlpa\/tiny$/, replacement: fileURLToPath(new URL('./src/experiments/tiny-task.ts', import.meta.url)) },
       { find: '#policy-host', replacement: fileURLToPath(new URL('./src/node/policy-host.ts', import.meta.url)) },
     ],

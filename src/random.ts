@@ -37,6 +37,12 @@ function multiplyHigh(a: number, b: number): number {
   return (aHigh * bHigh + Math.floor(middle / 65536) + Math.floor(carry / 65536)) >>> 0;
 }
 
+/** @throws `invalid-option` for a seed that is no whole number */
+export function checkSeed(seed: number): void {
+  if (Number.isSafeInteger(seed)) return;
+  throw new RlpaError('invalid-option', `A seed is a whole number; found ${seed ?? 'nothing'}.`, { option: 'seed' });
+}
+
 export interface RandomState {
   readonly key: readonly [number, number];
   readonly position: number;
@@ -56,10 +62,8 @@ export class Random {
   #block: readonly number[] = [];
 
   constructor(seed: number | RandomState) {
-    if (typeof seed !== 'object') {
-      if (!Number.isSafeInteger(seed)) {
-        throw new RlpaError('invalid-option', `A seed is a whole number; found ${seed ?? 'nothing'}.`, { option: 'seed' });
-      }
+    if (typeof seed !== 'object' || seed === null) {
+      checkSeed(seed);
       this.#key = [seed >>> 0, Math.floor(seed / 0x1_0000_0000) >>> 0];
     } else {
       this.#key = seed.key;

@@ -3,9 +3,11 @@ import {
   formatTurn,
   type ParsedTurn,
   type Profile,
+  type ProfileChange,
   type ProfileSchema,
   parseTurn,
   type RejectedValue,
+  type SlotDefinition,
   type TurnProblemCode,
   TurnStream,
 } from '../profile/index';
@@ -43,6 +45,7 @@ export interface Answer {
 export class AnswerReader {
   readonly #schema: ProfileSchema;
   readonly #form: AnswerForm | 'reply';
+  readonly #tolerateValues: boolean;
   readonly #written: string[] = [];
   readonly #characters = new WellFormedStream();
   readonly #json = new JsonReplyReader();
@@ -51,9 +54,11 @@ export class AnswerReader {
   #blank = '';
   #begun = false;
 
-  constructor(schema: ProfileSchema, form: AnswerForm | 'reply') {
+  /** @param isPolicy the answer is a trained policy's, which is held to the form as it was in training */
+  constructor(schema: ProfileSchema, form: AnswerForm | 'reply', isPolicy = false) {
     this.#schema = schema;
     this.#form = form;
+    this.#tolerateValues = !isPolicy;
     this.#turn = new TurnStream(schema);
   }
 
@@ -91,24 +96,38 @@ export class AnswerReader {
   }
 
   #readTurn(text: string): ParsedTurn {
-    return parseTurn(this.#schema, text, { tolerateValues: true });
+    return parseTurn(this.#schema, text, { tolerateValues: this.#tolerateValues });
   }
 }
 
 /**
  * An answer that writes out the whole profile. What it does not mention of the one that it was based on, it proposes to remove, but for
- * slots of which it says something that they do not take. That is not kept in the text: a model that reads it again writes it again.
+ * slots of which it says something that they do not take: these are as they were, in its text too, for a model goes by what it reads of its
+ * own answers.
  */
-export function wholeAnswer(
-  text: string,
-  before: Profile,
-  { profile: known, rejected }: { readonly profile: Profile; readonly rejected: readonly RejectedValue[] },
-  reply: string,
-): Answer {
-  const unread = new Set(rejected.map(({ slot }) => slot));
-  const proposals = diffProfiles(before, known).flatMap((change): ProposedChange[] => {
-    if (change.op !== 'remove') return [change];
-    return unread.has(change.slot) ? [] : [{ ...change, isOmission: true }];
-  });
+export function wholeAnswer(text: string, before: Profile, read: ReadProfile, reply: string): Answer {
+  const { rejected } = read;
+  const known = rejected.length > 0 ? withUnread(before, read) : read.profile;
+  const proposals = diffProfiles(before, known).map(
+    (change): ProposedChange => (change.op === 'remove' ? { ...change, isOmission: true } : change),
+  );
   return { text: rejected.length > 0 ? formatTurn(known, reply) : text, known, proposals, rejected, reply };
+}
+
+/** What was read of a profile, and what was refused. */
+export interface ReadProfile {
+  readonly profile: Profile;
+  readonly rejected: readonly RejectedValue[];
+}
+
+/** The profile with what was known before in slots that could not be read in full; in all of them, if a line names none of the schema's. */
+function withUnread(before: Profile, { profile, rejected }: ReadProfile): Profile {
+  const slots = rejected.map(({ slot }) => before.schema.slotByLabel(slot));
+  const held = Object.values<SlotDefinition>(before.schema.slots).filter((slot) => slots.includes(slot) || slots.includes(undefined));
+  const changes = held.flatMap(({ key, cardinality }): ProfileChange[] =>
+    cardinality === 'one' && profile.itemsOf(key).length > 0
+      ? []
+      : before.itemsOf(key).map(({ value }) => ({ op: cardinality === 'one' ? 'set' : 'add', slot: key, value })),
+  );
+  return profile.with(changes);
 }

@@ -1,23 +1,22 @@
 import { RlpaError } from '../errors';
 import { formatTurn, type Profile, type ProfileSchema, parseProfileBlock, type SlotDefinition, type SlotMap } from '../profile/index';
+import { quoted } from '../quoted';
 import type { AnswerForm } from './prompt';
 import type { StoredTurn } from './user-record';
 
 /** Sensitive slots that may be filled: those of these names, all of them (`true`), or none. */
 export type Consent = readonly string[] | boolean | undefined;
 
-/** @throws `invalid-option` for what is neither, and for a name that is no slot's: a consent that was given must not be lost by a slip */
+/** @throws `invalid-option` for a consent of another type, and for a name that is no slot's: what was consented to must not be lost by a slip */
 export function checkConsent(schema: ProfileSchema, consent: Consent): void {
   if (consent === undefined || typeof consent === 'boolean') return;
-  if (!Array.isArray(consent)) {
-    const message = `consent is a list of slots, true or false; found ${JSON.stringify(consent)}.`;
-    throw new RlpaError('invalid-option', message, { option: 'consent' });
+  const refused = (reason: string) =>
+    new RlpaError('invalid-option', `consent is true, false or a list of slots; ${reason}.`, { option: 'consent' });
+  if (!Array.isArray(consent)) throw refused(`found ${consent === null ? 'null' : `a ${typeof consent}`}`);
+  for (const name of consent) {
+    if (typeof name !== 'string') throw refused(`found a list with ${name === null ? 'null' : `a ${typeof name}`}`);
+    if (!Object.hasOwn(schema.slots, name)) throw refused(`there is no slot ${quoted(name)}`);
   }
-  const unknown = consent.find((name) => !Object.hasOwn(schema.slots, name));
-  if (unknown === undefined) return;
-  const sensitive = Object.values<SlotDefinition>(schema.slots).filter((slot) => slot.sensitive);
-  const names = sensitive.map(({ key }) => key).join(', ') || 'none';
-  throw new RlpaError('invalid-option', `consent names slots; there is no "${unknown}" (sensitive are: ${names}).`, { option: 'consent' });
 }
 
 /** Whether a slot may be read and filled: sensitive ones only with consent. */

@@ -1,3 +1,4 @@
+import { RlpaError } from '../errors';
 import { type ProfileSchema, profileItem, type SlotMap, slotItem } from '../profile/index';
 import { definitionOf, type StoredItem, type UserRecord } from './user-record';
 
@@ -46,6 +47,11 @@ function migrateItem<S extends SlotMap>(
     for (const migrate of steps) values = values.flatMap((value) => migrate(value));
   } catch {
     return item;
+  }
+  if (values.some((value) => typeof (value as { then?: unknown } | undefined)?.then === 'function')) {
+    throw new RlpaError('invalid-option', 'PersonalizedAgent: migrations are not asynchronous; one gave a promise.', {
+      option: 'migrations',
+    });
   }
   if (!values.every((value) => typeof value?.slot === 'string' && value.value !== undefined)) return item;
   const { refused: _, ...migrated } = { ...item, schemaVersion: migrations.length };

@@ -92,16 +92,16 @@ export async function* streamModel<S extends SlotMap>(
     if (!isOver) {
       call.abort();
       // What waits to be read further does not see the signal: a model would keep its turn of `withLimits` for good.
-      Promise.resolve(parts?.return?.()).catch(() => {});
+      (async () => parts?.return?.())().catch(() => {});
     }
   }
   if (!isFinished) throw new RlpaError('model-failed', `Model "${model.name}" ended its stream without a finish part.`);
 }
 
 function checkPart(model: ChatModel, part: ChatPart): void {
-  if (part?.type === 'finish') checkResult(model, part);
-  else if (part?.type !== 'text' || typeof part.text !== 'string')
-    throw outOfContract(model, 'a part of its stream is neither text nor its end');
+  if (typeof part !== 'object' || part === null) throw outOfContract(model, 'a part of its stream is no object');
+  if (part.type === 'finish') checkResult(model, part);
+  else if (part.type === 'text' && typeof part.text !== 'string') throw outOfContract(model, 'a part of its stream has no text');
 }
 
 function checkResult(model: ChatModel, result: ChatResult): void {
@@ -135,7 +135,7 @@ export async function repairAnswer<S extends SlotMap>(
     const second =
       reply && form !== 'reply'
         ? readProfileAnswer(settings.schema, form, call.text, shown, reply)
-        : readAnswer(settings.schema, form, call.text, shown);
+        : readAnswer(settings, form, call.text, shown);
     return second.problem ? first : { ...second, repaired: problem, finishReason: reply ? finishReason : call.finishReason };
   } catch {
     return first; // where it was aborted, the turn ends when it is to be stored

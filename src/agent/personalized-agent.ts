@@ -33,7 +33,7 @@ import { definitionOf, emptyRecord, profileOf, rememberProfile, type StoredItem,
  *
  * A malformed answer is asked for once more. It never costs the reply nor the profile: the reply is returned where there is one, the old
  * profile stays, and `problem` says what was wrong. A turn whose model call fails or is aborted, or whose stream is left early, leaves no
- * trace. What a listener throws is an uncaught exception, as with `EventTarget`, and does not cost the reply.
+ * trace. What a listener throws is an uncaught exception and does not cost the reply.
  *
  * @throws `invalid-option` from the constructor and for empty messages or ids; from a turn what the model throws, `store-failed` where the
  * profile cannot be read, `timeout`, `aborted`.
@@ -69,7 +69,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     try {
       const turn = await this.#open(user, tenure, meter, limits);
       const { text, finishReason } = await callModel(this.#settings, turn, requestOf(turn), limits);
-      const first = readAnswer(this.schema, turn.form, text, turn.shown);
+      const first = readAnswer(this.#settings, turn.form, text, turn.shown);
       if (first.reply) meter.showText();
       const answer = await repairAnswer(this.#settings, turn, first, finishReason, limits);
       if (answer.reply) meter.showText();
@@ -84,7 +84,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     const { user, limits, tenure, meter } = this.#start(request);
     try {
       const turn = await this.#open(user, tenure, meter, limits);
-      const reader = new AnswerReader(this.schema, turn.form);
+      const reader = new AnswerReader(this.schema, turn.form, this.#settings.prompt.wholeTurnsOnly);
       let finishReason: ChatResult['finishReason'] = 'other';
       let shown = '';
       const show = (text: string): TurnPart<S> => {
@@ -241,8 +241,11 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     const user: UserTurn = { ...turn, isStored: true };
     const tenure = this.#ledger.begin(user.userId); // before anybody can erase the user
     this.#afterReply.add(user.userId, async () => {
-      await this.#infer(user, reply, { record: stored, erased: tenure.erased }, timeoutMs);
-      this.#ledger.end(tenure);
+      try {
+        await this.#infer(user, reply, { record: stored, erased: tenure.erased }, timeoutMs);
+      } finally {
+        this.#ledger.end(tenure);
+      }
     });
   }
 

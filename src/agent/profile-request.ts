@@ -2,7 +2,7 @@ import type { ChatMessage, ChatRequest } from '../chat/index';
 import { describeSlots, formatTurn, type Profile, type ProfileSchema, parseProfileBlock, type SlotDefinition } from '../profile/index';
 import { type AgentProblem, type Answer, AnswerReader, wholeAnswer } from './answer';
 import { unframed } from './fence';
-import { type AnswerForm, changesInstructions } from './prompt';
+import { type AnswerForm, changesInstructions, type PromptBuilder } from './prompt';
 import { answerJsonSchema, parseStructuredAnswer, profileJsonSchema } from './structured-answer';
 import { wellFormed } from './well-formed';
 
@@ -57,8 +57,13 @@ export function answerRequest({ messages, problem, form, slots }: SecondRequest)
   };
 }
 
-export function readAnswer(schema: ProfileSchema, form: AnswerForm | 'reply', text: string, before: Profile): Answer {
-  const reader = new AnswerReader(schema, form);
+export function readAnswer(
+  { schema, prompt }: { readonly schema: ProfileSchema; readonly prompt: PromptBuilder },
+  form: AnswerForm | 'reply',
+  text: string,
+  before: Profile,
+): Answer {
+  const reader = new AnswerReader(schema, form, prompt.wholeTurnsOnly);
   reader.push(text);
   return reader.end(before);
 }

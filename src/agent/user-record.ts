@@ -42,7 +42,7 @@ export interface StoredTurn {
   readonly at: string;
   readonly message: string;
   readonly reply: string;
-  /** The answer as the model wrote it. */
+  /** The answer as the model wrote it; where it held what a slot does not take, in the same form without that. */
   readonly text: string;
   /** The answer did not keep its form. */
   readonly malformed?: true;

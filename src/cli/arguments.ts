@@ -2,6 +2,7 @@ import { type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { settingFile } from '../experiments/index';
+import { modelFiles } from '../transformer/index';
 
 /** Parsers of option values: each returns the value or says what was expected. Commander adds the option's name and what was found. */
 
@@ -47,7 +48,8 @@ export function policyName(text: string): string {
 /** A model folder, and not that of a run, which holds one. */
 export function policyFolder(text: string): string {
   const inside = join(existingFolder(text), 'policy');
-  if (!entry(join(text, settingFile)) && entry(join(inside, settingFile)))
+  const isModel = [settingFile, modelFiles.config, modelFiles.adapterConfig].some((file) => entry(join(text, file)));
+  if (!isModel && entry(join(inside, settingFile)))
     throw new InvalidArgumentError(`It is the folder of a run: its policy is in ${inside}.`);
   return text;
 }

@@ -57,6 +57,11 @@ export const runExperiment: RunExperiment = async (given: ExperimentOptions): Pr
     });
   }
   const begun = kept && resume ? await readKept(kept.run) : undefined;
+  if (given.size !== undefined && policyFolder !== undefined) {
+    throw new RlpaError('invalid-option', 'A size is that of a new tiny policy (--size); a policy that is given has its own (--policy).', {
+      option: 'size',
+    });
+  }
   const size = given.size ?? tinySizes.find((each) => each === begun?.size) ?? 'tiny';
   const options = policyFolder === undefined ? { ...given, size } : given;
   const setting = policyFolder === undefined ? tinySetting(kind, size) : ((await readSetting(policyFolder)) ?? pretrainedSetting(kind));
@@ -134,7 +139,9 @@ function identity(options: ExperimentOptions): Record<string, unknown> {
 }
 
 /** Holds a resumed run to what was written down of it. */
-function checkSameRun(expected: Readonly<Record<string, unknown>>, options: ExperimentOptions): void {
+function checkSameRun(kept: Readonly<Record<string, unknown>>, options: ExperimentOptions): void {
+  // earlier versions wrote no size down, or one that did not matter
+  const expected: Record<string, unknown> = { ...kept, size: kept.policyFolder === undefined ? (kept.size ?? 'tiny') : undefined };
   const found = identity(options);
   const changed = Object.keys({ ...expected, ...found }).filter((key) => JSON.stringify(expected[key]) !== JSON.stringify(found[key]));
   if (changed.length === 0) return;

@@ -55,11 +55,13 @@ export function isDispleased(text: string): boolean {
   return displeasure.some((pattern) => pattern.test(form));
 }
 
-/** Whether a user would rather not speak of what was asked: "That's private.", "Let's skip that one." */
+const refusal =
+  /^(?:(?:sorry|no|well|hmm|actually|honestly) )*(?:(?:i'd|i would) (?:rather|prefer) not(?: to)?|i prefer not to|i (?:don't|do not|won't) (?:want|like|care) to|let's not|let's skip|can we skip|(?:that's|that is|it's|it is|this is) (?:too |rather |a bit )?(?:private|personal)|(?:that's |that is )?none of your business)(?: (?:say|tell|answer|talk|discuss|share|speak|get into|go into))?(?: you)?(?: about)?(?: (?:that|this|it)(?: one| question)?)?(?: (?:please|sorry|i think|i'm afraid|for now|right now|today|here))*$/;
+
+/** Whether a user says that they would rather not speak of what was asked, and nothing else: "That's private.", "Let's skip that one." */
 export function isRefusal(text: string): boolean {
-  return /\b(?:(?:i'd|i would) (?:rather|prefer) not|prefer not to|i (?:don't|do not|won't) (?:want|like|care) to (?:say|tell|answer|talk|discuss|share)|(?:that's|that is|it's|it is) (?:private|personal)|let's (?:skip|not)|none of your business)\b/.test(
-    normalizeUtterance(text),
-  );
+  const said = sentences(text);
+  return said.length > 0 && said.every((sentence) => refusal.test(normalizeUtterance(sentence)));
 }
 
 /** Whether a text makes up for something: "Sorry, my mistake." */

@@ -47,7 +47,7 @@ export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointO
     async save(checkpoint) {
       const path = join(directory, `checkpoint-${String(checkpoint.position).padStart(8, '0')}.safetensors`);
       await writeCheckpoint(path, checkpoint);
-      await tidy(directory, keep);
+      await tidy(directory, checkpoint.position, keep);
       return path;
     },
     async latest(onDamaged) {
@@ -155,14 +155,22 @@ function isDescription(value: unknown): value is Description {
 /** Newest first. */
 async function checkpointNames(directory: string): Promise<string[]> {
   const names = await namesIn(directory);
-  const position = (name: string) => Number(namePattern.exec(name)![1]);
-  return names.filter((name) => namePattern.test(name)).sort((a, b) => position(b) - position(a));
+  return names.filter((name) => namePattern.test(name)).sort((a, b) => positionOf(b) - positionOf(a));
 }
 
-/** Deletes checkpoints beyond the newest `keep`, and what a killed process left half-written. */
-async function tidy(directory: string, keep: number): Promise<void> {
+function positionOf(name: string): number {
+  return Number(namePattern.exec(name)![1]);
+}
+
+/**
+ * Deletes checkpoints beyond the newest `keep`, those that claim to be later than what was just saved, for they were passed over as damaged, and
+ * what a killed process left half-written.
+ */
+async function tidy(directory: string, saved: number, keep: number): Promise<void> {
   const partial = (await namesIn(directory)).filter((name) => name.startsWith('.checkpoint-') && name.endsWith(temporarySuffix));
-  for (const name of [...(await checkpointNames(directory)).slice(keep), ...partial]) await removeFile(join(directory, name));
+  const names = await checkpointNames(directory);
+  const later = names.filter((name) => positionOf(name) > saved);
+  for (const name of [...later, ...names.slice(later.length + keep), ...partial]) await removeFile(join(directory, name));
 }
 
 /** None where there is no directory. */

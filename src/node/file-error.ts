@@ -5,7 +5,7 @@ export function fileError(path: string, cause: unknown): RlpaError {
   if (RlpaError.isInstance(cause)) return cause;
   const code = (cause as NodeJS.ErrnoException).code;
   if (code === 'ENOENT') return new RlpaError('invalid-file', `${path}: there is no such file or folder.`, { file: path }, { cause });
-  if (code === 'ENOTDIR') {
+  if (code === 'ENOTDIR' || code === 'EEXIST') {
     return new RlpaError(
       'invalid-file',
       `${path}: expected a folder, found a file in its place or on the way to it.`,

@@ -1,6 +1,7 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
 import type { Device } from '../device/index';
 import { RlpaError, throwIfAborted } from '../errors';
+import { checkSeed } from '../random';
 import type { Shape } from '../tensor/index';
 import {
   ChatTemplate,
@@ -248,6 +249,7 @@ export class LocalPolicy implements TrainablePolicy {
   ): Promise<Sample[]> {
     const { signal, onToken, ...sampling } = options;
     checkSampling(sampling);
+    for (const { seed } of requests) checkSeed(seed);
     if (requests.length === 0) return [];
     const distribution = this.#distribution(sampling);
     return this.#exclusive(signal, () =>
@@ -267,6 +269,7 @@ export class LocalPolicy implements TrainablePolicy {
     const { temperature, maxNewTokens, limits, ...rest } = request;
     const sampling = { temperature, maxNewTokens, limits };
     checkSampling(sampling);
+    checkSeed(rest.seed);
     return this.#running.sample({ ...rest, ...this.#distribution(sampling) });
   }
 

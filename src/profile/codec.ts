@@ -58,8 +58,9 @@ export type ParsedTurn<S extends SlotMap = SlotMap> =
 
 export interface ParseOptions {
   /**
-   * A slot that the schema does not have, or a value that its slot does not take, is left out and reported in `rejected`; it does not make
-   * the turn malformed. Default false: in training it does, for a policy is to learn the schema.
+   * A slot that the schema does not have, a value that its slot does not take, or a second line for a slot of one value is left out and
+   * reported in `rejected`, and further lines for a list belong to it: none of these makes the turn malformed. Default false: in training
+   * they do, for a policy is to learn the form.
    */
   readonly tolerateValues?: boolean;
 }
@@ -101,16 +102,13 @@ export function parseTurn<S extends SlotMap>(
 ): ParsedTurn<S> {
   let problem: TurnProblem | undefined;
   const rejected: RejectedValue[] = [];
-  const report = (code: TurnProblemCode, message: string, at?: number) => {
-    problem ??= { code, message, ...(at !== undefined && { line: lineAt(text, at) }) };
+  const report: Report = (code, message, at, refused) => {
+    if (refused && tolerateValues) rejected.push(refused);
+    else problem ??= { code, message, ...(at !== undefined && { line: lineAt(text, at) }) };
   };
   const responseAt = text.indexOf(openResponse);
   const frameEnd = responseAt < 0 ? text.length : responseAt;
-  const refuse: Refuse = (code, value, message, at) => {
-    if (tolerateValues) rejected.push(value);
-    else report(code, message, at);
-  };
-  const profile = readProfileBlock(schema, text.slice(0, frameEnd), report, refuse);
+  const profile = readProfileBlock(schema, text.slice(0, frameEnd), report, tolerateValues);
   const reply = responseAt < 0 ? undefined : readResponseBlock(text, responseAt + openResponse.length, report);
   if (responseAt < 0) report('no-response', `The text has no ${openResponse} block.`);
   if (profile && reply && !problem) return { ok: true, profile, reply, rejected };
@@ -118,15 +116,15 @@ export function parseTurn<S extends SlotMap>(
   return { ok: false, problem: problem!, ...(profile && { profile }), ...(saved && { reply: saved }) };
 }
 
-type Report = (code: TurnProblemCode, message: string, at?: number) => void;
-type Refuse = (code: TurnProblemCode, value: RejectedValue, message: string, at: number) => void;
+/** @param refused where all that is wrong is a value, which may be left out */
+type Report = (code: TurnProblemCode, message: string, at?: number, refused?: RejectedValue) => void;
 
 /** `text` ends where the response begins. */
 function readProfileBlock<S extends SlotMap>(
   schema: ProfileSchema<S>,
   text: string,
   report: Report,
-  refuse: Refuse,
+  mayRepeatLists: boolean,
 ): Profile<S> | undefined {
   const open = text.indexOf(openProfile);
   if (open < 0) {
@@ -137,13 +135,20 @@ function readProfileBlock<S extends SlotMap>(
   const start = open + openProfile.length;
   const close = text.indexOf(closeProfile, start);
   if (close < 0) report('unclosed-profile', `${openProfile} is not closed.`, open);
-  const profile = readLines(schema, text.slice(0, close < 0 ? text.length : close), start, report, refuse);
+  const profile = readLines(schema, text.slice(0, close < 0 ? text.length : close), start, report, mayRepeatLists);
   const after = close + closeProfile.length;
   if (close >= 0 && text.slice(after).trim()) report('stray-text', `Text between ${closeProfile} and ${openResponse}.`, after);
   return profile;
 }
 
-function readLines<S extends SlotMap>(schema: ProfileSchema<S>, text: string, start: number, report: Report, refuse: Refuse): Profile<S> {
+function readLines<S extends SlotMap>(
+  schema: ProfileSchema<S>,
+  text: string,
+  start: number,
+  report: Report,
+  mayRepeatLists: boolean,
+): Profile<S> {
+  const lists = new Map<string, unknown[]>();
   const values: Record<string, unknown> = {};
   const seen = new Set<string>();
   let at = start;
@@ -160,27 +165,30 @@ function readLines<S extends SlotMap>(schema: ProfileSchema<S>, text: string, st
     }
     const slot = schema.slotByLabel(label);
     if (!slot) {
-      const value = { slot: label, value: line.slice(colon + 1).trim(), reason: 'the schema has no such slot' };
-      refuse('unknown-slot', value, `The schema has no slot ${quoted(label)}.`, lineStart);
+      const refused = { slot: label, value: line.slice(colon + 1).trim(), reason: 'the schema has no such slot' };
+      report('unknown-slot', `The schema has no slot ${quoted(label)}.`, lineStart, refused);
       continue;
     }
-    if (seen.has(slot.key)) {
-      report('duplicate-slot', `A second line for slot "${slot.label}".`, lineStart);
+    const isList = slot.cardinality === 'many';
+    if (seen.has(slot.key) && !(isList && mayRepeatLists)) {
+      const refused = { slot: slot.key, value: line.slice(colon + 1).trim(), reason: 'an earlier line has the slot' };
+      report('duplicate-slot', `A second line for slot "${slot.label}".`, lineStart, refused);
       continue;
     }
     seen.add(slot.key);
-    const taken: unknown[] = [];
     for (const part of splitValues(line.slice(colon + 1), slot)) {
       const reading = readText(schema, slot, part);
-      if (reading.ok) taken.push(reading.value);
-      else {
+      if (!reading.ok) {
         const { reason } = reading;
-        refuse('invalid-value', { slot: slot.key, value: part, reason }, `Slot "${slot.label}": ${reason}.`, lineStart);
-      }
+        report('invalid-value', `Slot "${slot.label}": ${reason}.`, lineStart, { slot: slot.key, value: part, reason });
+      } else if (isList) {
+        const list = lists.get(slot.key);
+        if (list) list.push(reading.value);
+        else lists.set(slot.key, [reading.value]);
+      } else values[slot.key] = reading.value;
     }
-    if (taken.length > 0) values[slot.key] = slot.cardinality === 'many' ? taken : taken[0];
   }
-  return schema.safeProfile(values).profile;
+  return schema.safeProfile({ ...values, ...Object.fromEntries(lists) }).profile;
 }
 
 /** The values on a line, unescaped. A line without any counts as one empty value, which no slot takes. */

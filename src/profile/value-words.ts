@@ -1,4 +1,3 @@
-import { valueText } from './item';
 import type { JsonSchema } from './value-schema';
 
 /**
@@ -8,8 +7,8 @@ import type { JsonSchema } from './value-schema';
  * valueWords({ type: 'integer', minimum: 0, maximum: 130 }); // 'a whole number from 0 to 130'
  */
 export function valueWords(schema: JsonSchema): string | undefined {
-  if (Array.isArray(schema.enum)) return `one of ${schema.enum.map(valueText).join(', ')}`;
-  if (schema.const !== undefined) return valueText(schema.const);
+  if (Array.isArray(schema.enum)) return `one of ${schema.enum.map(written).join(', ')}`;
+  if (schema.const !== undefined) return written(schema.const);
   const choices = schema.anyOf ?? schema.oneOf;
   if (Array.isArray(choices))
     return listed(
@@ -32,10 +31,12 @@ export function valueWords(schema: JsonSchema): string | undefined {
   }
 }
 
-/** How texts of a format look; zod's names and those of JSON Schema. */
+/** Longer ones tell a model nothing. */
+const longestPattern = 40;
+
+/** How texts of a format look. */
 const formats: Readonly<Record<string, string>> = {
   date: 'a date like 2024-05-31',
-  time: 'a time like 08:30:00',
   'date-time': 'a date and time like 2024-05-31T08:30:00Z',
   duration: 'a duration like P1DT12H',
   email: 'an email address',
@@ -43,15 +44,15 @@ const formats: Readonly<Record<string, string>> = {
 };
 
 function textWords({ format, pattern, minLength, maxLength }: JsonSchema): string | undefined {
-  if (typeof format === 'string') return formats[format] ?? `text in the format "${format}"`;
-  if (typeof pattern === 'string') return `text that matches ${pattern}`;
+  if (typeof format === 'string' && Object.hasOwn(formats, format)) return formats[format];
+  if (typeof pattern === 'string' && pattern.length <= longestPattern) return `text that matches ${pattern}`;
   if (typeof maxLength === 'number')
     return `text of ${typeof minLength === 'number' ? `${minLength} to` : 'at most'} ${maxLength} characters`;
   return typeof minLength === 'number' && minLength > 1 ? `text of at least ${minLength} characters` : undefined;
 }
 
 function objectWords({ properties, required }: JsonSchema): string | undefined {
-  if (typeof properties !== 'object' || properties === null) return undefined;
+  if (typeof properties !== 'object' || properties === null || Object.keys(properties).length === 0) return undefined;
   const needed = new Set(Array.isArray(required) ? required : []);
   const parts = Object.entries(properties as Record<string, JsonSchema>).map(([name, value]) => {
     const words = valueWords(value) ?? (isText(value) ? 'text' : 'a value');
@@ -68,6 +69,11 @@ function range({ minimum, maximum, exclusiveMinimum, exclusiveMaximum }: JsonSch
   const to = isBound(maximum) ? `at most ${maximum}` : isBound(exclusiveMaximum) ? `less than ${exclusiveMaximum}` : undefined;
   const bounds = [from, to].filter((bound) => bound !== undefined);
   return bounds.length > 0 ? `, ${bounds.join(' and ')}` : '';
+}
+
+/** As it is to be written: text without quotes, all else as JSON. */
+function written(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function isText({ type, ...rest }: JsonSchema): boolean {

@@ -24,6 +24,14 @@ export function errorBody({ message, type, param, code }: Refusal) {
   return { error: { message, type, param: param ?? null, code } };
 }
 
+/** The fields of a request by the agent's names for them. */
+const fields: Readonly<Record<string, string>> = {
+  consent: 'rlpa.consent',
+  sessionId: 'rlpa.sessionId',
+  userId: 'user',
+  message: 'messages',
+};
+
 /**
  * What a failed turn is called. Messages of the library's own errors may quote a model's output or name a user: the client gets those that
  * speak of its own request, and for the others what kind of failure it was.
@@ -32,7 +40,7 @@ export function refusalOf(error: RlpaError): Refusal {
   const { code, message, details } = error;
   switch (code) {
     case 'invalid-option':
-      return invalidRequest(message, 'invalid_value', typeof details.option === 'string' ? details.option : undefined);
+      return invalidRequest(message, 'invalid_value', fields[String(details.option)]);
     case 'timeout':
       return serverError(504, 'timeout', 'The turn took longer than this server allows.');
     case 'aborted':

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
-import { memoryStore, type ProfileStore, type PromptBuilder } from '../agent/index';
+import { memoryStore, PersonalizedAgent, type ProfileStore, type PromptBuilder } from '../agent/index';
 import type { ChatModel } from '../chat/index';
 import { RlpaError } from '../errors';
 import type { ProfileSchema, SlotMap } from '../profile/index';
@@ -68,6 +68,8 @@ export interface AgentServer {
  * await server.close();
  */
 export async function serveAgent<S extends SlotMap>(options: ServeAgentOptions<S>): Promise<AgentServer> {
+  // what is wrong with these is not to be told the first client
+  new PersonalizedAgent({ schema: options.schema, model: options.model, prompt: options.prompt, store: options.store });
   const { schema, model, prompt, store = memoryStore(), modelName = model.name, host = '127.0.0.1', port = 0, token } = options;
   const { concurrency = 32, queue = 128, timeoutMs = 60_000, arrivalMs = 10_000, maxBodyBytes = 1 << 20 } = options;
   const { maxMessageLength = 32_768, maxHalfOpen = 512, graceMs = 10_000, onRequest = () => {} } = options;

@@ -221,7 +221,7 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
   #describeOptions(iterations: number): RunOptions {
     const { maxNewTokens } = this.#policy;
     const { conditions } = this.#environment;
-    return describeOptions({ ...this.options, ...conditions, maxNewTokens, iterations, personas: this.#personas.length }, this.#policy);
+    return describeOptions({ ...conditions, maxNewTokens, ...this.options, iterations, personas: this.#personas.length }, this.#policy);
   }
 
   #warn(code: TrainingWarningCode, message: string): void {

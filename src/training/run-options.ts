@@ -1,3 +1,4 @@
+import { isObject } from '../json-object';
 import type { TrainablePolicy } from '../policy/index';
 
 /** What a run depends on besides its weights and data, as a checkpoint keeps it: each option in words. */
@@ -12,7 +13,7 @@ export function describeOptions(
   { temperature, limits }: Pick<TrainablePolicy, 'temperature' | 'limits'>,
 ): RunOptions {
   const given = Object.entries({ ...options, temperature, ...limits }).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given.map(([option, value]) => [option, String(value)]));
+  return Object.fromEntries(given.map(([option, value]) => [option, isObject(value) ? JSON.stringify(value) : String(value)]));
 }
 
 /**

@@ -119,6 +119,14 @@ describe('the text form of a turn', () => {
       { slot: 'age', value: 'old', reason: expect.stringContaining('number') },
       { slot: 'interests', reason: 'longer than 1000 characters (1001)' },
     ]);
+    const twice =
+      '<profile>\n- Interests: jazz\n- Occupation: nurse\n- Interests: tea; jazz\n- Job: none\n- Occupation: cook\n</profile><response>Hi</response>';
+    expect(problem(twice)).toMatchObject({ code: 'duplicate-slot', line: 4 });
+    expect(parseTurn(schema, twice, { tolerateValues: true })).toMatchObject({
+      ok: true,
+      profile: { values: { interests: ['jazz', 'tea'], occupation: 'nurse' } },
+      rejected: [{ slot: 'Job' }, { slot: 'occupation', value: 'cook', reason: 'an earlier line has the slot' }],
+    });
     const broken = parseTurn(schema, text.replace('- Occupation: nurse', 'A nurse'), { tolerateValues: true });
     expect(broken).toMatchObject({ ok: false, problem: { code: 'bad-line', line: 2 } });
   });
@@ -261,6 +269,10 @@ describe('formatInstructions', () => {
       plan: slot.one(z.literal('basic').or(z.literal('plus'))),
       born: slot.one(z.iso.date()),
       mail: slot.one(z.email()),
+      wakes: slot.one(z.iso.time()),
+      code: slot.one(z.string().startsWith('a')),
+      rank: slot.one(z.union([z.literal(1), z.literal(2)])),
+      empty: slot.one(z.object({})),
       motto: slot.one(z.string().max(40)),
       pin: slot.one(z.string().regex(/^\d{4}$/)),
       home: slot.one(z.object({ city: z.string(), floor: z.int().optional() })),
@@ -277,6 +289,10 @@ describe('formatInstructions', () => {
       '- Plan (one value: basic or plus)',
       '- Born (one value: a date like 2024-05-31)',
       '- Mail (one value: an email address)',
+      '- Wakes (one value)',
+      '- Code (one value: text that matches ^a.*)',
+      '- Rank (one value: 1 or 2)',
+      '- Empty (one value)',
       '- Motto (one value: text of at most 40 characters)',
       '- Pin (one value: text that matches ^\\d{4}$)',
       '- Home (one value: JSON, an object with "city" (text), "floor" (a whole number, may be left out))',

@@ -213,15 +213,31 @@ describe('logic', () => {
 });
 
 describe('logic after a refusal', () => {
-  it.each(["I'd rather not say.", "I don't want to talk about that.", "That's private, I think.", "Let's skip that one."])(
-    '%s',
-    async (refusal) => {
-      const dialogue = ['Hello!', 'Hi! Are you married?', refusal];
-      expect(await passed('logic', 'No problem. Where do you live?', dialogue, [])).toBe(true);
-      expect(await passed('logic', 'Then where do you live?', dialogue, [])).toBe(true);
-      expect(await passed('logic', 'Come on, are you married or single?', dialogue, [])).toBe(false);
-    },
-  );
+  it.each([
+    "I'd rather not say.",
+    "I don't want to talk about that.",
+    "That's private, I think.",
+    "Let's skip that one.",
+    'Sorry, I prefer not to answer that.',
+    "Well, it's a bit personal.",
+    'I would rather not discuss this today.',
+  ])('%s', async (refusal) => {
+    const dialogue = ['Hello!', 'Hi! Are you married?', refusal];
+    expect(await passed('logic', 'No problem. Where do you live?', dialogue, [])).toBe(true);
+    expect(await passed('logic', 'Then where do you live?', dialogue, [])).toBe(true);
+    expect(await passed('logic', 'Come on, are you married or single?', dialogue, [])).toBe(false);
+  });
+
+  it.each([
+    "I go to a private school; it's private and expensive.",
+    "I love my trainer, it's personal training in Leeds.",
+    "Let's not forget that I am a nurse in Leeds!",
+    "I don't want to say I hate hiking, but I prefer jazz.",
+    'I would rather not work nights.',
+  ])('is not what is no refusal: %s', async (message) => {
+    const dialogue = ['Hello!', 'Hi! Are you married?', message];
+    expect(await passed('logic', 'Bananas are yellow on Tuesdays.', dialogue, [])).toBe(false);
+  });
 });
 
 describe('engagement', () => {

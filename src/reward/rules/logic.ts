@@ -1,4 +1,5 @@
 import {
+  questions as askedIn,
   asksAbout,
   contentWords,
   isApology,
@@ -20,7 +21,7 @@ export const logic: Rule = (reading) => {
   const { reply, message, messageContent, content, questions } = reading;
   if (message === '') return pass('opens the dialogue');
   if (isDispleased(message)) return afterDispleasure(reading);
-  if (isRefusal(message)) return afterRefusal(reading);
+  if (isRefusal(message) && askedIn(reading.earlier.at(-1) ?? '').length > 0) return afterRefusal(reading);
 
   if (isOnlyGreeting(message)) {
     if (isGreeting(reply)) return pass('returns the greeting');
