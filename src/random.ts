@@ -1,4 +1,4 @@
-import { RlpaError } from './errors';
+import { invalidOption } from './errors';
 
 /**
  * Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
@@ -57,9 +57,7 @@ export class Random {
 
   constructor(seed: number | RandomState) {
     if (typeof seed !== 'object') {
-      if (!Number.isSafeInteger(seed)) {
-        throw new RlpaError('invalid-option', `A seed is a whole number; found ${seed ?? 'nothing'}.`, { option: 'seed' });
-      }
+      if (!Number.isSafeInteger(seed)) throw invalidOption('Random', 'seed', 'a whole number', seed);
       this.#key = [seed >>> 0, Math.floor(seed / 0x1_0000_0000) >>> 0];
     } else {
       this.#key = seed.key;
