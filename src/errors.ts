@@ -1,3 +1,5 @@
+import { quoted } from './quoted';
+
 const marker = Symbol.for('rlpa.error');
 
 /** Every code an {@link RlpaError} can carry. Codes are stable; messages are for people and may change. */
@@ -49,6 +51,25 @@ export class RlpaError extends Error {
   static isInstance(value: unknown): value is RlpaError {
     return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[marker] === true;
   }
+}
+
+/**
+ * The error for an option that makes no sense. What is in an object may be a key: the error tells neither that nor what a function does.
+ *
+ * @param owner what the caller called
+ */
+export function invalidOption(owner: string, option: string, expected: string, found: unknown): RlpaError {
+  const message = `${owner}, option '${option}': expected ${expected}, found ${shown(found)}.`;
+  return new RlpaError('invalid-option', message, { option, expected, found: Object(found) === found ? shown(found) : found });
+}
+
+/** A value in a message, without what is inside. */
+export function shown(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'string') return `'${quoted(value).slice(1, -1)}'`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Array.isArray(value) ? `a list of ${value.length}` : 'an object';
 }
 
 /** Throws the signal's reason as an `aborted` error if it has fired. */

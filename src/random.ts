@@ -1,4 +1,4 @@
-import { RlpaError } from './errors';
+import { invalidOption } from './errors';
 
 /**
  * Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
@@ -39,8 +39,7 @@ function multiplyHigh(a: number, b: number): number {
 
 /** @throws `invalid-option` for a seed that is no whole number */
 export function checkSeed(seed: number): void {
-  if (Number.isSafeInteger(seed)) return;
-  throw new RlpaError('invalid-option', `A seed is a whole number; found ${seed ?? 'nothing'}.`, { option: 'seed' });
+  if (!Number.isSafeInteger(seed)) throw invalidOption('Random', 'seed', 'a whole number', seed);
 }
 
 export interface RandomState {

@@ -7,7 +7,7 @@ import {
   type AiSdkStream,
   aiSdkText,
 } from '../chat/index';
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 import type { SlotMap } from '../profile/index';
 import { callsTool, isFailure, PersonalizedCall, type PersonalizedOptions } from './ai-sdk-call';
 import { personalStream } from './ai-sdk-stream';
@@ -48,11 +48,7 @@ export interface AiSdkMiddleware {
  */
 export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>): AiSdkMiddleware {
   const { store, userId } = options;
-  if (typeof userId !== 'string' || userId.trim() === '') {
-    throw new RlpaError('invalid-option', `personalized: userId is text that is not empty, found ${JSON.stringify(userId)}.`, {
-      option: 'userId',
-    });
-  }
+  if (typeof userId !== 'string' || userId.trim() === '') throw invalidOption('personalized', 'userId', 'text that is not empty', userId);
   return {
     specificationVersion: 'v3',
 

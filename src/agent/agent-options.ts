@@ -1,5 +1,5 @@
 import type { ChatModel } from '../chat/index';
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 import type { ProfileSchema, SlotMap } from '../profile/index';
 import type { Migration } from './migration';
 import { memoryStore, type ProfileStore } from './profile-store';
@@ -80,23 +80,29 @@ export function settle<S extends SlotMap>(options: PersonalizedAgentOptions<S>):
     generateId = () => globalThis.crypto.randomUUID(),
   } = options;
   // By shape: of a package that is installed twice, a schema of the other is as good.
-  if (typeof schema?.safeProfile !== 'function') throw invalid('schema', 'a ProfileSchema', schema);
-  if (!has(model, 'generate', 'stream')) throw invalid('model', 'a ChatModel, with `generate` and `stream`', model);
-  if (!has(store, 'load', 'save', 'erase')) throw invalid('store', 'a ProfileStore, with `load`, `save` and `erase`', store);
+  if (typeof schema?.safeProfile !== 'function') throw invalidOption('PersonalizedAgent', 'schema', 'a ProfileSchema', schema);
+  if (!has(model, 'generate', 'stream'))
+    throw invalidOption('PersonalizedAgent', 'model', 'a ChatModel, with `generate` and `stream`', model);
+  if (!has(store, 'load', 'save', 'erase'))
+    throw invalidOption('PersonalizedAgent', 'store', 'a ProfileStore, with `load`, `save` and `erase`', store);
   if (options.instruction !== undefined && typeof options.instruction !== 'string')
-    throw invalid('instruction', 'text', options.instruction);
-  if (options.prompt !== undefined && typeof options.prompt !== 'function') throw invalid('prompt', 'a function', options.prompt);
-  if (form !== undefined && form !== 'json' && form !== 'text') throw invalid('form', '"json" or "text"', form);
-  if (repair !== undefined && typeof repair !== 'boolean') throw invalid('repair', 'true or false', repair);
-  if (typeof now !== 'function') throw invalid('now', 'a function', now);
-  if (typeof generateId !== 'function') throw invalid('generateId', 'a function', generateId);
+    throw invalidOption('PersonalizedAgent', 'instruction', 'text', options.instruction);
+  if (options.prompt !== undefined && typeof options.prompt !== 'function')
+    throw invalidOption('PersonalizedAgent', 'prompt', 'a function', options.prompt);
+  if (form !== undefined && form !== 'json' && form !== 'text') throw invalidOption('PersonalizedAgent', 'form', "'json' or 'text'", form);
+  if (repair !== undefined && typeof repair !== 'boolean') throw invalidOption('PersonalizedAgent', 'repair', 'true or false', repair);
+  if (typeof now !== 'function') throw invalidOption('PersonalizedAgent', 'now', 'a function', now);
+  if (typeof generateId !== 'function') throw invalidOption('PersonalizedAgent', 'generateId', 'a function', generateId);
   const prompt = options.prompt ?? fencedPrompt({ instruction: options.instruction });
-  if (!Number.isInteger(maxHistory) || maxHistory < 0) throw invalid('maxHistory', 'a number of turns', maxHistory);
-  if (!Number.isInteger(maxSessions) || maxSessions < 1) throw invalid('maxSessions', 'a number of sessions, at least 1', maxSessions);
-  if (mode !== 'one-call' && mode !== 'after-reply') throw invalid('mode', '"one-call" or "after-reply"', mode);
-  if (mode === 'after-reply' && prompt.wholeTurnsOnly) throw invalid('mode', '"one-call" with a prompt for policies', mode);
+  if (!Number.isInteger(maxHistory) || maxHistory < 0)
+    throw invalidOption('PersonalizedAgent', 'maxHistory', 'a whole number of at least 0', maxHistory);
+  if (!Number.isInteger(maxSessions) || maxSessions < 1)
+    throw invalidOption('PersonalizedAgent', 'maxSessions', 'a whole number of at least 1', maxSessions);
+  if (mode !== 'one-call' && mode !== 'after-reply') throw invalidOption('PersonalizedAgent', 'mode', "'one-call' or 'after-reply'", mode);
+  if (mode === 'after-reply' && prompt.wholeTurnsOnly)
+    throw invalidOption('PersonalizedAgent', 'mode', "'one-call' with a prompt for policies", mode);
   if (!Array.isArray(migrations) || !migrations.every((migration) => typeof migration === 'function'))
-    throw invalid('migrations', 'a list of functions', migrations);
+    throw invalidOption('PersonalizedAgent', 'migrations', 'a list of functions', migrations);
   return {
     schema,
     model,
@@ -117,14 +123,4 @@ export function settle<S extends SlotMap>(options: PersonalizedAgentOptions<S>):
 
 function has(value: object, ...methods: string[]): boolean {
   return methods.every((method) => typeof (value as Record<string, unknown> | undefined)?.[method] === 'function');
-}
-
-function invalid(option: string, expected: string, found: unknown): RlpaError {
-  return new RlpaError('invalid-option', `${option} is ${expected}, found ${describeFound(found)}.`, { option });
-}
-
-function describeFound(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  // What is in an object may be a key, and what a function does is of no use in a message.
-  return typeof value === 'object' && value !== null ? 'an object' : typeof value === 'function' ? 'a function' : String(value);
 }

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
 import type { ChatResult } from '../chat/index';
 import { withDeadline } from '../deadline';
-import { RlpaError } from '../errors';
+import { invalidOption, RlpaError } from '../errors';
 import type { Profile, ProfileChange, SlotMap } from '../profile/index';
 import { type AfterReply, afterReplyOf } from './after-reply';
 import { type AgentSettings, type PersonalizedAgentOptions, settle } from './agent-options';
@@ -147,7 +147,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   ): Promise<Profile<S>> {
     checkText('userId', userId);
     checkConsent(this.schema, consent);
-    if (!Array.isArray(changes)) throw new RlpaError('invalid-option', 'changes is a list of changes.', { option: 'changes' });
+    if (!Array.isArray(changes)) throw invalidOption('PersonalizedAgent.edit', 'changes', 'a list of changes', changes);
     const isAllowed = allowedBy(consent);
     for (const change of changes as readonly (ProfileChange | undefined)[]) {
       const definition = definitionOf(this.schema, change?.slot ?? '');

@@ -1,4 +1,4 @@
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 import { contentWords } from '../language/index';
 import type { Profile, ProfileItem, SlotMap } from '../profile/index';
 import type { StoredItem, StoredTurn } from './user-record';
@@ -23,11 +23,8 @@ const turnFrame = 16;
 /** @throws `invalid-option` */
 export function checkBudget(budget: PromptBudget = {}): Required<PromptBudget> {
   for (const [option, value] of Object.entries(budget)) {
-    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
-      throw new RlpaError('invalid-option', `promptBudget.${option} is a number of characters, found ${value}.`, {
-        option: 'promptBudget',
-      });
-    }
+    if (value !== undefined && !(typeof value === 'number' && value >= 0))
+      throw invalidOption('PersonalizedAgent', `promptBudget.${option}`, 'a number of at least 0', value);
   }
   return { profile: budget.profile ?? defaultBudget.profile, history: budget.history ?? defaultBudget.history };
 }

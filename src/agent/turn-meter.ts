@@ -1,5 +1,5 @@
 import { addUsage, type ChatUsage } from '../chat/index';
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 import type { TurnUsage } from './turn';
 
 /** Prices of a model in any currency, for a million tokens. Input that the model had read before counts like any other. */
@@ -12,9 +12,8 @@ export interface TokenPrices {
 export function checkPrices(prices: TokenPrices | undefined): TokenPrices | undefined {
   for (const kind of prices ? (['input', 'output'] as const) : []) {
     const price = prices![kind];
-    if (!(Number.isFinite(price) && price >= 0)) {
-      throw new RlpaError('invalid-option', `prices.${kind} is the price of a million tokens, found ${price}.`, { option: 'prices' });
-    }
+    if (!(Number.isFinite(price) && price >= 0))
+      throw invalidOption('PersonalizedAgent', `prices.${kind}`, 'a finite number of at least 0', price);
   }
   return prices;
 }

@@ -1,4 +1,4 @@
-import { RlpaError, throwIfAborted } from '../errors';
+import { invalidOption, throwIfAborted } from '../errors';
 import { AiSdkFailures } from './ai-sdk-failures';
 import {
   type AiSdkCallOptions,
@@ -11,7 +11,7 @@ import {
   aiSdkUsage,
 } from './ai-sdk-model';
 import type { ChatModel, ChatPart, ChatRequest, ChatResult } from './chat-model';
-import { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
+import { type ChatLimits, type ChatStats, type LimitedChatModel, limitedFor } from './limits';
 import { estimateUsage } from './usage';
 
 export interface AiSdkChatOptions extends ChatLimits {
@@ -43,11 +43,8 @@ export interface AiSdkChatModel extends LimitedChatModel {
 export function aiSdkChat(model: AiSdkLanguageModel, options: AiSdkChatOptions = {}): AiSdkChatModel {
   checkModel(model);
   const { maxRetries = 2 } = options;
-  if (!Number.isInteger(maxRetries) || maxRetries < 0) {
-    throw new RlpaError('invalid-option', `aiSdkChat: maxRetries is an integer, 0 or more, found ${JSON.stringify(maxRetries)}.`, {
-      option: 'maxRetries',
-    });
-  }
+  if (!Number.isInteger(maxRetries) || maxRetries < 0)
+    throw invalidOption('aiSdkChat', 'maxRetries', 'a whole number of at least 0', maxRetries);
   const { supportsStructuredOutputs } = model as { readonly supportsStructuredOutputs?: boolean };
   const structuredOutput = options.structuredOutput ?? supportsStructuredOutputs !== false;
   const traffic = { requests: 0, retries: 0 };
@@ -56,7 +53,8 @@ export function aiSdkChat(model: AiSdkLanguageModel, options: AiSdkChatOptions =
     if (attempt > 0) traffic.retries++;
   });
   const calls = new ModelCalls(model, structuredOutput, failures);
-  const limited = withLimits(
+  const limited = limitedFor(
+    'aiSdkChat',
     { name: model.modelId, structuredOutput, generate: (r) => calls.generate(r), stream: (r) => calls.stream(r) },
     options,
   );
@@ -143,9 +141,8 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
 }
 
 function checkModel(model: AiSdkLanguageModel): void {
-  const isModel = typeof model?.doGenerate === 'function' && typeof model.doStream === 'function';
-  if (isModel && ['v2', 'v3', 'v4'].includes(model.specificationVersion)) return;
-  const found = isModel ? `version ${JSON.stringify(model.specificationVersion)}` : JSON.stringify(model);
-  const message = `aiSdkChat: expected a language model of the AI SDK, of interface version v2, v3 or v4, found ${found}.`;
-  throw new RlpaError('invalid-option', message, { option: 'model' });
+  if (typeof model?.doGenerate !== 'function' || typeof model.doStream !== 'function')
+    throw invalidOption('aiSdkChat', 'model', 'a language model of the AI SDK', model);
+  if (!['v2', 'v3', 'v4'].includes(model.specificationVersion))
+    throw invalidOption('aiSdkChat', 'model.specificationVersion', "'v2', 'v3' or 'v4'", model.specificationVersion);
 }

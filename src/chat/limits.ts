@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { alarm } from '../deadline';
-import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, type ErrorCode, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, type ChatUsage, modelError } from './chat-model';
 import { addUsage, estimateUsage } from './usage';
 
@@ -34,10 +34,16 @@ export interface LimitedChatModel extends ChatModel {
  * const model = withLimits(policy.asChatModel(), { concurrency: 4, timeoutMs: 10_000 });
  */
 export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedChatModel {
+  return limitedFor('withLimits', model, limits);
+}
+
+/** The same for what has limits among its own options, which `owner` names in errors. */
+export function limitedFor(owner: string, model: ChatModel, limits: ChatLimits): LimitedChatModel {
   const { concurrency = Number.POSITIVE_INFINITY, tokenBudget = Number.POSITIVE_INFINITY, timeoutMs = 60_000 } = limits;
-  checkPositive('concurrency', concurrency);
-  checkPositive('tokenBudget', tokenBudget);
-  checkTimeout(timeoutMs);
+  for (const [option, value] of Object.entries({ concurrency, tokenBudget }))
+    if (!(value >= 1 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY)))
+      throw invalidOption(owner, option, 'a whole number of at least 1, or Infinity', value);
+  checkTimeout(owner, timeoutMs);
   const turns = new Turns(concurrency);
   let stats: ChatStats = { calls: 0, inputTokens: 0, outputTokens: 0, failures: {} };
 
@@ -55,7 +61,7 @@ export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedCh
   async function begin(request: ChatRequest): Promise<{ request: ChatRequest; signal: AbortSignal; clear(): void; release(): void }> {
     stats = { ...stats, calls: stats.calls + 1 };
     const ms = request.timeoutMs ?? timeoutMs;
-    checkTimeout(ms);
+    checkTimeout(owner, ms);
     const release = await turns.take(request.signal);
     try {
       checkBudget();
@@ -183,12 +189,6 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   });
 }
 
-function checkPositive(option: string, value: number): void {
-  if (value >= 1 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY)) return;
-  throw new RlpaError('invalid-option', `${option} is a positive integer, found ${value}.`, { option, value });
-}
-
-function checkTimeout(value: number): void {
-  if (value > 0) return;
-  throw new RlpaError('invalid-option', `timeoutMs is positive, found ${value}.`, { option: 'timeoutMs', value });
+function checkTimeout(owner: string, value: number): void {
+  if (!(value > 0)) throw invalidOption(owner, 'timeoutMs', 'a number above 0', value);
 }

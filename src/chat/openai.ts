@@ -1,8 +1,8 @@
 import type OpenAI from 'openai';
 import { longestTimer } from '../deadline';
-import { RlpaError, throwIfAborted } from '../errors';
+import { invalidOption, RlpaError, throwIfAborted } from '../errors';
 import type { ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
-import { type ChatLimits, type ChatStats, type LimitedChatModel, withLimits } from './limits';
+import { type ChatLimits, type ChatStats, type LimitedChatModel, limitedFor } from './limits';
 import { type Endpoint, endpointOf, openAIError, unusableAnswer } from './openai-errors';
 import { patientFetch } from './openai-retries';
 import { estimateUsage } from './usage';
@@ -47,16 +47,18 @@ export interface OpenAIChatModel extends LimitedChatModel {
  */
 export function openAIChat(options: OpenAIChatOptions): OpenAIChatModel {
   const { model, baseURL, maxRetries = 2, structuredOutput = true } = options;
-  if (typeof model !== 'string' || model === '') throw invalid('model', 'the name of a model', model);
-  if (baseURL !== undefined && !/^https?:\/\//.test(baseURL)) throw invalid('baseURL', 'an http or https URL', baseURL);
-  if (!Number.isInteger(maxRetries) || maxRetries < 0) throw invalid('maxRetries', 'an integer, 0 or more', maxRetries);
+  if (typeof model !== 'string' || model === '') throw invalidOption('openAIChat', 'model', 'the name of a model', model);
+  if (baseURL !== undefined && !/^https?:\/\//.test(baseURL)) throw invalidOption('openAIChat', 'baseURL', 'an http or https URL', baseURL);
+  if (!Number.isInteger(maxRetries) || maxRetries < 0)
+    throw invalidOption('openAIChat', 'maxRetries', 'a whole number of at least 0', maxRetries);
 
   const traffic = { requests: 0, retries: 0 };
   const protocol = new ChatCompletions(options, maxRetries, (attempt) => {
     traffic.requests++;
     if (attempt > 0) traffic.retries++;
   });
-  const limited = withLimits(
+  const limited = limitedFor(
+    'openAIChat',
     { name: model, structuredOutput, generate: (r) => protocol.generate(r), stream: (r) => protocol.stream(r) },
     options,
   );
@@ -215,8 +217,4 @@ function readUsage(usage: OpenAIUsage | null | undefined): ChatUsage | undefined
 function finishReason(reason: string | null | undefined): ChatResult['finishReason'] {
   if (reason === 'stop' || reason === 'length') return reason;
   return reason === 'content_filter' ? 'content-filter' : 'other';
-}
-
-function invalid(option: string, expected: string, value: unknown): RlpaError {
-  return new RlpaError('invalid-option', `openAIChat: ${option} is ${expected}, found ${JSON.stringify(value)}.`, { option });
 }

@@ -1,8 +1,8 @@
 import type { BaseStreamer, TextGenerationPipeline, TextStreamer } from '@huggingface/transformers';
-import { RlpaError, throwIfAborted } from '../errors';
+import { invalidOption, RlpaError, throwIfAborted } from '../errors';
 import { withoutTelemetry } from '../telemetry';
 import type { ChatPart, ChatRequest, ChatResult } from './chat-model';
-import { type ChatLimits, type LimitedChatModel, withLimits } from './limits';
+import { type ChatLimits, type LimitedChatModel, limitedFor } from './limits';
 import { StopStrings } from './stop-strings';
 
 export interface TransformersChatOptions extends ChatLimits {
@@ -34,16 +34,9 @@ export interface TransformersChatModel extends LimitedChatModel {
  */
 export function transformersChat(options: TransformersChatOptions): TransformersChatModel {
   const { model, maxTokens = 512 } = options;
-  if (typeof model !== 'string' || model === '') {
-    throw new RlpaError('invalid-option', `transformersChat: model is a folder or a name, found ${JSON.stringify(model)}.`, {
-      option: 'model',
-    });
-  }
-  if (!(Number.isInteger(maxTokens) && maxTokens > 0)) {
-    throw new RlpaError('invalid-option', `transformersChat: maxTokens is a positive integer, found ${maxTokens}.`, {
-      option: 'maxTokens',
-    });
-  }
+  if (typeof model !== 'string' || model === '') throw invalidOption('transformersChat', 'model', 'a folder or a name', model);
+  if (!(Number.isInteger(maxTokens) && maxTokens > 0))
+    throw invalidOption('transformersChat', 'maxTokens', 'a whole number of at least 1', maxTokens);
   let loading: Promise<Loaded> | undefined;
   const load = () => {
     loading ??= loadGenerator(options).catch((error) => {
@@ -94,7 +87,8 @@ export function transformersChat(options: TransformersChatOptions): Transformers
     }
   }
 
-  const limited = withLimits({ name: model, structuredOutput: false, generate, stream }, { concurrency: 1, ...options });
+  const core = { name: model, structuredOutput: false, generate, stream };
+  const limited = limitedFor('transformersChat', core, { concurrency: 1, ...options });
   return {
     ...limited,
     get stats() {

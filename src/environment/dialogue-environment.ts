@@ -1,6 +1,6 @@
 import { isModelFailure } from '../chat/index';
 import { forkSignal } from '../deadline';
-import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import type { PolicyAction, PolicyState } from '../policy/policy';
 import { formatInstructions, type Profile, type ProfileItem, type ProfileSchema, parseTurn } from '../profile/index';
 import { Random } from '../random';
@@ -8,7 +8,6 @@ import type { DualReward, TurnReward } from '../reward/index';
 import type { DialogueMessage, Persona, SimulatedUser, UserSession, UserTurn } from '../simulation/index';
 import { actionSeed } from './action-seed';
 import type { AlternativeAction, Episode, EpisodeTurn } from './episode';
-import { checkCount, checkOneOf, checkPositive } from './option-checks';
 import { type RolloutOptions, rollout } from './rollout';
 import { type History, histories, transcript } from './transcript';
 
@@ -101,10 +100,15 @@ export class DialogueEnvironment {
     this.continuation = options.continuation ?? 'sampled';
     this.actionTimeoutMs = options.actionTimeoutMs ?? 600_000;
     this.rewardTimeoutMs = options.rewardTimeoutMs ?? 180_000;
-    checkOneOf('history', this.history, histories);
-    checkOneOf('continuation', this.continuation, ['sampled', 'best']);
-    for (const option of ['maxTurns', 'samplesPerTurn'] as const) checkCount(option, this[option]);
-    for (const option of ['actionTimeoutMs', 'rewardTimeoutMs'] as const) checkPositive(option, this[option]);
+    const { history, continuation, maxTurns, samplesPerTurn, actionTimeoutMs, rewardTimeoutMs } = this;
+    if (!histories.includes(history)) throw invalidOption('DialogueEnvironment', 'history', `one of ${histories.join(', ')}`, history);
+    if (!['sampled', 'best'].includes(continuation))
+      throw invalidOption('DialogueEnvironment', 'continuation', "'sampled' or 'best'", continuation);
+    for (const [option, value] of Object.entries({ maxTurns, samplesPerTurn }))
+      if (!(Number.isInteger(value) && value >= 1))
+        throw invalidOption('DialogueEnvironment', option, 'a whole number of at least 1', value);
+    for (const [option, value] of Object.entries({ actionTimeoutMs, rewardTimeoutMs }))
+      if (!(value > 0)) throw invalidOption('DialogueEnvironment', option, 'a number above 0', value);
   }
 
   /** What its episodes depend on besides their users, for a trainer to tell whether a resumed run has the same. */

@@ -1,13 +1,12 @@
 import { isModelFailure } from '../chat/index';
 import { forkSignal } from '../deadline';
-import { RlpaError, throwIfAborted } from '../errors';
+import { invalidOption, RlpaError, throwIfAborted } from '../errors';
 import type { Policy, PolicyAction } from '../policy/policy';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import { actionSeed } from './action-seed';
 import type { DialogueEnvironment, DialogueState } from './dialogue-environment';
 import type { Episode, EpisodeTurn } from './episode';
-import { checkCount } from './option-checks';
 import { PolicyBatcher } from './policy-batcher';
 
 export interface RolloutOptions {
@@ -39,8 +38,9 @@ interface PlayedEpisode {
 /** See `DialogueEnvironment.rollout`. */
 export async function rollout(environment: DialogueEnvironment, options: RolloutOptions): Promise<Episode[]> {
   const { policy, personas, seed, concurrency = Math.max(1, personas.length), samplesPerTurn = environment.samplesPerTurn } = options;
-  checkCount('concurrency', concurrency);
-  checkCount('samplesPerTurn', samplesPerTurn);
+  for (const [option, value] of Object.entries({ concurrency, samplesPerTurn }))
+    if (!(Number.isInteger(value) && value >= 1))
+      throw invalidOption('DialogueEnvironment.rollout', option, 'a whole number of at least 1', value);
   throwIfAborted(options.signal);
 
   // Whatever stops one dialogue stops all.

@@ -1,6 +1,6 @@
 import type { Device, DeviceKind } from '../device/index';
 import type { DialogueEnvironment } from '../environment/index';
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 import { type LocalPolicy, openedDevice } from '../policy/index';
 import type { Persona } from '../simulation/index';
 import type { PPOHyperparameters } from '../training/index';
@@ -70,8 +70,8 @@ export interface TinyTask {
  * const report = await evaluate({ ...task.measuring, policy, personas: task.heldOut });
  */
 export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): TinyTask {
-  if (!tinySizes.includes(size)) throw refused('size', `one of ${tinySizes.join(', ')}`, size);
-  if (!Number.isSafeInteger(seed)) throw refused('seed', 'an integer', seed);
+  if (!tinySizes.includes(size)) throw invalidOption('tinyTask', 'size', `one of ${tinySizes.join(', ')}`, size);
+  if (!Number.isSafeInteger(seed)) throw invalidOption('tinyTask', 'seed', 'a whole number', seed);
   const kind = 'generated';
   const setting = tinySetting(kind, size);
   const { users, evalUsers, turns, iterations, profileWeight, ppo, temperature, maxNewTokens } = recipeFor(setting);
@@ -109,11 +109,4 @@ export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): Tin
       }
     },
   };
-}
-
-function refused(option: string, expected: string, found: unknown): RlpaError {
-  return new RlpaError('invalid-option', `tinyTask, option '${option}': expected ${expected}, found ${JSON.stringify(found)}.`, {
-    option,
-    found,
-  });
 }

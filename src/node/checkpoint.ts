@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { RlpaError } from '../errors';
+import { invalidOption, RlpaError } from '../errors';
 import { isObject } from '../json-object';
 import type { Checkpoint, CheckpointStore, MetricsLog } from '../training/index';
 import { type StoredTensor, toFloat32Array, toStoredTensor } from '../transformer/index';
@@ -37,12 +37,7 @@ const namePattern = /^checkpoint-(\d+)\.safetensors$/;
  */
 export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointOptions = {}): CheckpointStore {
   checkFolderPath(directory);
-  if (!Number.isSafeInteger(keep) || keep < 1) {
-    throw new RlpaError('invalid-option', `fileCheckpoints, option 'keep': expected a whole number of at least 1, found ${keep}.`, {
-      option: 'keep',
-      found: keep,
-    });
-  }
+  if (!Number.isSafeInteger(keep) || keep < 1) throw invalidOption('fileCheckpoints', 'keep', 'a whole number of at least 1', keep);
   return {
     async save(checkpoint) {
       const path = join(directory, `checkpoint-${String(checkpoint.position).padStart(8, '0')}.safetensors`);

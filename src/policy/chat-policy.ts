@@ -1,6 +1,6 @@
 import { type ChatModel, isModelFailure } from '../chat/index';
 import { forkSignal } from '../deadline';
-import { RlpaError, throwIfAborted } from '../errors';
+import { invalidOption, type RlpaError, throwIfAborted } from '../errors';
 import type { ActOptions, Policy, PolicyAction, PolicyState } from './policy';
 
 export interface ChatPolicyOptions {
@@ -24,8 +24,7 @@ export interface ChatPolicyOptions {
  */
 export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1, timeoutMs }: ChatPolicyOptions = {}): Policy {
   for (const [option, value] of Object.entries({ maxTokens, temperature, timeoutMs })) {
-    if (value === undefined || value > 0) continue;
-    throw new RlpaError('invalid-option', `chatPolicy: ${option} is a positive number, found ${value}.`, { option, found: value });
+    if (value !== undefined && !(value > 0)) throw invalidOption('chatPolicy', option, 'a number above 0', value);
   }
   return {
     name: model.name,

@@ -1,5 +1,5 @@
 import type { Device, DeviceKind } from '../device/index';
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 import type { Shape, SupportLimits } from '../tensor/index';
 import type { ChatTemplate, ModelConfig, Projection, Tokenizer } from '../transformer/index';
 import { type BatchLayout, batchLayouts } from './batch';
@@ -82,27 +82,18 @@ export function checkOptions(options: LocalPolicyOptions): void {
   const { temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, layout = 'packed' } = options;
   // log-probabilities at a temperature of 0 would be those of one token alone
   for (const [name, value] of Object.entries({ temperature, maxNewTokens, microBatchTokens })) {
-    if (!(value > 0) || !Number.isFinite(value)) throw refused(name, 'a positive number', value);
+    if (!(value > 0) || !Number.isFinite(value)) throw invalidOption('LocalPolicy', name, 'a finite number above 0', value);
   }
-  if (!batchLayouts.includes(layout)) throw refused('layout', `one of ${batchLayouts.join(', ')}`, layout);
+  if (!batchLayouts.includes(layout)) throw invalidOption('LocalPolicy', 'layout', `one of ${batchLayouts.join(', ')}`, layout);
 }
 
 /** @throws `invalid-option` */
 export function checkSampling({ temperature = 1, limits = {}, maxNewTokens = 1 }: SamplingOptions): void {
-  if (!(temperature >= 0) || !Number.isFinite(temperature)) throw refused('temperature', 'a number that is not negative', temperature);
+  if (!(temperature >= 0) || !Number.isFinite(temperature))
+    throw invalidOption('LocalPolicy', 'temperature', 'a finite number of at least 0', temperature);
   const { topK = 1, topP = 1 } = limits;
-  if (!Number.isInteger(topK) || topK < 1 || !(topP > 0 && topP <= 1)) {
-    throw refused('limits', 'a topK of at least 1 and a topP above 0 and at most 1', JSON.stringify({ topK, topP }));
-  }
-  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0) && maxNewTokens !== Number.POSITIVE_INFINITY) {
-    throw refused('maxNewTokens', 'a whole number', maxNewTokens);
-  }
-}
-
-function refused(option: string, expected: string, found: unknown): RlpaError {
-  return new RlpaError('invalid-option', `LocalPolicy, option '${option}': expected ${expected}, found ${found}.`, {
-    option,
-    expected,
-    found,
-  });
+  if (!Number.isInteger(topK) || topK < 1) throw invalidOption('LocalPolicy', 'limits.topK', 'a whole number of at least 1', topK);
+  if (!(topP > 0 && topP <= 1)) throw invalidOption('LocalPolicy', 'limits.topP', 'a number in (0, 1]', topP);
+  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0) && maxNewTokens !== Number.POSITIVE_INFINITY)
+    throw invalidOption('LocalPolicy', 'maxNewTokens', 'a whole number of at least 0, or Infinity', maxNewTokens);
 }

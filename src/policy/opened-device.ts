@@ -1,5 +1,5 @@
 import { type Device, type DeviceKind, deviceKinds } from '../device/index';
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 
 /**
  * The device that was asked for: of a kind, opened by the machine that this runs on, or the one that was given.
@@ -10,11 +10,8 @@ import { RlpaError } from '../errors';
 export async function openedDevice(owner: string, device: DeviceKind | Device): Promise<Device> {
   if (typeof device !== 'string') return device;
   if (!deviceKinds.includes(device)) {
-    const expected = deviceKinds.map((kind) => `'${kind}'`).join(', ');
-    throw new RlpaError('invalid-option', `${owner}, option 'device': expected ${expected} or a device, found '${device}'.`, {
-      option: 'device',
-      found: device,
-    });
+    const kinds = deviceKinds.map((kind) => `'${kind}'`).join(', ');
+    throw invalidOption(owner, 'device', `${kinds} or a device`, device);
   }
   return (await import('#policy-host')).policyHost.openDevice(device);
 }

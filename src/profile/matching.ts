@@ -1,5 +1,5 @@
 import { munkres } from 'munkres';
-import { RlpaError } from '../errors';
+import { invalidOption, RlpaError } from '../errors';
 import { isFunctionWord } from './function-words';
 import { normalizedText, type ProfileItem } from './item';
 import type { ProfileSchema } from './schema';
@@ -229,10 +229,5 @@ export function closestItem(items: readonly ProfileItem[], wanted: ProfileItem):
 
 /** @internal */
 export function checkThreshold(owner: string, threshold: number): void {
-  if (!(threshold > 0 && threshold <= 1)) {
-    throw new RlpaError('invalid-option', `${owner}: threshold is in (0, 1], found ${threshold}.`, {
-      option: 'threshold',
-      value: threshold,
-    });
-  }
+  if (!(threshold > 0 && threshold <= 1)) throw invalidOption(owner, 'threshold', 'a number in (0, 1]', threshold);
 }

@@ -1,5 +1,5 @@
 import { withDeadline } from '../deadline';
-import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, type ErrorCode, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import type { Profile, ProfileScore } from '../profile/index';
 import { type ProfileReward, profileReward } from './profile-reward';
 import { passes, type ResponseReward, responseReward } from './response-reward';
@@ -63,11 +63,14 @@ export class DualReward {
     this.malformedReward = options.malformedReward ?? -0.2;
     this.#profile = options.profile ?? profileReward();
     this.#response = options.response ?? responseReward();
-    if (!['profile', 'response', 'both'].includes(this.parts)) throw invalid('parts', '"profile", "response" or "both"', this.parts);
+    if (!['profile', 'response', 'both'].includes(this.parts))
+      throw invalidOption('DualReward', 'parts', "'profile', 'response' or 'both'", this.parts);
     for (const [name, weight] of Object.entries(this.weights)) {
-      if (!(Number.isFinite(weight) && weight >= 0)) throw invalid(`weights.${name}`, 'a finite number, 0 or more', weight);
+      if (!(Number.isFinite(weight) && weight >= 0))
+        throw invalidOption('DualReward', `weights.${name}`, 'a finite number of at least 0', weight);
     }
-    if (!Number.isFinite(this.malformedReward)) throw invalid('malformedReward', 'a finite number', this.malformedReward);
+    if (!Number.isFinite(this.malformedReward))
+      throw invalidOption('DualReward', 'malformedReward', 'a finite number', this.malformedReward);
   }
 
   /** How the turns so far came out. */
@@ -121,8 +124,4 @@ export class DualReward {
 function inTime<T>(what: string, context: RewardContext, work: (context: RewardContext) => Promise<T>): Promise<T> {
   const { timeoutMs, signal } = context;
   return timeoutMs === undefined ? work(context) : withDeadline(what, timeoutMs, signal, (within) => work({ ...context, signal: within }));
-}
-
-function invalid(option: string, expected: string, value: unknown): RlpaError {
-  return new RlpaError('invalid-option', `DualReward: ${option} is ${expected}, found ${value}.`, { option, value });
 }

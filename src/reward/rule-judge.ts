@@ -1,4 +1,4 @@
-import { RlpaError, throwIfAborted } from '../errors';
+import { invalidOption, throwIfAborted } from '../errors';
 import { engagement } from './rules/engagement';
 import { informativeness } from './rules/informativeness';
 import { logic } from './rules/logic';
@@ -22,7 +22,7 @@ export type RuleJudgeOptions = Partial<RuleBounds>;
 export function ruleJudge(options: RuleJudgeOptions = {}): ResponseJudge {
   const bounds: RuleBounds = { maxWords: 30, maxSentences: 3, maxEcho: 0.7, ...options };
   for (const [name, value] of Object.entries(bounds)) {
-    if (!(value > 0)) throw new RlpaError('invalid-option', `ruleJudge: ${name} is a positive number, found ${value}.`, { option: name });
+    if (!(value > 0)) throw invalidOption('ruleJudge', name, 'a number above 0', value);
   }
   return {
     name: 'rules',

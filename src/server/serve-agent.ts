@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { memoryStore, PersonalizedAgent, type ProfileStore, type PromptBuilder } from '../agent/index';
 import type { ChatModel } from '../chat/index';
-import { RlpaError } from '../errors';
+import { invalidOption, RlpaError } from '../errors';
 import type { ProfileSchema, SlotMap } from '../profile/index';
 import { isLoopback } from './access';
 import { Admission } from './admission';
@@ -160,5 +160,5 @@ function urlHost({ address, family }: AddressInfo): string {
 
 function checkAtLeast(option: string, value: number, least: number): void {
   if (Number.isInteger(value) && value >= least && value < 2 ** 31) return;
-  throw new RlpaError('invalid-option', `${option} is a whole number of at least ${least}, found ${value}.`, { option });
+  throw invalidOption('serveAgent', option, `a whole number from ${least} to ${2 ** 31 - 1}`, value);
 }

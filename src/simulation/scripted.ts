@@ -1,4 +1,4 @@
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 import { asksAbout, isFlattery, isRepetition } from '../language/index';
 import type { ProfileItem } from '../profile/index';
 import { disclosingPhrases, impersonal, type Occasion } from './phrases';
@@ -21,9 +21,7 @@ export interface ScriptedBehaviourOptions {
  */
 export function scriptedBehaviour({ volunteering = 0.35, questioning = 0.08 }: ScriptedBehaviourOptions = {}): UserBehaviour {
   for (const [option, probability] of Object.entries({ volunteering, questioning })) {
-    if (!(probability >= 0 && probability <= 1)) {
-      throw new RlpaError('invalid-option', `${option} is a probability in [0, 1]; found ${probability}.`, { option });
-    }
+    if (!(probability >= 0 && probability <= 1)) throw invalidOption('scriptedBehaviour', option, 'a number in [0, 1]', probability);
   }
   return {
     name: 'scripted',

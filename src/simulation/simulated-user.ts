@@ -1,5 +1,5 @@
 import { withDeadline } from '../deadline';
-import { RlpaError } from '../errors';
+import { invalidOption, RlpaError } from '../errors';
 import type { Profile, ProfileItem } from '../profile/index';
 import type { Random } from '../random';
 import { disclosedItems, trimToBudget } from './disclosure';
@@ -50,15 +50,10 @@ export class SimulatedUser {
   readonly timeoutMs: number;
 
   constructor({ behaviour, disclosurePerTurn = 0.15, firstMessage, timeoutMs = 120_000 }: SimulatedUserOptions) {
-    if (!(disclosurePerTurn > 0 && disclosurePerTurn <= 1)) {
-      throw new RlpaError('invalid-option', `disclosurePerTurn is a share in (0, 1]; found ${disclosurePerTurn}.`, {
-        option: 'disclosurePerTurn',
-      });
-    }
-    if (!(timeoutMs > 0)) throw new RlpaError('invalid-option', `timeoutMs is positive; found ${timeoutMs}.`, { option: 'timeoutMs' });
-    if (firstMessage !== undefined && firstMessage.trim() === '') {
-      throw new RlpaError('invalid-option', 'firstMessage is a text; found an empty one.', { option: 'firstMessage' });
-    }
+    if (!(disclosurePerTurn > 0 && disclosurePerTurn <= 1))
+      throw invalidOption('SimulatedUser', 'disclosurePerTurn', 'a number in (0, 1]', disclosurePerTurn);
+    if (!(timeoutMs > 0)) throw invalidOption('SimulatedUser', 'timeoutMs', 'a number above 0', timeoutMs);
+    if (firstMessage?.trim() === '') throw invalidOption('SimulatedUser', 'firstMessage', 'text that is not empty', firstMessage);
     this.behaviour = behaviour;
     this.disclosurePerTurn = disclosurePerTurn;
     this.firstMessage = firstMessage;

@@ -1,4 +1,4 @@
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 
 export interface FakeClock {
   /** For the `now` of an agent. */
@@ -32,6 +32,6 @@ export function fakeClock(start: Date | string = '2026-01-01T00:00:00Z'): FakeCl
 
 function timeOf(date: Date | string): number {
   const time = new Date(date).getTime();
-  if (Number.isNaN(time)) throw new RlpaError('invalid-option', `A clock is set to a date, found ${String(date)}.`, { option: 'time' });
+  if (Number.isNaN(time)) throw invalidOption('fakeClock', 'time', 'a date', String(date));
   return time;
 }

@@ -1,4 +1,4 @@
-import { RlpaError } from '../errors';
+import { invalidOption, RlpaError, shown } from '../errors';
 import type { TrainablePolicy } from '../policy/index';
 
 /** What an option's value must be, in words and as a test. */
@@ -80,7 +80,7 @@ export const metricsLog = withMethods('a MetricsLog', 'append', 'cutAfter');
  */
 export function checkOptions(owner: string, given: unknown, rules: Readonly<Record<string, OptionRule>>): void {
   if (typeof given !== 'object' || given === null) {
-    throw new RlpaError('invalid-option', `${owner}: expected an object of options, found ${describe(given)}.`, { owner });
+    throw new RlpaError('invalid-option', `${owner}: expected an object of options, found ${shown(given)}.`, { owner });
   }
   for (const option of Object.keys(given)) {
     if (Object.hasOwn(rules, option)) continue;
@@ -89,12 +89,7 @@ export function checkOptions(owner: string, given: unknown, rules: Readonly<Reco
   }
   for (const [option, { expected, accepts }] of Object.entries(rules)) {
     const found = (given as Record<string, unknown>)[option];
-    if (accepts(found)) continue;
-    throw new RlpaError('invalid-option', `${owner}, option '${option}': expected ${expected}, found ${describe(found)}.`, {
-      option,
-      expected,
-      found,
-    });
+    if (!accepts(found)) throw invalidOption(owner, option, expected, found);
   }
 }
 
@@ -102,11 +97,4 @@ export function checkOptions(owner: string, given: unknown, rules: Readonly<Reco
 export function givenOptions<T extends object>(options: T): T {
   if (typeof options !== 'object' || options === null) return options;
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
-}
-
-function describe(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value);
-  if (typeof value === 'string') return `'${value}'`;
-  return Array.isArray(value) ? `a list of ${value.length}` : `a ${typeof value}`;
 }

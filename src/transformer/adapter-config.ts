@@ -32,13 +32,10 @@ export function parseAdapterConfig(json: unknown): LoraConfig {
       throw refused(field, off.length > 0 ? JSON.stringify(off[0]) : 'nothing', value);
     }
   }
-  if (typeof fields.lora_alpha !== 'number') throw refused('lora_alpha', 'a number', fields.lora_alpha);
-  try {
-    return loraConfig({ rank: fields.r as number, alpha: fields.lora_alpha, targets: targetsOf(fields.target_modules) });
-  } catch (cause) {
-    if (!RlpaError.isInstance(cause) || cause.code !== 'invalid-option') throw cause;
-    throw new RlpaError('invalid-model', `adapter_config.json: ${cause.message}`, cause.details, { cause });
-  }
+  const { r: rank, lora_alpha: alpha } = fields as { readonly r: number; readonly lora_alpha: number };
+  if (!Number.isInteger(rank) || rank < 1) throw refused('r', 'a whole number of at least 1', rank);
+  if (!Number.isFinite(alpha) || alpha <= 0) throw refused('lora_alpha', 'a finite number above 0', alpha);
+  return loraConfig({ rank, alpha, targets: targetsOf(fields.target_modules) });
 }
 
 /**

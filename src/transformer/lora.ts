@@ -1,4 +1,4 @@
-import { RlpaError } from '../errors';
+import { invalidOption } from '../errors';
 import type { Random } from '../random';
 import { add, matmul, type Shape, scale, type Tensor } from '../tensor/index';
 import type { ModelConfig } from './config';
@@ -21,18 +21,11 @@ export function loraConfig(options: {
   readonly targets?: readonly Projection[];
 }): LoraConfig {
   const { rank, alpha = 2 * rank, targets = projections } = options;
-  if (!Number.isInteger(rank) || rank < 1)
-    throw new RlpaError('invalid-option', `lora.rank must be a positive integer, found ${rank}.`, { rank });
-  if (!Number.isFinite(alpha) || alpha <= 0)
-    throw new RlpaError('invalid-option', `lora.alpha must be a positive number, found ${alpha}.`, { alpha });
-  const unknown = targets.filter((target) => !projections.includes(target));
-  if (unknown.length > 0 || targets.length === 0) {
-    throw new RlpaError(
-      'invalid-option',
-      `lora.targets must be some of ${projections.join(', ')}, found ${unknown.join(', ') || 'none'}.`,
-      { targets },
-    );
-  }
+  if (!Number.isInteger(rank) || rank < 1) throw invalidOption('LocalPolicy', 'lora.rank', 'a whole number of at least 1', rank);
+  if (!Number.isFinite(alpha) || alpha <= 0) throw invalidOption('LocalPolicy', 'lora.alpha', 'a finite number above 0', alpha);
+  const unknown = targets.find((target) => !projections.includes(target));
+  if (unknown !== undefined || targets.length === 0)
+    throw invalidOption('LocalPolicy', 'lora.targets', `some of ${projections.join(', ')}`, unknown ?? targets);
   // in one order, so that the same adapter is described alike wherever it comes from
   return { rank, alpha, targets: projections.filter((projection) => targets.includes(projection)) };
 }

@@ -1,4 +1,4 @@
-import { RlpaError } from '../errors';
+import { invalidOption, RlpaError } from '../errors';
 import { byteCharacters } from './byte-level';
 import { chatML } from './chat-ml';
 import { Heap } from './heap';
@@ -58,13 +58,8 @@ export function trainTokenizer(options: TrainTokenizerOptions): TokenizerFiles {
   const added = [...special, ...plain];
   if (added.includes('')) throw new RlpaError('invalid-option', 'specialTokens, addedTokens: expected texts, found an empty one.');
   const fewest = 256 + added.length;
-  if (!Number.isInteger(options.vocabularySize) || options.vocabularySize < fewest) {
-    throw new RlpaError('invalid-option', `vocabularySize: expected an integer of at least ${fewest}, found ${options.vocabularySize}.`, {
-      option: 'vocabularySize',
-      expected: fewest,
-      found: options.vocabularySize,
-    });
-  }
+  if (!Number.isInteger(options.vocabularySize) || options.vocabularySize < fewest)
+    throw invalidOption('trainTokenizer', 'vocabularySize', `a whole number of at least ${fewest}`, options.vocabularySize);
 
   const merges = learnMerges(countPieces(options.texts, added), options.vocabularySize - fewest);
   const vocabulary: string[] = [...byteCharacters];

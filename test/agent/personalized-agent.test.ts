@@ -797,26 +797,28 @@ describe('failures', () => {
   });
 
   it.each([
-    ['schema', undefined],
-    ['schema', z.object({})],
-    ['model', undefined],
-    ['model', { name: 'half', structuredOutput: false, generate: async () => {} }],
-    ['store', new Map()],
-    ['instruction', { role: 'system' }],
-    ['prompt', 'Be nice.'],
-    ['form', 'xml'],
-    ['mode', 'later'],
-    ['repair', 'no'],
-    ['maxHistory', -1],
-    ['maxSessions', 0],
-    ['promptBudget', { profile: 'large' }],
-    ['prices', { input: 1 }],
-    ['migrations', () => {}],
-    ['now', 0],
-    ['generateId', 'uuid'],
-  ])('of the constructor are refused by the name of the option: %s', (option, value) => {
-    const options = { schema, model: scriptedChatModel([]), [option]: value } as never;
-    expect(() => new PersonalizedAgent(options)).toThrow(expect.objectContaining({ code: 'invalid-option', details: { option } }));
+    [{ schema: undefined }, 'schema', undefined],
+    [{ schema: z.object({}) }, 'schema', 'an object'],
+    [{ model: undefined }, 'model', undefined],
+    [{ model: { name: 'half', structuredOutput: false, generate: async () => {} } }, 'model', 'an object'],
+    [{ store: new Map() }, 'store', 'an object'],
+    [{ instruction: { role: 'system' } }, 'instruction', 'an object'],
+    [{ prompt: 'Be nice.' }, 'prompt', 'Be nice.'],
+    [{ form: 'xml' }, 'form', 'xml'],
+    [{ mode: 'later' }, 'mode', 'later'],
+    [{ repair: 'no' }, 'repair', 'no'],
+    [{ maxHistory: -1 }, 'maxHistory', -1],
+    [{ maxSessions: 0 }, 'maxSessions', 0],
+    [{ promptBudget: { profile: 'large' } }, 'promptBudget.profile', 'large'],
+    [{ prices: { input: 1 } }, 'prices.output', undefined],
+    [{ migrations: () => {} }, 'migrations', 'a function'],
+    [{ now: 0 }, 'now', 0],
+    [{ generateId: 'uuid' }, 'generateId', 'uuid'],
+  ])('of the constructor are refused by the name of the option: %j', (wrong, option, found) => {
+    const options = { schema, model: scriptedChatModel([]), ...(wrong as object) } as never;
+    expect(() => new PersonalizedAgent(options)).toThrow(
+      expect.objectContaining({ code: 'invalid-option', details: { option, expected: expect.any(String), found } }),
+    );
   });
 });
 

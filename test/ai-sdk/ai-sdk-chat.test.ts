@@ -209,17 +209,29 @@ describe('aiSdkChat', () => {
   });
 
   it.each([
-    ['the name of a model', 'openai/gpt-4o-mini'],
-    ['a model of AI SDK 4', { specificationVersion: 'v1', doGenerate() {}, doStream() {} }],
-    ['an embedding model', { specificationVersion: 'v4', doEmbed() {} }],
-    ['nothing', undefined],
-  ])('refuses %s', (_, model) => {
-    expect(() => aiSdkChat(model as never)).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+    ['the name of a model', 'openai/gpt-4o-mini', "option 'model': expected a language model of the AI SDK, found 'openai/gpt-4o-mini'."],
+    [
+      'a model of AI SDK 4',
+      { specificationVersion: 'v1', doGenerate() {}, doStream() {} },
+      "option 'model.specificationVersion': expected 'v2', 'v3' or 'v4', found 'v1'.",
+    ],
+    [
+      'an embedding model',
+      { specificationVersion: 'v4', doEmbed() {} },
+      "option 'model': expected a language model of the AI SDK, found an object.",
+    ],
+    ['nothing', undefined, "option 'model': expected a language model of the AI SDK, found nothing."],
+  ])('refuses %s', (_, model, problem) => {
+    const message = `aiSdkChat, ${problem}`;
+    expect(() => aiSdkChat(model as never)).toThrow(expect.objectContaining({ code: 'invalid-option', message }));
   });
 
   it.each([{ maxRetries: -1 }, { maxRetries: 0.5 }, { concurrency: 0 }, { timeoutMs: 0 }])('refuses %j', (options) => {
     const { model } = versions[2]!.open('http://127.0.0.1:1/v1');
-    expect(() => aiSdkChat(model, options)).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+    const [[option, found]] = Object.entries(options) as [[string, number]];
+    expect(() => aiSdkChat(model, options)).toThrow(
+      expect.objectContaining({ code: 'invalid-option', details: { option, expected: expect.any(String), found } }),
+    );
   });
 });
 

@@ -129,7 +129,14 @@ describe('transformersChat', () => {
     expect((await agent.respond({ userId: 'u2', message })).reply).toBe('Was it a long shift?');
   });
 
-  it.each([{ model: '' }, { model: 'x', maxTokens: 0 }, { model: 'x', concurrency: 0 }])('refuses %j', (refused) => {
-    expect(() => transformersChat(refused)).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+  it.each([{ model: '' }, { maxTokens: 0 }, { concurrency: 0 }])('refuses %j', (refused) => {
+    const [option, found] = Object.entries(refused)[0]!;
+    expect(() => transformersChat({ model: 'x', ...refused })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringMatching(/^transformersChat, option /),
+        details: { option, expected: expect.any(String), found },
+      }),
+    );
   });
 });

@@ -286,8 +286,9 @@ describe('options', () => {
     { history: 'all' as 'keep' },
     { continuation: 'worst' as 'best' },
   ])('are refused where they make no sense: %j', (option) => {
+    const [name, found] = Object.entries(option)[0]!;
     expect(() => environmentOf(option)).toThrow(
-      expect.objectContaining({ code: 'invalid-option', details: { option: Object.keys(option)[0] } }),
+      expect.objectContaining({ code: 'invalid-option', details: { option: name, expected: expect.any(String), found } }),
     );
   });
 

@@ -40,8 +40,8 @@ describe('tinyTask', () => {
   });
 
   it('refuses a size that there is not, and a seed that is none', () => {
-    expect(() => tinyTask({ size: 'huge' as TinySize })).toThrow('option \'size\': expected one of tiny, micro, found "huge"');
-    expect(() => tinyTask({ seed: 0.5 })).toThrow("option 'seed': expected an integer, found 0.5");
+    expect(() => tinyTask({ size: 'huge' as TinySize })).toThrow("tinyTask, option 'size': expected one of tiny, micro, found 'huge'.");
+    expect(() => tinyTask({ seed: 0.5 })).toThrow("tinyTask, option 'seed': expected a whole number, found 0.5.");
   });
 
   it('refuses a device that there is not', async () => {

@@ -282,7 +282,7 @@ describe('an adapter folder', () => {
     ['with rank-stabilised scaling', { use_rslora: true }, /use_rslora/],
     ['with ranks that differ', { rank_pattern: { q_proj: 8 } }, /rank_pattern/],
     ['on modules that are no projections', { target_modules: ['q_proj', 'embed_tokens'] }, /target_modules/],
-    ['of no rank', { r: 0 }, /rank/],
+    ['of no rank', { r: 0 }, /, r: expected a whole number of at least 1, found 0/],
     ['without alpha', { lora_alpha: null }, /lora_alpha/],
     ['that trains biases', { bias: 'all' }, /bias/],
     ['of another rank than its tensors', { r: 4 }, /expected shape \[4,8\], found \[2,8\]/],

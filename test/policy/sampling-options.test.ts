@@ -17,9 +17,9 @@ describe('how a policy is to sample', () => {
   it.each([
     ['temperature', { temperature: -1 }],
     ['temperature', { temperature: Number.NaN }],
-    ['limits', { limits: { topP: 0 } }],
-    ['limits', { limits: { topP: 1.5 } }],
-    ['limits', { limits: { topK: 2.5 } }],
+    ['limits.topP', { limits: { topP: 0 } }],
+    ['limits.topP', { limits: { topP: 1.5 } }],
+    ['limits.topK', { limits: { topK: 2.5 } }],
     ['maxNewTokens', { maxNewTokens: 1.5 }],
   ])('is refused where the %s is none: %j', async (option, sampling) => {
     const refused = { code: 'invalid-option', details: { option } };
@@ -36,7 +36,7 @@ describe('how a policy is to sample', () => {
   });
 
   it('is refused in a policy’s own options, a layout that there is not among them', () => {
-    expect(() => microPolicy({ layout: 'diagonal' as 'right' })).toThrow(/'layout': expected one of right, left, packed, found diagonal/);
+    expect(() => microPolicy({ layout: 'diagonal' as 'right' })).toThrow(/'layout': expected one of right, left, packed, found 'diagonal'/);
     expect(() => microPolicy({ temperature: 0 })).toThrow(/'temperature'/);
   });
 

@@ -152,8 +152,10 @@ describe('DualReward', () => {
     [{ malformedReward: Number.NaN }, 'malformedReward'],
     [{ parts: 'neither' as 'both' }, 'parts'],
   ])('refuses %j', (options, option) => {
+    const given: unknown = Object.values(options)[0];
+    const found = typeof given === 'object' ? Object.values(given as object)[0] : given;
     expect(() => new DualReward(options)).toThrow(
-      expect.objectContaining({ code: 'invalid-option', details: expect.objectContaining({ option }) }),
+      expect.objectContaining({ code: 'invalid-option', details: { option, expected: expect.any(String), found } }),
     );
   });
 

@@ -40,8 +40,9 @@ describe('generated personas', () => {
     ['count', { count: 0 }],
     ['unseenValues', { unseenValues: 0.6 }],
   ])('are not made with a %s that there is not: %j', (option, wrong) => {
+    const found = (wrong as Record<string, unknown>)[option];
     const make = () => generatePersonas({ count: 2, seed: 1, ...(wrong as object) });
-    expect(make).toThrow(expect.objectContaining({ code: 'invalid-option', details: { option } }));
+    expect(make).toThrow(expect.objectContaining({ code: 'invalid-option', details: { option, expected: expect.any(String), found } }));
   });
 
   it.each(openSlots)('offer at least 20 values of %s to training users', (slot) => {

@@ -23,14 +23,16 @@ async function turnsOfTheLoop(work: Promise<unknown>): Promise<number> {
 
 describe('options', () => {
   it('are refused at the door', () => {
-    expect(() => fileStore({ folder: '' })).toThrow(/folder/);
-    expect(() => sqliteStore({ database: '' })).toThrow(/database/);
-    expect(() => sqliteStore({ database: {} as never })).toThrow(/database/);
+    expect(() => fileStore({ folder: '' })).toThrow("fileStore, option 'folder': expected the path of a folder, found ''.");
+    expect(() => sqliteStore({ database: '' })).toThrow(/^sqliteStore, option 'database': .* found ''/);
+    expect(() => sqliteStore({ database: {} as never })).toThrow(/'database': .* found an object/);
     for (const database of [':memory:', 'file:profiles.db']) expect(() => sqliteStore({ database })).toThrow(/path of a file/);
-    expect(() => sqliteStore({ database: 'a', table: 'x; DROP TABLE y' })).toThrow(/table/);
-    expect(() => postgresStore({ database: undefined as never })).toThrow(/database/);
-    expect(() => postgresStore({ database: 'postgres://a/b', table: '"x"' })).toThrow(/table/);
-    expect(() => postgresStore({ database: 'postgres://a/b', timeoutMs: 0 })).toThrow(/timeoutMs/);
+    expect(() => sqliteStore({ database: 'a', table: 'x; DROP TABLE y' })).toThrow(
+      /^sqliteStore, option 'table': .* found 'x; DROP TABLE y'/,
+    );
+    expect(() => postgresStore({ database: undefined as never })).toThrow(/^postgresStore, option 'database': .* found nothing/);
+    expect(() => postgresStore({ database: 'postgres://a/b', table: '"x"' })).toThrow(/^postgresStore, option 'table'/);
+    expect(() => postgresStore({ database: 'postgres://a/b', timeoutMs: 0 })).toThrow(/^postgresStore, option 'timeoutMs': .* found 0/);
   });
 });
 

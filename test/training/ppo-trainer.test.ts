@@ -620,10 +620,10 @@ describe('options', () => {
     [{ epochs: 2.5 }, 'epochs', 2.5],
     [{ dialogues: '64' }, 'dialogues', '64'],
     [{ klCoefficient: Number.POSITIVE_INFINITY }, 'klCoefficient', Number.POSITIVE_INFINITY],
-    [{ betas: [0.9, 1] }, 'betas', [0.9, 1]],
+    [{ betas: [0.9, 1] }, 'betas', 'a list of 2'],
     [{ credit: 'everyone' }, 'credit', 'everyone'],
-    [{ personas: [] }, 'personas', []],
-    [{ checkpoints: {} }, 'checkpoints', {}],
+    [{ personas: [] }, 'personas', 'a list of 0'],
+    [{ checkpoints: {} }, 'checkpoints', 'an object'],
     [{ klTarget: 0.1, klCoefficient: 0 }, 'klCoefficient', 0],
     [{ learningrate: 1 }, 'learningrate', 'learningrate'],
   ])('that make no sense are refused before anything happens: %o', (wrong, option, found) => {

@@ -1,5 +1,5 @@
 import type { ProfileStore } from '../../agent/index';
-import { RlpaError } from '../../errors';
+import { invalidOption } from '../../errors';
 
 /** A store over a database. */
 export interface DatabaseProfileStore extends ProfileStore {
@@ -18,18 +18,18 @@ export interface DatabaseStoreOptions {
 }
 
 /** @throws RlpaError `invalid-option` */
-export function checkDatabaseOptions({ table = 'rlpa_profiles', timeoutMs = 5000 }: DatabaseStoreOptions): {
+export function checkDatabaseOptions(
+  owner: string,
+  { table = 'rlpa_profiles', timeoutMs = 5000 }: DatabaseStoreOptions,
+): {
   /** Quoted, with its schema if there is one. */
   readonly table: string;
   readonly timeoutMs: number;
 } {
   // No longer than PostgreSQL's names are.
-  if (typeof table !== 'string' || !/^([a-z_]\w{0,62}\.)?[a-z_]\w{0,62}$/i.test(table)) {
-    throw new RlpaError('invalid-option', `table is a name of letters, digits and _, found ${JSON.stringify(table)}.`, { option: 'table' });
-  }
-  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0)) {
-    throw new RlpaError('invalid-option', `timeoutMs is positive, found ${timeoutMs}.`, { option: 'timeoutMs' });
-  }
+  if (typeof table !== 'string' || !/^([a-z_]\w{0,62}\.)?[a-z_]\w{0,62}$/i.test(table))
+    throw invalidOption(owner, 'table', 'a name of letters, digits and _', table);
+  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0)) throw invalidOption(owner, 'timeoutMs', 'a number above 0', timeoutMs);
   return {
     table: table
       .split('.')

@@ -3,7 +3,7 @@ import { access, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/prom
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ProfileStore, UserRecord } from '../../agent/index';
-import { RlpaError, throwIfAborted } from '../../errors';
+import { invalidOption, RlpaError, throwIfAborted } from '../../errors';
 import { syncFolder } from '../write-whole';
 import { storeError, systemCode } from './store-error';
 import { readRecord, writeRecord } from './stored-record';
@@ -53,9 +53,8 @@ interface Current {
  * const agent = new PersonalizedAgent({ schema, model, store: fileStore({ folder: './profiles' }) });
  */
 export function fileStore(options: FileStoreOptions): ProfileStore {
-  if (typeof options.folder !== 'string' || options.folder === '') {
-    throw new RlpaError('invalid-option', `folder is the path of a folder, found ${JSON.stringify(options.folder)}.`, { option: 'folder' });
-  }
+  if (typeof options.folder !== 'string' || options.folder === '')
+    throw invalidOption('fileStore', 'folder', 'the path of a folder', options.folder);
   const folder = resolve(options.folder);
   /** Users' folders that are being made or emptied. */
   const aside = join(folder, '.aside');

@@ -1,5 +1,5 @@
 import { withDeadline } from '../../deadline';
-import { RlpaError, throwIfAborted } from '../../errors';
+import { invalidOption, RlpaError, throwIfAborted } from '../../errors';
 import { checkDatabaseOptions, type DatabaseProfileStore, type DatabaseStoreOptions } from './database-store';
 import { storeError, systemCode } from './store-error';
 import { readRecord, writeRecord } from './stored-record';
@@ -55,11 +55,10 @@ const alreadyMade = new Set(['42P07', '23505']);
  * const agent = new PersonalizedAgent({ schema, model, store });
  */
 export function postgresStore(options: PostgresStoreOptions): DatabaseProfileStore {
-  const { table, timeoutMs } = checkDatabaseOptions(options);
+  const { table, timeoutMs } = checkDatabaseOptions('postgresStore', options);
   const { database, rewriteOnErase = false } = options;
-  if (database === '' || (typeof database !== 'string' && !isPool(database) && typeof database?.query !== 'function')) {
-    throw new RlpaError('invalid-option', 'database is a connection string, or a pool or client of pg.', { option: 'database' });
-  }
+  if (database === '' || (typeof database !== 'string' && !isPool(database) && typeof database?.query !== 'function'))
+    throw invalidOption('postgresStore', 'database', 'a connection string, or a pool or client of pg', database);
   const place = typeof database === 'string' ? nameOf(database) : 'PostgreSQL';
   // VACUUM (FULL) would take along what a transaction somewhere may still see. This takes what is in force, and everything of it is new: the
   // addition keeps the server from finding out that nothing changes.

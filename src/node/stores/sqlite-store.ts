@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { withDeadline } from '../../deadline';
-import { RlpaError, throwIfAborted } from '../../errors';
+import { invalidOption, RlpaError, throwIfAborted } from '../../errors';
 import { checkDatabaseOptions, type DatabaseProfileStore, type DatabaseStoreOptions } from './database-store';
 import { isBusy, isDamaged, openSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-database';
 import { storeError } from './store-error';
@@ -41,11 +41,10 @@ interface Connection {
  * const agent = new PersonalizedAgent({ schema, model, store });
  */
 export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
-  const { table, timeoutMs } = checkDatabaseOptions(options);
+  const { table, timeoutMs } = checkDatabaseOptions('sqliteStore', options);
   const given = options.database;
-  if (given === '' || (typeof given !== 'string' && typeof given?.prepare !== 'function')) {
-    throw new RlpaError('invalid-option', 'database is the path of a file, or an open database.', { option: 'database' });
-  }
+  if (given === '' || (typeof given !== 'string' && typeof given?.prepare !== 'function'))
+    throw invalidOption('sqliteStore', 'database', 'the path of a file, or an open database', given);
   // A driver would take it for another place than the file that is made for the owner alone.
   if (typeof given === 'string' && /^(?::memory:$|file:)/.test(given)) {
     const message = `database is the path of a file, found "${given}". memoryStore() needs none; a URL is for a database that you open yourself.`;

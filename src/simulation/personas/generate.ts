@@ -1,4 +1,4 @@
-import { RlpaError } from '../../errors';
+import { invalidOption } from '../../errors';
 import { type Profile, ProfileSchema } from '../../profile/index';
 import { Random } from '../../random';
 import type { Persona } from '../persona';
@@ -66,15 +66,11 @@ const heldOutEvery = 4;
  * const heldOut = generatePersonas({ count: 64, seed: 1, split: 'held-out' });
  */
 export function generatePersonas({ count, seed, split, unseenValues = 0.2 }: PersonaOptions): Persona[] {
-  if (!Number.isInteger(count) || count < 1) {
-    throw new RlpaError('invalid-option', `count is a positive whole number; found ${count}.`, { option: 'count' });
-  }
-  if (split !== undefined && split !== 'train' && split !== 'held-out') {
-    throw new RlpaError('invalid-option', `split is "train" or "held-out"; found ${JSON.stringify(split)}.`, { option: 'split' });
-  }
-  if (!(unseenValues >= 0 && unseenValues <= 0.5)) {
-    throw new RlpaError('invalid-option', `unseenValues is a share in [0, 0.5]; found ${unseenValues}.`, { option: 'unseenValues' });
-  }
+  if (!Number.isInteger(count) || count < 1) throw invalidOption('generatePersonas', 'count', 'a whole number of at least 1', count);
+  if (split !== undefined && split !== 'train' && split !== 'held-out')
+    throw invalidOption('generatePersonas', 'split', "'train' or 'held-out'", split);
+  if (!(unseenValues >= 0 && unseenValues <= 0.5))
+    throw invalidOption('generatePersonas', 'unseenValues', 'a number in [0, 0.5]', unseenValues);
   const pools = poolsOf(split === 'train' ? unseenValues : 0);
   const random = new Random(seed).split('personas', split ?? 'all');
   const personas: Persona[] = [];
@@ -95,9 +91,7 @@ export function generatePersonas({ count, seed, split, unseenValues = 0.2 }: Per
  * @throws as {@link generatePersonas}, and `invalid-option` for a turn below 2.
  */
 export function conflictPersonas({ turn = 6, ...options }: PersonaOptions & { readonly turn?: number }): Persona[] {
-  if (!Number.isInteger(turn) || turn < 2) {
-    throw new RlpaError('invalid-option', `A profile changes at a whole turn from 2 on; found ${turn}.`, { option: 'turn' });
-  }
+  if (!Number.isInteger(turn) || turn < 2) throw invalidOption('conflictPersonas', 'turn', 'a whole number of at least 2', turn);
   const pools = poolsOf(options.split === 'train' ? (options.unseenValues ?? 0.2) : 0);
   const random = new Random(options.seed).split('conflicts');
   return generatePersonas(options).map((persona) => ({
