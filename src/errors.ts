@@ -57,10 +57,13 @@ export class RlpaError extends Error {
  * The error for an option that makes no sense. What is in an object may be a key: the error tells neither that nor what a function does.
  *
  * @param owner what the caller called
+ * @param mayBeSecret a text that stands here by mistake may be a key or an address with a password
  */
-export function invalidOption(owner: string, option: string, expected: string, found: unknown): RlpaError {
-  const message = `${owner}, option '${option}': expected ${expected}, found ${shown(found)}.`;
-  return new RlpaError('invalid-option', message, { option, expected, found: Object(found) === found ? shown(found) : found });
+export function invalidOption(owner: string, option: string, expected: string, found: unknown, mayBeSecret = false): RlpaError {
+  const isHidden = Object(found) === found || (mayBeSecret && typeof found === 'string');
+  const words = isHidden && typeof found === 'string' ? 'a text' : shown(found);
+  const message = `${owner}, option '${option}': expected ${expected}, found ${words}.`;
+  return new RlpaError('invalid-option', message, { option, expected, found: isHidden ? words : found });
 }
 
 /** A value in a message, without what is inside. */

@@ -27,4 +27,10 @@ describe('the error for an option that makes no sense', () => {
   it.each([[{ apiKey: 'sk-secret' }], [['sk-secret']], [() => 'sk-secret']])('keeps to itself what is inside: %o', (found) => {
     expect(inspect(invalidOption('it', 'x', 'y', found), { depth: 9 })).not.toContain('sk-secret');
   });
+
+  it('tells no text either where one may be a key', () => {
+    const error = invalidOption('it', 'store', 'a store', 'postgres://me:secret@host/db', true);
+    expect(error.message).toBe("it, option 'store': expected a store, found a text.");
+    expect(inspect(error)).not.toContain('secret');
+  });
 });

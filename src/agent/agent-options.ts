@@ -80,11 +80,11 @@ export function settle<S extends SlotMap>(options: PersonalizedAgentOptions<S>):
     generateId = () => globalThis.crypto.randomUUID(),
   } = options;
   // By shape: of a package that is installed twice, a schema of the other is as good.
-  if (typeof schema?.safeProfile !== 'function') throw invalidOption('PersonalizedAgent', 'schema', 'a ProfileSchema', schema);
+  if (typeof schema?.safeProfile !== 'function') throw invalidOption('PersonalizedAgent', 'schema', 'a ProfileSchema', schema, true);
   if (!has(model, 'generate', 'stream'))
-    throw invalidOption('PersonalizedAgent', 'model', 'a ChatModel, with `generate` and `stream`', model);
+    throw invalidOption('PersonalizedAgent', 'model', 'a ChatModel, with `generate` and `stream`', model, true);
   if (!has(store, 'load', 'save', 'erase'))
-    throw invalidOption('PersonalizedAgent', 'store', 'a ProfileStore, with `load`, `save` and `erase`', store);
+    throw invalidOption('PersonalizedAgent', 'store', 'a ProfileStore, with `load`, `save` and `erase`', store, true);
   if (options.instruction !== undefined && typeof options.instruction !== 'string')
     throw invalidOption('PersonalizedAgent', 'instruction', 'text', options.instruction);
   if (options.prompt !== undefined && typeof options.prompt !== 'function')

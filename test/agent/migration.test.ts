@@ -183,6 +183,11 @@ describe('a record of an earlier version of the schema', () => {
     },
   );
 
+  it('is not taken along by a promise, which nobody would wait for', async () => {
+    const { agent } = agentOf(second, await stored(), [(async (item: unknown) => item) as never]);
+    await expect(agent.profile('u1')).rejects.toMatchObject({ code: 'invalid-option', details: { option: 'migrations' } });
+  });
+
   it('is taken along by functions only', () => {
     expect(() => agentOf(second, memoryStore(), ['rename' as never])).toThrow(/migrations/);
   });

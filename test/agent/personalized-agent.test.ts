@@ -341,18 +341,69 @@ describe('what the schema does not take of an answer', () => {
     expect(model.requests).toHaveLength(1);
   });
 
-  it('is not shown to the model again as its own earlier answer', async () => {
+  it('is not shown to the model again as its own earlier answer, but what the slot holds is', async () => {
     const model = scriptedChatModel([asText, turnText({}, 'Yes')]);
     const agent = new PersonalizedAgent({ schema, model });
+    await agent.edit('u1', [{ op: 'set', slot: 'age', value: 30 }]);
     await agent.respond({ userId: 'u1', message: 'I am a teacher.' });
     await agent.respond({ userId: 'u1', message: 'And you?' });
-    expect(model.requests[1]!.messages[2]!.content).toBe(turnText({ occupation: 'teacher' }, 'Hi there'));
+    expect(model.requests[1]!.messages[2]!.content).toBe(turnText({ occupation: 'teacher', age: 30 }, 'Hi there'));
+  });
+
+  it('may be what was known under another name: of an answer with a slot that there is not, nothing that it leaves out is removed', async () => {
+    const model = scriptedChatModel(['<profile>\n- Job: teacher\n</profile>\n<response>Hi</response>']);
+    const agent = new PersonalizedAgent({ schema, model });
+    await agent.edit('u1', [
+      { op: 'set', slot: 'occupation', value: 'nurse' },
+      { op: 'set', slot: 'interests', value: ['jazz'] },
+    ]);
+    const turn = await agent.respond({ userId: 'u1', message: 'I stopped being a nurse and became a teacher, and I gave up jazz.' });
+    expect(turn.profile.toJSON()).toEqual({ occupation: 'nurse', interests: ['jazz'] });
+    expect(turn.rejected).toMatchObject([{ slot: 'Job', value: 'teacher' }]);
+  });
+
+  it('is rejected alone also where the profile is asked for after the reply, or once more', async () => {
+    const block = '<profile>\n- Occupation: teacher\n- Age: old\n</profile>';
+    const rejected = [{ slot: 'age', value: 'old' }];
+    const later = new PersonalizedAgent({ schema, model: scriptedChatModel(['Hi', block]), mode: 'after-reply' });
+    const inferred: unknown[] = [];
+    later.on('inferred', (event) => inferred.push(event));
+    await later.respond({ userId: 'u1', message: 'I am a teacher.' });
+    await later.settled();
+    expect(inferred).toMatchObject([{ rejected, changes: [{ slot: 'occupation', value: 'teacher' }] }]);
+    const broken = '<profile>\nteacher\n</profile>\n<response>Hi</response>';
+    const repaired = new PersonalizedAgent({ schema, model: scriptedChatModel([broken, block]) });
+    const turn = await repaired.respond({ userId: 'u1', message: 'I am a teacher.' });
+    expect(turn).toMatchObject({ rejected, repaired: { code: 'bad-line' }, profile: { values: { occupation: 'teacher' } } });
+  });
+
+  it('of a sensitive slot is stored nowhere without consent', async () => {
+    const answers = [
+      '<profile>\n- Occupation: nurse\n- Health: asthma\n- Mood: fine\n</profile>\n<response>Hi</response>',
+      `<profile>\n- Occupation: nurse\n- Health: asthma ${'x'.repeat(1001)}\n</profile>\n<response>Hi</response>`,
+    ];
+    const agent = new PersonalizedAgent({ schema, model: scriptedChatModel(answers) });
+    for (const _ of answers) await agent.respond({ userId: 'u1', message: 'I am a nurse.' });
+    expect(await agent.export('u1')).toMatchObject({ items: [{ value: 'nurse' }], turns: [{}, {}] });
+    expect(JSON.stringify(await agent.export('u1'))).not.toContain('asthma');
+  });
+
+  it('of an earlier schema does not hide the rest of an earlier answer', async () => {
+    const store = memoryStore();
+    const health = slot.many(z.string(), { sensitive: true });
+    const wide = ProfileSchema.define({ occupation: slot.one(z.string()), pet: slot.one(z.string()), health });
+    const first = formatTurn(wide.profile({ occupation: 'nurse', pet: 'a cat', health: ['asthma'] }), 'Hi');
+    const before = new PersonalizedAgent({ schema: wide, store, model: scriptedChatModel([first]) });
+    await before.respond({ userId: 'u1', message: 'I am a nurse with asthma and a cat.', consent: true });
+    const model = scriptedChatModel([turnText({}, 'Hi')]);
+    await new PersonalizedAgent({ schema, store, model }).respond({ userId: 'u1', message: 'Hello' });
+    expect(model.requests[0]!.messages[2]!.content).toBe(turnText({ occupation: 'nurse' }, 'Hi'));
   });
 });
 
 describe('consent', () => {
-  it.each(['health', ['helth'], [7], { health: true }, 1])(
-    'that is no list of slots is refused before anything is asked: %j',
+  it.each(['health', ['helth'], [7], { health: true }, 1, null, [['health']], 10n, [Symbol('health')]])(
+    'that is no list of slots is refused before anything is asked: %o',
     async (consent) => {
       const model = scriptedChatModel([]);
       const agent = new PersonalizedAgent({ schema, model });
@@ -513,10 +564,13 @@ describe('the prompt', () => {
     expect(model.requests[0]!.messages).toEqual([{ role: 'user', content: '3 Hello' }]);
   });
 
-  it.each(['keep', 'strip'] as const)('as a transcript (%s) is what DialogueEnvironment gives a policy', async (history) => {
-    const said = ['Hello', 'I am a nurse.', 'I love jazz.', 'Bye', 'So long'];
+  it.each(['keep', 'strip', 'latest'] as const)('as a transcript (%s) is what DialogueEnvironment gives a policy', async (history) => {
+    const said = ['Hello', 'I am 30.', 'I love jazz.', 'Bye', 'I am a nurse.', 'Well', 'Bye', 'So long'];
     const texts = [
       turnText({}, 'Hi'),
+      turnText({ age: 30 }, 'Hi'),
+      '<profile>\n- Age: thirty\n</profile><response>Nice</response>', // in training it makes the turn malformed
+      '<profile>\n- Age: 30\n- Mood: fine\n</profile><response>Nice</response>', // and so does this
       'no form at all',
       '<profile>\n- Occupation: nurse\n</profile><response>Nice</response>',
       turnText({ age: 3 }, 'Bye'),
@@ -532,13 +586,13 @@ describe('the prompt', () => {
         }),
     };
     const user = new SimulatedUser({ behaviour: { name: 'said', reply: async ({ turn }) => ({ text: said[turn - 1]! }) } });
-    const environment = new DialogueEnvironment({ schema: open, user, reward: new DualReward(), maxTurns: 4, history });
+    const environment = new DialogueEnvironment({ schema: open, user, reward: new DualReward(), maxTurns: 7, history });
     await environment.rollout({ policy, personas: [{ id: 'p', profile: open.profile({ occupation: 'nurse' }) }], seed: 1 });
 
     const model = scriptedChatModel(texts);
     const agent = new PersonalizedAgent({ schema: open, model, prompt: transcriptPrompt({ history }) });
-    for (const message of said.slice(0, 4)) await agent.respond({ userId: 'u1', message });
-    expect(model.requests.map(({ messages }) => messages)).toEqual(states.slice(0, 4).map(({ messages }) => messages));
+    for (const message of said.slice(0, 7)) await agent.respond({ userId: 'u1', message });
+    expect(model.requests.map(({ messages }) => messages)).toEqual(states.slice(0, 7).map(({ messages }) => messages));
   });
 });
 
@@ -746,6 +800,44 @@ describe('failures', () => {
     await expect(collect(agent.stream({ userId: 'u1', message: 'Hello' }))).rejects.toMatchObject(failed);
   });
 
+  it('of a model that writes parts of a kind of its own are none', async () => {
+    const usage = { inputTokens: 1, outputTokens: 1 };
+    const text = turnText({ occupation: 'nurse' }, 'Hi');
+    const model = {
+      name: 'own',
+      structuredOutput: false,
+      generate: async () => ({ text, usage, finishReason: 'stop' as const }),
+      stream: async function* () {
+        yield { type: 'reasoning', text: 'hm' } as never;
+        yield { type: 'text' as const, text };
+        yield { type: 'finish' as const, text, usage, finishReason: 'stop' as const };
+      },
+    };
+    const agent = new PersonalizedAgent({ schema, model });
+    const parts = await collect(agent.stream({ userId: 'u1', message: 'I am a nurse.' }));
+    expect(parts.at(-1)).toMatchObject({ type: 'finish', reply: 'Hi', profile: { values: { occupation: 'nurse' } } });
+    const stream = async function* () {
+      yield { type: 'text' } as never;
+    };
+    const silent = new PersonalizedAgent({ schema, model: { ...model, stream } });
+    const message = expect.stringContaining('a part of its stream has no text');
+    await expect(collect(silent.stream({ userId: 'u1', message: 'Hello' }))).rejects.toMatchObject({ code: 'model-failed', message });
+  });
+
+  it('of a model that cannot be stopped give way to why it had to be', async () => {
+    const parts = {
+      next: async (): Promise<never> => {
+        throw new Error('broken pipe');
+      },
+      return: (): never => {
+        throw new TypeError('return is broken');
+      },
+    };
+    const model = { ...hanging, name: 'own', stream: () => ({ [Symbol.asyncIterator]: () => parts }) };
+    const turn = collect(new PersonalizedAgent({ schema, model }).stream({ userId: 'u1', message: 'Hello' }));
+    await expect(turn).rejects.toMatchObject({ code: 'model-failed', message: 'Model "own" failed: broken pipe' });
+  });
+
   it('of a listener do not cost the reply, and are not hidden', async () => {
     const text = turnText({ occupation: 'nurse' }, 'Hi');
     const fault = new Error('the listener is broken');
@@ -762,6 +854,16 @@ describe('failures', () => {
       expect(uncaught).toEqual([fault]);
       expect((await agent.profile('u1')).values.occupation).toBe('nurse');
     }
+    const agent = new PersonalizedAgent({ schema, model: scriptedChatModel([text]) });
+    agent.on('change', () => {
+      throw fault;
+    });
+    const uncaught = await uncaughtDuring(async () => {
+      const parts = await collect(agent.stream({ userId: 'u1', message: 'I am a nurse.' }));
+      expect(new Set(parts.map(({ type }) => type))).toEqual(new Set(['reply', 'profile', 'finish']));
+      expect((await agent.edit('u1', [{ op: 'set', slot: 'age', value: 30 }])).values.age).toBe(30);
+    });
+    expect(uncaught).toEqual([fault, fault]);
   });
 
   it('of a model are passed on', async () => {

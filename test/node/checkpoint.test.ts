@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fileCheckpoints, fileMetrics } from '../../src/node/checkpoint';
 import { writeSafetensors } from '../../src/node/index';
@@ -108,13 +108,24 @@ describe('checkpoints in files', () => {
     expect(await names()).toEqual(['checkpoint-00000001.safetensors']);
   });
 
+  it('that are whole are not pushed out by a damaged one that claims to be later', async () => {
+    const store = fileCheckpoints(directory, { keep: 1 });
+    await writeFile(await store.save(checkpoint(10)), 'torn');
+    const other = fileCheckpoints(join(directory, 'other'), { keep: 1 });
+    await rename(await other.save(checkpoint(5)), join(directory, 'checkpoint-00000005.safetensors'));
+    expect((await store.latest())!.position).toBe(5);
+    const saved = await store.save(checkpoint(6));
+    expect((await readdir(directory)).filter((name) => name.startsWith('checkpoint-'))).toEqual([basename(saved)]);
+    expect((await store.latest())!.position).toBe(6);
+  });
+
   it('cannot lie in a file, nor at no path', async () => {
     const file = join(directory, 'file');
     await writeFile(file, '');
     const message = expect.stringContaining(file);
     await expect(fileCheckpoints(file).latest()).rejects.toMatchObject({ name: 'RlpaError', code: 'invalid-file', message });
     await expect(fileCheckpoints(join(file, 'run')).latest()).rejects.toMatchObject({ code: 'invalid-file', message });
-    await expect(fileCheckpoints(file).save(checkpoint(1))).rejects.toMatchObject({ code: 'file-failed', message });
+    await expect(fileCheckpoints(file).save(checkpoint(1))).rejects.toMatchObject({ code: 'invalid-file', message });
     expect(() => fileCheckpoints('')).toThrow(expect.objectContaining({ code: 'invalid-option' }));
   });
 

@@ -296,6 +296,15 @@ describe('the running batch', () => {
     await policy.dispose();
   });
 
+  it('refuses a seed that is none at the door, and goes on with the others', async () => {
+    const policy = microPolicy({ seed: 1, maxNewTokens: 5 });
+    const fine = policy.sampleAlongside({ prompt: prompt(policy), seed: 1 });
+    await expect(policy.sampleAlongside({ prompt: prompt(policy), seed: 1.5 })).rejects.toMatchObject({ code: 'invalid-option' });
+    await expect(policy.sample([{ owner: 'a', prompt: prompt(policy), seed: 1.5 }])).rejects.toMatchObject({ code: 'invalid-option' });
+    await expect(fine).resolves.toBeDefined();
+    await policy.dispose();
+  });
+
   it('gives all of a text whose end is none of the stop tokens', async () => {
     const policy = microPolicy({ seed: 1, maxNewTokens: 20 });
     const request = { prompt: prompt(policy), seed: 3, temperature: 0 };
