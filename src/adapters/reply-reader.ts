@@ -1,3 +1,4 @@
+import { ThoughtFilter } from '../agent/index';
 import { type ProfileSchema, TurnStream } from '../profile/index';
 
 /** Reads an answer while it is written: what of it the user may see. */
@@ -13,6 +14,7 @@ export interface ReplyReader {
 /** An answer in the text form, profile and reply. Of one that does not keep it, what can be shown is the reply. */
 export class FramedReply implements ReplyReader {
   readonly #turn: TurnStream;
+  readonly #thoughts = new ThoughtFilter();
   #shown = '';
 
   constructor(schema: ProfileSchema) {
@@ -24,12 +26,13 @@ export class FramedReply implements ReplyReader {
   }
 
   push(text: string): string {
-    const certain = this.#turn.push(text);
+    const certain = this.#turn.push(this.#thoughts.push(text));
     this.#shown += certain;
     return certain;
   }
 
   rest(): string {
+    this.#turn.push(this.#thoughts.end());
     const { reply = '' } = this.#turn.end();
     if (!reply.startsWith(this.#shown)) return '';
     const rest = reply.slice(this.#shown.length);
@@ -40,14 +43,19 @@ export class FramedReply implements ReplyReader {
 
 /** An answer that is the reply. */
 export class PlainReply implements ReplyReader {
+  readonly #thoughts = new ThoughtFilter();
   text = '';
 
   push(text: string): string {
-    this.text += text;
-    return text;
+    return this.#add(this.#thoughts.push(text));
   }
 
   rest(): string {
-    return '';
+    return this.#add(this.#thoughts.end());
+  }
+
+  #add(reply: string): string {
+    this.text += reply;
+    return reply;
   }
 }

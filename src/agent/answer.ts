@@ -14,6 +14,7 @@ import {
 import { JsonReplyReader } from './json-reply-reader';
 import type { AnswerForm } from './prompt';
 import { type ProposedChange, parseStructuredAnswer } from './structured-answer';
+import { ThoughtFilter } from './thoughts';
 import { WellFormedStream, wellFormed } from './well-formed';
 
 /** Why a turn did not go as it should although there may be a reply. */
@@ -48,6 +49,7 @@ export class AnswerReader {
   readonly #tolerateValues: boolean;
   readonly #written: string[] = [];
   readonly #characters = new WellFormedStream();
+  readonly #thoughts: ThoughtFilter | undefined;
   readonly #json = new JsonReplyReader();
   readonly #turn: TurnStream;
   /** White space with which the reply begins; it may be all there is, which is no reply. */
@@ -59,12 +61,14 @@ export class AnswerReader {
     this.#schema = schema;
     this.#form = form;
     this.#tolerateValues = !isPolicy;
+    if (!isPolicy) this.#thoughts = new ThoughtFilter();
     this.#turn = new TurnStream(schema);
   }
 
   /** What of the reply can be shown now. */
   push(piece: string): string {
-    const text = this.#characters.push(piece);
+    const whole = this.#characters.push(piece);
+    const text = this.#thoughts ? this.#thoughts.push(whole) : whole;
     this.#written.push(text);
     if (this.#form === 'text') return this.#turn.push(text);
     const reply = this.#blank + (this.#form === 'json' ? wellFormed(this.#json.push(text)) : text);
@@ -76,7 +80,7 @@ export class AnswerReader {
 
   /** @param before the profile that the answer was based on */
   end(before: Profile): Answer {
-    const text = this.#written.join('');
+    const text = this.#written.join('') + (this.#thoughts?.end() ?? '');
     if (this.#form === 'reply') {
       const reply = text.trim() === '' ? '' : text;
       const problem = { code: 'empty-response', message: 'The reply is empty.' } as const;

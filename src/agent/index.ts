@@ -15,6 +15,7 @@ export {
   transcriptPrompt,
 } from './prompt';
 export type { PromptBudget } from './prompt-budget';
+export { ThoughtFilter } from './thoughts';
 export type { AgentEvents, InferenceResult, ProfileOutcome, TurnPart, TurnRequest, TurnResult, TurnUsage, WaitOptions } from './turn';
 export type { TokenPrices } from './turn-meter';
 export type { Contradiction, Evidence, Provenance, RecordedChange, StoredItem, StoredTurn, UserRecord } from './user-record';

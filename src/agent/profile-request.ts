@@ -4,6 +4,7 @@ import { type AgentProblem, type Answer, AnswerReader, wholeAnswer } from './ans
 import { unframed } from './fence';
 import { type AnswerForm, changesInstructions, type PromptBuilder } from './prompt';
 import { answerJsonSchema, parseStructuredAnswer, profileJsonSchema } from './structured-answer';
+import { withoutThoughts } from './thoughts';
 import { wellFormed } from './well-formed';
 
 /** What is asked for once more after an answer, or after a reply that was written alone. */
@@ -36,7 +37,8 @@ export function profileRequest({ messages, reply, problem, form, slots }: Second
 }
 
 /** Reads the answer to `profileRequest`; `reply` is the one that the user has got. Never throws. */
-export function readProfileAnswer(schema: ProfileSchema, form: AnswerForm, text: string, before: Profile, reply: string): Answer {
+export function readProfileAnswer(schema: ProfileSchema, form: AnswerForm, written: string, before: Profile, reply: string): Answer {
+  const text = withoutThoughts(written);
   if (form === 'json') {
     const answer = parseStructuredAnswer(withReply(text, reply));
     if (!answer.ok) return { text, proposals: [], rejected: [], reply, problem: answer.problem };
