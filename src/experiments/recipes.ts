@@ -51,7 +51,8 @@ const tinyPPO = {
   minibatches: 4,
   learningRate: 1e-3,
   valueLearningRate: 2e-3,
-  klCoefficient: 0,
+  // at 0 it learns a language of its own, which the judge's rules let pass: "So patient it is do you spend your free time?"
+  klCoefficient: 0.03,
   schedule: 'linear',
 } as const;
 
