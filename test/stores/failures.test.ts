@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import Database from 'libsql';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -21,18 +22,46 @@ async function turnsOfTheLoop(work: Promise<unknown>): Promise<number> {
   return turns;
 }
 
+function thrownBy(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+}
+
 describe('options', () => {
   it('are refused at the door', () => {
     expect(() => fileStore({ folder: '' })).toThrow("fileStore, option 'folder': expected the path of a folder, found ''.");
     expect(() => sqliteStore({ database: '' })).toThrow(/^sqliteStore, option 'database': .* found ''/);
     expect(() => sqliteStore({ database: {} as never })).toThrow(/'database': .* found an object/);
-    for (const database of [':memory:', 'file:profiles.db']) expect(() => sqliteStore({ database })).toThrow(/path of a file/);
     expect(() => sqliteStore({ database: 'a', table: 'x; DROP TABLE y' })).toThrow(
       /^sqliteStore, option 'table': .* found 'x; DROP TABLE y'/,
     );
     expect(() => postgresStore({ database: undefined as never })).toThrow(/^postgresStore, option 'database': .* found nothing/);
     expect(() => postgresStore({ database: 'postgres://a/b', table: '"x"' })).toThrow(/^postgresStore, option 'table'/);
     expect(() => postgresStore({ database: 'postgres://a/b', timeoutMs: 0 })).toThrow(/^postgresStore, option 'timeoutMs': .* found 0/);
+  });
+
+  it.each([
+    ':memory:',
+    'file:profiles.db?key=SECRET',
+    'sqlite:SECRET.db',
+    'libsql://anna:SECRET@host/db?authToken=SECRET',
+    ' libsql://anna:SECRET@host/db',
+    'HTTPS://anna:SECRET@host/db',
+  ])('of sqliteStore are paths, and what another place may need stays hidden: %s', (database) => {
+    const failure = thrownBy(() => sqliteStore({ database }));
+    expect(failure).toMatchObject({
+      code: 'invalid-option',
+      message: expect.stringMatching(/^sqliteStore, option 'database': .* a text\.$/),
+    });
+    expect(inspect(failure)).not.toContain('SECRET');
+  });
+
+  it('of sqliteStore may be paths of any system', () => {
+    for (const database of ['C:\\profiles.db', 'c:/profiles.db', './sqlite:profiles.db', '/profiles:1.db', 'profiles.db'])
+      expect(() => sqliteStore({ database })).not.toThrow();
   });
 });
 

@@ -45,10 +45,10 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
   const given = options.database;
   if (given === '' || (typeof given !== 'string' && typeof given?.prepare !== 'function'))
     throw invalidOption('sqliteStore', 'database', 'the path of a file, or an open database', given);
-  // A driver would take it for another place than the file that is made for the owner alone.
-  if (typeof given === 'string' && /^(?::memory:$|file:)/.test(given)) {
-    const message = `database is the path of a file, found "${given}". memoryStore() needs none; a URL is for a database that you open yourself.`;
-    throw new RlpaError('invalid-option', message, { option: 'database' });
+  // A driver would take it for another place than the file that is made for the owner alone. One letter is a drive of Windows.
+  if (typeof given === 'string' && /^\s*(?::memory:|[a-z][a-z\d+.-]+:)/i.test(given)) {
+    const expected = 'the path of a file (memoryStore() needs none, and a URL is for a database that you open yourself)';
+    throw invalidOption('sqliteStore', 'database', expected, given, true);
   }
   const place = typeof given === 'string' ? given : 'The SQLite database';
   let connection: Promise<Connection> | undefined;
