@@ -59,6 +59,37 @@ describe('options', () => {
     expect(inspect(failure)).not.toContain('SECRET');
   });
 
+  it.each([
+    'junk SECRET',
+    'anna:SECRET@host/db',
+    'host=localhost password=SECRET',
+    'https://anna:SECRET@host/db',
+    'postgres://anna:SE#CRET@host/db',
+    'postgres://anna:1#SECRET@host/db',
+  ])('of postgresStore are connection strings that pg understands, and others stay hidden: %s', (database) => {
+    const failure = thrownBy(() => postgresStore({ database }));
+    const message = expect.stringMatching(/^postgresStore, option 'database': expected a connection string like .* found a text\.$/);
+    expect(failure).toMatchObject({ code: 'invalid-option', message });
+    expect(inspect(failure)).not.toMatch(/SE#?CRET/);
+  });
+
+  it.each([
+    ['postgres://anna:SECRET@host:5433/db', 'PostgreSQL at host:5433/db'],
+    ['PostgreSQL://host/db?password=SECRET', 'PostgreSQL at host/db'],
+    ['pg://anna:SECRET@host/db', 'PostgreSQL at host/db'],
+    ['postgres://anna:SECRET@/db?host=/var/run/postgresql', 'PostgreSQL at /var/run/postgresql/db'],
+    ['postgres:///db', 'PostgreSQL at localhost/db'],
+    ['socket://anna:SECRET@/var/run/postgresql?db=profiles', 'PostgreSQL at localhost/var/run/postgresql'],
+    ['/var/run/postgresql SECRET', 'PostgreSQL at /var/run/postgresql'],
+    ['postgres://anna:12/SECRET@host/db', 'PostgreSQL'],
+    ['postgres://anna:12?SECRET@host/db', 'PostgreSQL'],
+  ])('of postgresStore may be %s, of which errors say the place alone', async (database, place) => {
+    const store = postgresStore({ database });
+    await store.close();
+    const failure = { code: 'store-failed', message: `${place}: the store is closed.` };
+    await expect(store.load('anna')).rejects.toMatchObject(failure);
+  });
+
   it('of sqliteStore may be paths of any system', () => {
     for (const database of ['C:\\profiles.db', 'c:/profiles.db', './sqlite:profiles.db', '/profiles:1.db', 'profiles.db'])
       expect(() => sqliteStore({ database })).not.toThrow();
@@ -314,6 +345,17 @@ describeWithPostgres('postgresStore', () => {
     await expect(absent.load('anna')).rejects.toMatchObject(failure);
     await absent.close();
     silent.close();
+  });
+
+  it('can be closed more than once, and is over then', async () => {
+    const closed = postgresStore({ database: server.url });
+    await closed.load('anna');
+    await Promise.all([closed.close(), closed.close()]);
+    await closed.close();
+    const failure = { code: 'store-failed', message: expect.stringMatching(/^PostgreSQL at .*: the store is closed\.$/) };
+    await expect(closed.load('anna')).rejects.toMatchObject(failure);
+    await expect(closed.save(recordOf('anna', 9), 8)).rejects.toMatchObject(failure);
+    await expect(closed.erase('anna')).rejects.toMatchObject(failure);
   });
 
   it('holds every acknowledged record when the server crashes, and connects again', async () => {
