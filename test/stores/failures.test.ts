@@ -1,8 +1,11 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { inspect } from 'node:util';
+import { inspect, promisify } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import Database from 'libsql';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -20,6 +23,15 @@ async function turnsOfTheLoop(work: Promise<unknown>): Promise<number> {
   await work.catch(() => {});
   clearInterval(timer);
   return turns;
+}
+
+/** What a link leads to; undefined if it is not there any more. */
+function targetOf(link: string): string | undefined {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return undefined;
+  }
 }
 
 function thrownBy(call: () => unknown): unknown {
@@ -244,9 +256,66 @@ describe('sqliteStore', () => {
     await expect(sqliteStore({ database: root }).load('anna')).rejects.toMatchObject(failure);
   });
 
-  it('is over when it is closed', async () => {
+  it('can be closed more than once, and is over then', async () => {
+    await Promise.all([store.close(), store.close()]);
     await store.close();
-    await expect(store.load('anna')).rejects.toMatchObject({ code: 'store-failed', message: expect.stringContaining('closed') });
+    const failure = { code: 'store-failed', message: `${path}: the store is closed.` };
+    await expect(store.load('anna')).rejects.toMatchObject(failure);
+    await expect(store.save(recordOf('anna', 2), 1)).rejects.toMatchObject(failure);
+    await expect(store.erase('anna')).rejects.toMatchObject(failure);
+  });
+
+  /** What a copy of the one file holds. */
+  const inCopy = async () => {
+    const copy = sqliteStore({ database: `${path}.copy` });
+    copyFileSync(path, `${path}.copy`);
+    const record = await copy.load('anna');
+    await copy.close();
+    rmSync(`${path}.copy`);
+    return record;
+  };
+
+  it('leaves one file with everything in it when it is closed', async () => {
+    await store.save(recordOf('anna', 2), 1);
+    await store.load('anna');
+    await store.close();
+    expect(readdirSync(root).filter((name) => name.startsWith(basename(path)))).toEqual([basename(path)]);
+    expect(await inCopy()).toEqual(recordOf('anna', 2));
+  });
+
+  it('leaves everything in the file also where another connection keeps the log', async () => {
+    const other = new Database(path, {});
+    other.prepare('SELECT count(*) FROM rlpa_profiles').get();
+    await store.save(recordOf('anna', 2), 1);
+    await store.close();
+    expect(await inCopy()).toEqual(recordOf('anna', 2));
+    other.close();
+  });
+
+  it.runIf(process.platform === 'linux')('lets go of its files when it is closed', async () => {
+    const held = () => readdirSync('/proc/self/fd').flatMap((fd) => targetOf(`/proc/self/fd/${fd}`) ?? []);
+    const ours = () => held().filter((file) => file.startsWith(path));
+    expect(ours()).toContain(`${path}-wal`);
+    await store.close();
+    // libsql has nothing that ends a statement, and keeps the file for it until the statement is collected.
+    expect(ours().filter((file) => file !== path)).toEqual([]);
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const heldAfterwards = () => {
+      collect();
+      return ours();
+    };
+    await expect.poll(heldAfterwards).toEqual([]);
+  });
+
+  it('keeps its lock when the process opens the file once more', async () => {
+    const second = sqliteStore({ database: path });
+    await second.load('anna');
+    // Who closes a database and finds no lock takes the log away, under the hands of those who write to it.
+    const program = `new (require('libsql'))(process.argv[1]).exec('PRAGMA journal_mode = DELETE')`;
+    const stranger = promisify(execFile)(process.execPath, ['-e', program, path]);
+    await expect(stranger).rejects.toMatchObject({ stderr: expect.stringContaining('database is locked') });
+    await second.close();
   });
 
   it('lives beside the tables of an application, in a database that it neither opens nor closes', async () => {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { withDeadline } from '../../deadline';
 import { invalidOption, RlpaError, throwIfAborted } from '../../errors';
 import { checkDatabaseOptions, type DatabaseProfileStore, type DatabaseStoreOptions } from './database-store';
-import { isBusy, isDamaged, openSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-database';
+import { closeSqlite, isBusy, isDamaged, openSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-database';
 import { storeError } from './store-error';
 import { readRecord, writeRecord } from './stored-record';
 import { userKey } from './user-key';
@@ -52,7 +52,7 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
   }
   const place = typeof given === 'string' ? given : 'The SQLite database';
   let connection: Promise<Connection> | undefined;
-  let closed = false;
+  let closing: Promise<void> | undefined;
 
   async function connect(): Promise<Connection> {
     const database = typeof given === 'string' ? await openSqlite(given) : given;
@@ -85,11 +85,17 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
     return connection;
   }
 
+  async function disconnect(): Promise<void> {
+    const open = await connection?.catch(() => undefined);
+    connection = undefined; // and with it the statements
+    if (open && typeof given === 'string') closeSqlite(open.database);
+  }
+
   /** Does the work as soon as no lock is in its way. Each `work` is one statement, so it is done or not, and never both. */
   async function access<T>(signal: AbortSignal | undefined, work: (connection: Connection) => T): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
-      if (closed) throw new RlpaError('store-failed', `${place}: the store is closed.`, { store: place });
+      if (closing) throw new RlpaError('store-failed', `${place}: the store is closed.`, { store: place });
       try {
         const open = await opened();
         throwIfAborted(signal);
@@ -131,10 +137,9 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
         });
         return erased;
       }),
-    async close() {
-      closed = true;
-      const open = await connection?.catch(() => undefined);
-      if (typeof given === 'string') open?.database.close();
+    close() {
+      closing ??= disconnect();
+      return closing;
     },
   };
 }
