@@ -1,11 +1,7 @@
-import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { inspect, promisify } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import Database from 'libsql';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -24,89 +20,6 @@ async function turnsOfTheLoop(work: Promise<unknown>): Promise<number> {
   clearInterval(timer);
   return turns;
 }
-
-/** What a link leads to; undefined if it is not there any more. */
-function targetOf(link: string): string | undefined {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return undefined;
-  }
-}
-
-function thrownBy(call: () => unknown): unknown {
-  try {
-    call();
-  } catch (error) {
-    return error;
-  }
-}
-
-describe('options', () => {
-  it('are refused at the door', () => {
-    expect(() => fileStore({ folder: '' })).toThrow("fileStore, option 'folder': expected the path of a folder, found ''.");
-    expect(() => sqliteStore({ database: '' })).toThrow(/^sqliteStore, option 'database': .* found ''/);
-    expect(() => sqliteStore({ database: {} as never })).toThrow(/'database': .* found an object/);
-    expect(() => sqliteStore({ database: 'a', table: 'x; DROP TABLE y' })).toThrow(
-      /^sqliteStore, option 'table': .* found 'x; DROP TABLE y'/,
-    );
-    expect(() => postgresStore({ database: undefined as never })).toThrow(/^postgresStore, option 'database': .* found nothing/);
-    expect(() => postgresStore({ database: 'postgres://a/b', table: '"x"' })).toThrow(/^postgresStore, option 'table'/);
-    expect(() => postgresStore({ database: 'postgres://a/b', timeoutMs: 0 })).toThrow(/^postgresStore, option 'timeoutMs': .* found 0/);
-  });
-
-  it.each([
-    ':memory:',
-    'file:profiles.db?key=SECRET',
-    'sqlite:SECRET.db',
-    'libsql://anna:SECRET@host/db?authToken=SECRET',
-    ' libsql://anna:SECRET@host/db',
-    'HTTPS://anna:SECRET@host/db',
-  ])('of sqliteStore are paths, and what another place may need stays hidden: %s', (database) => {
-    const failure = thrownBy(() => sqliteStore({ database }));
-    expect(failure).toMatchObject({
-      code: 'invalid-option',
-      message: expect.stringMatching(/^sqliteStore, option 'database': .* a text\.$/),
-    });
-    expect(inspect(failure)).not.toContain('SECRET');
-  });
-
-  it.each([
-    'junk SECRET',
-    'anna:SECRET@host/db',
-    'host=localhost password=SECRET',
-    'https://anna:SECRET@host/db',
-    'postgres://anna:SE#CRET@host/db',
-    'postgres://anna:1#SECRET@host/db',
-  ])('of postgresStore are connection strings that pg understands, and others stay hidden: %s', (database) => {
-    const failure = thrownBy(() => postgresStore({ database }));
-    const message = expect.stringMatching(/^postgresStore, option 'database': expected a connection string like .* found a text\.$/);
-    expect(failure).toMatchObject({ code: 'invalid-option', message });
-    expect(inspect(failure)).not.toMatch(/SE#?CRET/);
-  });
-
-  it.each([
-    ['postgres://anna:SECRET@host:5433/db', 'PostgreSQL at host:5433/db'],
-    ['PostgreSQL://host/db?password=SECRET', 'PostgreSQL at host/db'],
-    ['pg://anna:SECRET@host/db', 'PostgreSQL at host/db'],
-    ['postgres://anna:SECRET@/db?host=/var/run/postgresql', 'PostgreSQL at /var/run/postgresql/db'],
-    ['postgres:///db', 'PostgreSQL at localhost/db'],
-    ['socket://anna:SECRET@/var/run/postgresql?db=profiles', 'PostgreSQL at localhost/var/run/postgresql'],
-    ['/var/run/postgresql SECRET', 'PostgreSQL at /var/run/postgresql'],
-    ['postgres://anna:12/SECRET@host/db', 'PostgreSQL'],
-    ['postgres://anna:12?SECRET@host/db', 'PostgreSQL'],
-  ])('of postgresStore may be %s, of which errors say the place alone', async (database, place) => {
-    const store = postgresStore({ database });
-    await store.close();
-    const failure = { code: 'store-failed', message: `${place}: the store is closed.` };
-    await expect(store.load('anna')).rejects.toMatchObject(failure);
-  });
-
-  it('of sqliteStore may be paths of any system', () => {
-    for (const database of ['C:\\profiles.db', 'c:/profiles.db', './sqlite:profiles.db', '/profiles:1.db', 'profiles.db'])
-      expect(() => sqliteStore({ database })).not.toThrow();
-  });
-});
 
 describe('an agent', () => {
   it('is not discouraged by others who get ahead of it, as long as they do write', async () => {
@@ -263,59 +176,6 @@ describe('sqliteStore', () => {
     await expect(store.load('anna')).rejects.toMatchObject(failure);
     await expect(store.save(recordOf('anna', 2), 1)).rejects.toMatchObject(failure);
     await expect(store.erase('anna')).rejects.toMatchObject(failure);
-  });
-
-  /** What a copy of the one file holds. */
-  const inCopy = async () => {
-    const copy = sqliteStore({ database: `${path}.copy` });
-    copyFileSync(path, `${path}.copy`);
-    const record = await copy.load('anna');
-    await copy.close();
-    rmSync(`${path}.copy`);
-    return record;
-  };
-
-  it('leaves one file with everything in it when it is closed', async () => {
-    await store.save(recordOf('anna', 2), 1);
-    await store.load('anna');
-    await store.close();
-    expect(readdirSync(root).filter((name) => name.startsWith(basename(path)))).toEqual([basename(path)]);
-    expect(await inCopy()).toEqual(recordOf('anna', 2));
-  });
-
-  it('leaves everything in the file also where another connection keeps the log', async () => {
-    const other = new Database(path, {});
-    other.prepare('SELECT count(*) FROM rlpa_profiles').get();
-    await store.save(recordOf('anna', 2), 1);
-    await store.close();
-    expect(await inCopy()).toEqual(recordOf('anna', 2));
-    other.close();
-  });
-
-  it.runIf(process.platform === 'linux')('lets go of its files when it is closed', async () => {
-    const held = () => readdirSync('/proc/self/fd').flatMap((fd) => targetOf(`/proc/self/fd/${fd}`) ?? []);
-    const ours = () => held().filter((file) => file.startsWith(path));
-    expect(ours()).toContain(`${path}-wal`);
-    await store.close();
-    // libsql has nothing that ends a statement, and keeps the file for it until the statement is collected.
-    expect(ours().filter((file) => file !== path)).toEqual([]);
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
-    const heldAfterwards = () => {
-      collect();
-      return ours();
-    };
-    await expect.poll(heldAfterwards).toEqual([]);
-  });
-
-  it('keeps its lock when the process opens the file once more', async () => {
-    const second = sqliteStore({ database: path });
-    await second.load('anna');
-    // Who closes a database and finds no lock takes the log away, under the hands of those who write to it.
-    const program = `new (require('libsql'))(process.argv[1]).exec('PRAGMA journal_mode = DELETE')`;
-    const stranger = promisify(execFile)(process.execPath, ['-e', program, path]);
-    await expect(stranger).rejects.toMatchObject({ stderr: expect.stringContaining('database is locked') });
-    await second.close();
   });
 
   it('lives beside the tables of an application, in a database that it neither opens nor closes', async () => {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { withDeadline } from '../../deadline';
 import { invalidOption, RlpaError, throwIfAborted } from '../../errors';
 import { checkDatabaseOptions, type DatabaseProfileStore, type DatabaseStoreOptions } from './database-store';
-import { closeSqlite, isBusy, isDamaged, openSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-database';
+import { closeSqlite, isBusy, isDamaged, isReadOnly, openSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-database';
 import { storeError } from './store-error';
 import { readRecord, writeRecord } from './stored-record';
 import { userKey } from './user-key';
@@ -57,7 +57,7 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
   async function connect(): Promise<Connection> {
     const database = typeof given === 'string' ? await openSqlite(given) : given;
     try {
-      if (typeof given === 'string') database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = WAL');
+      if (typeof given === 'string') prepareFile(database);
       database.exec(`PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
         CREATE TABLE IF NOT EXISTS ${table} (user_key TEXT PRIMARY KEY, version INTEGER NOT NULL, record TEXT NOT NULL)`);
       return {
@@ -142,6 +142,16 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
       return closing;
     },
   };
+}
+
+/** A file that may only be read stays as it is. */
+function prepareFile(database: SqliteDatabase): void {
+  database.exec('PRAGMA busy_timeout = 0');
+  try {
+    database.exec('PRAGMA journal_mode = WAL');
+  } catch (cause) {
+    if (!isReadOnly(cause)) throw cause;
+  }
 }
 
 /** A connection reads from the log, which cannot be emptied now. */
