@@ -24,20 +24,20 @@ export function writeRecord(record: UserRecord): string {
  * @throws RlpaError `invalid-file` if it is not JSON, or not this user's record
  */
 export function readRecord(text: string, userId: string, place: string): UserRecord {
-  const refuse = (reason: string, cause?: unknown) => {
+  const refused = (reason: string, options?: { cause: unknown }) => {
     const message = `${place}: the record of user ${JSON.stringify(userId)} is damaged: ${reason}.`;
-    return new RlpaError('invalid-file', message, { file: place, userId }, { cause });
+    return new RlpaError('invalid-file', message, { file: place, userId }, options);
   };
   let record: unknown;
   try {
     record = JSON.parse(text);
   } catch (cause) {
-    throw refuse(`not JSON: ${(cause as Error).message}`, cause);
+    throw refused(`not JSON: ${(cause as Error).message}`, { cause });
   }
   const flaw = flawOf(record);
-  if (flaw) throw refuse(flaw);
+  if (flaw) throw refused(flaw);
   const kept = record as UserRecord;
-  if (kept.userId !== userId) throw refuse("userId: expected this user's, found another's");
+  if (kept.userId !== userId) throw refused("userId: expected this user's, found another's");
   return kept;
 }
 
@@ -52,7 +52,8 @@ function flawOf(record: unknown): string | undefined {
 
 function flawIn(name: string, list: unknown, texts: readonly string[]): string | undefined {
   if (!Array.isArray(list)) return `${name}: expected a list, found ${shown(list)}`;
-  for (const [at, element] of list.entries()) {
+  for (let at = 0; at < list.length; at++) {
+    const element: unknown = list[at];
     if (!isObject(element)) return `${name}[${at}]: expected an object, found ${shown(element)}`;
     for (const text of texts) {
       if (typeof element[text] !== 'string') return `${name}[${at}].${text}: expected a text, found ${shown(element[text])}`;
