@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import Database from 'libsql';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -261,7 +262,7 @@ describeWithPostgres('postgresStore', () => {
     const absent = postgresStore({ database: url });
     const failure = await absent.load('anna').catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'store-failed', message: expect.stringMatching(/^PostgreSQL at 127\.0\.0\.1:\d+\/profiles: ./) });
-    expect(String(failure)).not.toContain('secret');
+    expect(inspect(failure)).not.toContain('secret');
     await absent.close();
   });
 
