@@ -1,10 +1,17 @@
 import { expect, it } from 'vitest';
-import type { ProfileStore, UserRecord } from '../../src/agent/index';
+import type { ProfileStore, StoredItem, UserRecord } from '../../src/agent/index';
+import { profileItem } from '../../src/profile/index';
 import { addingAgent } from './adding-agent';
 
 /** A record as an agent would write it, with whatever else a later version may keep in one. */
 export function recordOf(userId: string, version: number, rest: object = {}): UserRecord {
   return { userId, id: `record of ${userId}`, version, profileVersion: 0, items: [], turns: [], ...rest };
+}
+
+/** An item as an agent would write it, of its slot and value. */
+export function itemOf(slot: string, value: unknown, rest: object = {}): StoredItem {
+  const item = profileItem(slot, value);
+  return { ...item, id: item.key, source: 'stated', confidence: 1, validFrom: '2026-01-01T00:00:00.000Z', ...rest };
 }
 
 /** Ids that collide, escape or break something where they are taken for file names, SQL, JSON or C strings. */
@@ -90,7 +97,7 @@ export function itIsAProfileStore(open: () => ProfileStore): void {
     const user = newUser();
     const [one, other] = [open(), open()];
     for (let version = 1; version <= 5; version++) {
-      const record = recordOf(user, version, { items: [{ value: `value ${version}` }] });
+      const record = recordOf(user, version, { items: [itemOf('occupation', `value ${version}`)] });
       expect(await (version % 2 ? one : other).save(record, version - 1)).toBe(true);
       expect(await one.load(user)).toEqual(record);
       expect(await other.load(user)).toEqual(record);
@@ -182,7 +189,7 @@ export function itIsAProfileStore(open: () => ProfileStore): void {
       schemaVersion: 7,
       profileVersion: 12,
       sessions: { s1: { openedAt: '2026-01-01T00:00:00.000Z' }, __proto__x: null },
-      items: [{ slot: 'a slot of an older schema', value: { nested: [1, 2.5, 1e-7, 2 ** 53 - 1, true, null, []] }, validTo: 'x' }],
+      items: [itemOf('a slot of an older schema', { nested: [1, 2.5, 1e-7, 2 ** 53 - 1, true, null, []] }, { validTo: 'x', later: {} })],
       text: '\0 \u0001 \ud800 \udc00 😀 \u2028 </profile> \' " \\ ä a\u0308 \ufeff',
     });
     expect(await open().save(record, 0)).toBe(true);
@@ -191,11 +198,7 @@ export function itIsAProfileStore(open: () => ProfileStore): void {
 
   it('keeps a large record', async () => {
     const user = newUser();
-    const items = Array.from({ length: 20_000 }, (_, i) => ({
-      id: String(i),
-      slot: 'interests',
-      value: `an interest number ${i}`.repeat(5),
-    }));
+    const items = Array.from({ length: 20_000 }, (_, i) => itemOf('interests', `an interest number ${i}`.repeat(5)));
     const record = recordOf(user, 1, { items });
     expect(await open().save(record, 0)).toBe(true);
     expect(await open().save({ ...record, version: 2 }, 1)).toBe(true);
@@ -234,5 +237,8 @@ export function itCanBeGivenUp(open: () => ProfileStore): void {
     await expect(store.save(recordOf('no version', 0), 0)).rejects.toMatchObject({ code: 'invalid-option' });
     await expect(store.save(recordOf('no version', Number.NaN), 0)).rejects.toMatchObject({ code: 'invalid-option' });
     await expect(store.save({} as never, 0)).rejects.toMatchObject({ code: 'invalid-option' });
+    for (const rest of [{ items: undefined }, { items: [null] }, { turns: [5] }])
+      await expect(store.save(recordOf('no items', 1, rest), 0)).rejects.toMatchObject({ code: 'invalid-option' });
+    expect(await store.load('no items')).toBeUndefined();
   });
 }

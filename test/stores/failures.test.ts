@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import Database from 'libsql';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -20,21 +21,6 @@ async function turnsOfTheLoop(work: Promise<unknown>): Promise<number> {
   clearInterval(timer);
   return turns;
 }
-
-describe('options', () => {
-  it('are refused at the door', () => {
-    expect(() => fileStore({ folder: '' })).toThrow("fileStore, option 'folder': expected the path of a folder, found ''.");
-    expect(() => sqliteStore({ database: '' })).toThrow(/^sqliteStore, option 'database': .* found ''/);
-    expect(() => sqliteStore({ database: {} as never })).toThrow(/'database': .* found an object/);
-    for (const database of [':memory:', 'file:profiles.db']) expect(() => sqliteStore({ database })).toThrow(/path of a file/);
-    expect(() => sqliteStore({ database: 'a', table: 'x; DROP TABLE y' })).toThrow(
-      /^sqliteStore, option 'table': .* found 'x; DROP TABLE y'/,
-    );
-    expect(() => postgresStore({ database: undefined as never })).toThrow(/^postgresStore, option 'database': .* found nothing/);
-    expect(() => postgresStore({ database: 'postgres://a/b', table: '"x"' })).toThrow(/^postgresStore, option 'table'/);
-    expect(() => postgresStore({ database: 'postgres://a/b', timeoutMs: 0 })).toThrow(/^postgresStore, option 'timeoutMs': .* found 0/);
-  });
-});
 
 describe('an agent', () => {
   it('is not discouraged by others who get ahead of it, as long as they do write', async () => {
@@ -184,9 +170,13 @@ describe('sqliteStore', () => {
     await expect(sqliteStore({ database: root }).load('anna')).rejects.toMatchObject(failure);
   });
 
-  it('is over when it is closed', async () => {
+  it('can be closed more than once, and is over then', async () => {
+    await Promise.all([store.close(), store.close()]);
     await store.close();
-    await expect(store.load('anna')).rejects.toMatchObject({ code: 'store-failed', message: expect.stringContaining('closed') });
+    const failure = { code: 'store-failed', message: `${path}: the store is closed.` };
+    await expect(store.load('anna')).rejects.toMatchObject(failure);
+    await expect(store.save(recordOf('anna', 2), 1)).rejects.toMatchObject(failure);
+    await expect(store.erase('anna')).rejects.toMatchObject(failure);
   });
 
   it('lives beside the tables of an application, in a database that it neither opens nor closes', async () => {
@@ -272,7 +262,7 @@ describeWithPostgres('postgresStore', () => {
     const absent = postgresStore({ database: url });
     const failure = await absent.load('anna').catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'store-failed', message: expect.stringMatching(/^PostgreSQL at 127\.0\.0\.1:\d+\/profiles: ./) });
-    expect(String(failure)).not.toContain('secret');
+    expect(inspect(failure)).not.toContain('secret');
     await absent.close();
   });
 
@@ -285,6 +275,17 @@ describeWithPostgres('postgresStore', () => {
     await expect(absent.load('anna')).rejects.toMatchObject(failure);
     await absent.close();
     silent.close();
+  });
+
+  it('can be closed more than once, and is over then', async () => {
+    const closed = postgresStore({ database: server.url });
+    await closed.load('anna');
+    await Promise.all([closed.close(), closed.close()]);
+    await closed.close();
+    const failure = { code: 'store-failed', message: expect.stringMatching(/^PostgreSQL at .*: the store is closed\.$/) };
+    await expect(closed.load('anna')).rejects.toMatchObject(failure);
+    await expect(closed.save(recordOf('anna', 9), 8)).rejects.toMatchObject(failure);
+    await expect(closed.erase('anna')).rejects.toMatchObject(failure);
   });
 
   it('holds every acknowledged record when the server crashes, and connects again', async () => {

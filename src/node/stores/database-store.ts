@@ -3,7 +3,7 @@ import { invalidOption } from '../../errors';
 
 /** A store over a database. */
 export interface DatabaseProfileStore extends ProfileStore {
-  /** Closes the connections that the store opened itself; those that it was given stay open. */
+  /** Closes the connections that the store opened itself; those that it was given stay open. Calls after it fail. */
   close(): Promise<void>;
 }
 

@@ -59,12 +59,16 @@ export function postgresStore(options: PostgresStoreOptions): DatabaseProfileSto
   const { database, rewriteOnErase = false } = options;
   if (database === '' || (typeof database !== 'string' && !isPool(database) && typeof database?.query !== 'function'))
     throw invalidOption('postgresStore', 'database', 'a connection string, or a pool or client of pg', database);
+  if (typeof database === 'string' && !isConnectionString(database)) {
+    const expected = 'a connection string like postgres://user@host/database, with %-codes for what is special in a password';
+    throw invalidOption('postgresStore', 'database', expected, database, true);
+  }
   const place = typeof database === 'string' ? nameOf(database) : 'PostgreSQL';
   // VACUUM (FULL) would take along what a transaction somewhere may still see. This takes what is in force, and everything of it is new: the
   // addition keeps the server from finding out that nothing changes.
   const rewrite = `ALTER TABLE ${table} ALTER COLUMN version TYPE bigint USING version + 0`;
   let ownPool: ReturnType<typeof openPool> | undefined;
-  let closed = false;
+  let closing: Promise<void> | undefined;
 
   async function lend(): Promise<PostgresConnection> {
     if (typeof database === 'string') {
@@ -75,10 +79,14 @@ export function postgresStore(options: PostgresStoreOptions): DatabaseProfileSto
     return { query: (sql, values) => database.query(sql, values), release: () => {}, on: () => {}, off: () => {} };
   }
 
+  async function endPool(): Promise<void> {
+    await (await ownPool?.catch(() => undefined))?.end();
+  }
+
   /** The rows of one statement, which is a transaction of its own. */
   function query<Row>(signal: AbortSignal | undefined, sql: string, values?: unknown[]): Promise<Row[]> {
     return withDeadline(place, timeoutMs, signal, async (deadline) => {
-      if (closed) throw new RlpaError('store-failed', `${place}: the store is closed.`, { store: place });
+      if (closing) throw new RlpaError('store-failed', `${place}: the store is closed.`, { store: place });
       try {
         const connection = await lend();
         // A connection that breaks between two statements says so by an event, which would end the process if nobody heard it.
@@ -145,9 +153,9 @@ export function postgresStore(options: PostgresStoreOptions): DatabaseProfileSto
       if (rewriteOnErase) await query(signal, rewrite).catch(otherwise(new Set([undefinedTable]), []));
       return rows.length > 0;
     },
-    async close() {
-      closed = true;
-      await (await ownPool?.catch(() => undefined))?.end();
+    close() {
+      closing ??= endPool();
+      return closing;
     },
   };
 }
@@ -169,14 +177,25 @@ async function openPool(connectionString: string, timeoutMs: number): Promise<Po
   return pool;
 }
 
+/** One that pg understands: a URL, or the path of a socket's folder. It takes all other texts for names of a database at a host `base`. */
+function isConnectionString(text: string): boolean {
+  if (text.startsWith('/')) return true;
+  // It would drop what follows a #, which is the rest of a password.
+  return /^(?:pg:\/|postgres(?:ql)?:\/|socket:)[^#]*$/i.test(text) && (URL.canParse(text) || URL.canParse(withHost(text)));
+}
+
+/** pg takes a URL without a host, which URLs with a user cannot be. */
+function withHost(connectionString: string): string {
+  return connectionString.replace('@/', '@localhost/');
+}
+
 /** Host and database of a connection string: what an error may name. */
 function nameOf(connectionString: string): string {
-  try {
-    const { host, pathname, searchParams } = new URL(connectionString);
-    return `PostgreSQL at ${host || searchParams.get('host') || 'localhost'}${pathname}`;
-  } catch {
-    return 'PostgreSQL';
-  }
+  if (connectionString.startsWith('/')) return `PostgreSQL at ${connectionString.split(' ', 1)}`;
+  const { host, pathname, search, searchParams } = new URL(URL.canParse(connectionString) ? connectionString : withHost(connectionString));
+  // A password with / or ? in it ends there, and what is left of it stands before the @ where the database should.
+  if (`${pathname}${search}`.includes('@')) return 'PostgreSQL';
+  return `PostgreSQL at ${searchParams.get('host') || host || 'localhost'}${pathname}`;
 }
 
 /** The SQLSTATE that a statement failed with. */

@@ -1,6 +1,7 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RlpaError } from '../../errors';
+import { systemCode } from './store-error';
 
 /** What better-sqlite3, libsql and node:sqlite's DatabaseSync have in common, as far as it is needed. */
 export interface SqliteDatabase {
@@ -24,9 +25,33 @@ type SqliteDriver = new (path: string) => SqliteDatabase;
 export async function openSqlite(path: string): Promise<SqliteDatabase> {
   const Driver = await loadDriver();
   await mkdir(dirname(path), { recursive: true });
-  const file = await open(path, 'a', 0o600); // SQLite gives the files that it puts beside this one the same permissions
-  await file.close();
+  await makeFile(path);
   return new Driver(path);
+}
+
+/** One that is there is not touched: to close it would end the locks that other connections of this process have on it. */
+async function makeFile(path: string): Promise<void> {
+  try {
+    const file = await open(path, 'wx', 0o600); // SQLite gives the files that it puts beside this one the same permissions
+    await file.close();
+  } catch (cause) {
+    if (systemCode(cause) !== 'EEXIST') throw cause;
+  }
+}
+
+/**
+ * Closes a database that is in WAL mode, so that the file is all that there is of it. Drivers do not see to that: libsql keeps the file open
+ * until its statements are collected as garbage.
+ */
+export function closeSqlite(database: SqliteDatabase): void {
+  try {
+    // Others who have it open keep the log; then as much as possible is brought from there into the file.
+    database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    database.exec('PRAGMA journal_mode = DELETE');
+  } catch {
+    // Nothing is lost: who opens the file next reads the log as well.
+  }
+  database.close();
 }
 
 async function loadDriver(): Promise<SqliteDriver> {
@@ -45,6 +70,11 @@ async function loadDriver(): Promise<SqliteDriver> {
 /** Another connection holds the lock that a statement needs. */
 export function isBusy(cause: unknown): boolean {
   return resultCode(cause, 'SQLITE_BUSY', 5);
+}
+
+/** The file, or the folder, may be read and not written. */
+export function isReadOnly(cause: unknown): boolean {
+  return resultCode(cause, 'SQLITE_READONLY', 8);
 }
 
 /** The file is no database, or a damaged one. */

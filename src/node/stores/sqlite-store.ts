@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { withDeadline } from '../../deadline';
 import { invalidOption, RlpaError, throwIfAborted } from '../../errors';
 import { checkDatabaseOptions, type DatabaseProfileStore, type DatabaseStoreOptions } from './database-store';
-import { isBusy, isDamaged, openSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-database';
+import { closeSqlite, isBusy, isDamaged, isReadOnly, openSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-database';
 import { storeError } from './store-error';
 import { readRecord, writeRecord } from './stored-record';
 import { userKey } from './user-key';
@@ -45,19 +45,19 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
   const given = options.database;
   if (given === '' || (typeof given !== 'string' && typeof given?.prepare !== 'function'))
     throw invalidOption('sqliteStore', 'database', 'the path of a file, or an open database', given);
-  // A driver would take it for another place than the file that is made for the owner alone.
-  if (typeof given === 'string' && /^(?::memory:$|file:)/.test(given)) {
-    const message = `database is the path of a file, found "${given}". memoryStore() needs none; a URL is for a database that you open yourself.`;
-    throw new RlpaError('invalid-option', message, { option: 'database' });
+  // A driver would take it for another place than the file that is made for the owner alone. One letter is a drive of Windows.
+  if (typeof given === 'string' && /^\s*(?::memory:|[a-z][a-z\d+.-]+:)/i.test(given)) {
+    const expected = 'the path of a file (memoryStore() needs none, and a URL is for a database that you open yourself)';
+    throw invalidOption('sqliteStore', 'database', expected, given, true);
   }
   const place = typeof given === 'string' ? given : 'The SQLite database';
   let connection: Promise<Connection> | undefined;
-  let closed = false;
+  let closing: Promise<void> | undefined;
 
   async function connect(): Promise<Connection> {
     const database = typeof given === 'string' ? await openSqlite(given) : given;
     try {
-      if (typeof given === 'string') database.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = WAL');
+      if (typeof given === 'string') prepareFile(database);
       database.exec(`PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;
         CREATE TABLE IF NOT EXISTS ${table} (user_key TEXT PRIMARY KEY, version INTEGER NOT NULL, record TEXT NOT NULL)`);
       return {
@@ -85,11 +85,17 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
     return connection;
   }
 
+  async function disconnect(): Promise<void> {
+    const open = await connection?.catch(() => undefined);
+    connection = undefined; // and with it the statements
+    if (open && typeof given === 'string') closeSqlite(open.database);
+  }
+
   /** Does the work as soon as no lock is in its way. Each `work` is one statement, so it is done or not, and never both. */
   async function access<T>(signal: AbortSignal | undefined, work: (connection: Connection) => T): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
-      if (closed) throw new RlpaError('store-failed', `${place}: the store is closed.`, { store: place });
+      if (closing) throw new RlpaError('store-failed', `${place}: the store is closed.`, { store: place });
       try {
         const open = await opened();
         throwIfAborted(signal);
@@ -131,12 +137,21 @@ export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
         });
         return erased;
       }),
-    async close() {
-      closed = true;
-      const open = await connection?.catch(() => undefined);
-      if (typeof given === 'string') open?.database.close();
+    close() {
+      closing ??= disconnect();
+      return closing;
     },
   };
+}
+
+/** A file that may only be read stays as it is. */
+function prepareFile(database: SqliteDatabase): void {
+  database.exec('PRAGMA busy_timeout = 0');
+  try {
+    database.exec('PRAGMA journal_mode = WAL');
+  } catch (cause) {
+    if (!isReadOnly(cause)) throw cause;
+  }
 }
 
 /** A connection reads from the log, which cannot be emptied now. */
