@@ -10,7 +10,7 @@ import { estimateUsage } from './usage';
 
 export interface OpenAIChatOptions extends ChatLimits {
   readonly model: string;
-  /** Where an OpenAI-compatible server answers, with its `/v1`. Default: OPENAI_BASE_URL or OpenAI itself. */
+  /** Where an OpenAI-compatible server answers, up to its `/v1`: the path of each request is added. Default: OPENAI_BASE_URL or OpenAI itself. */
   readonly baseURL?: string;
   /**
    * Blanks and line ends around it are left out. Default: OPENAI_API_KEY where no `baseURL` is given, and none where one is: a key is not sent
@@ -54,7 +54,7 @@ export interface OpenAIChatModel extends LimitedChatModel {
 export function openAIChat(options: OpenAIChatOptions): OpenAIChatModel {
   const { model, baseURL, maxRetries = 2, structuredOutput = true } = options;
   if (typeof model !== 'string' || model === '') throw invalidOption('openAIChat', 'model', 'the name of a model', model);
-  if (baseURL !== undefined && !/^https?:\/\//.test(baseURL)) throw invalidOption('openAIChat', 'baseURL', 'an http or https URL', baseURL);
+  if (baseURL !== undefined) checkBaseURL(baseURL);
   const apiKey = readKey(options.apiKey);
   if (!Number.isInteger(maxRetries) || maxRetries < 0)
     throw invalidOption('openAIChat', 'maxRetries', 'a whole number of at least 0', maxRetries);
@@ -75,6 +75,16 @@ export function openAIChat(options: OpenAIChatOptions): OpenAIChatModel {
       return { ...limited.stats, ...traffic };
     },
   };
+}
+
+function checkBaseURL(baseURL: string): void {
+  const refuse = (expected: string) => {
+    // a query or the part before an @ may hold a key
+    throw invalidOption('openAIChat', 'baseURL', expected, baseURL, /[@?#]/.test(baseURL));
+  };
+  if (!/^https?:\/\//.test(baseURL) || !URL.canParse(baseURL)) refuse('an http or https URL');
+  if (/[?#]|\/chat\/completions\/*$/.test(baseURL))
+    refuse('the URL up to /v1, such as http://localhost:11434/v1, without query or fragment; /chat/completions is added to it');
 }
 
 /** The key without what a file or a form has put around it; undefined for none. */

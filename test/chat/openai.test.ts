@@ -147,8 +147,25 @@ describe('openAIChat', () => {
   });
 
   it.each([
+    'https://example.org/v1/chat/completions',
+    'https://example.org/v1/chat/completions/',
+    'https://example.org/v1?key=secret',
+    'https://example.org/v1#secret',
+    'https://me:secret@example.org/v1/chat/completions',
+  ])('says what a base URL is instead of taking %s', (baseURL) => {
+    expect(() => openAIChat({ model: 'tiny', baseURL })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringMatching(/option 'baseURL': expected the URL up to \/v1, such as .* added to it, found (?!.*secret)/),
+        details: expect.objectContaining({ option: 'baseURL', found: expect.not.stringContaining('secret') }),
+      }),
+    );
+  });
+
+  it.each([
     [{ model: '' }, 'model'],
     [{ baseURL: 'localhost:8000' }, 'baseURL'],
+    [{ baseURL: 'http://' }, 'baseURL'],
     [{ maxRetries: -1 }, 'maxRetries'],
     [{ concurrency: 0 }, 'concurrency'],
     [{ tokenBudget: Number.NaN }, 'tokenBudget'],
