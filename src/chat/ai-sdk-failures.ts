@@ -2,8 +2,9 @@ import { pause } from '../deadline';
 import { RlpaError, throwIfAborted } from '../errors';
 import { Random } from '../random';
 import type { ChatRequest } from './chat-model';
-import { shorten } from './openai-errors';
+import { waitAskedFor } from './openai-errors';
 import { requestedWait } from './openai-retries';
+import { serverWords } from './server-words';
 
 /** First wait, longest wait, in milliseconds. */
 const waits = { first: 500, longest: 8_000 } as const;
@@ -33,7 +34,8 @@ export class AiSdkFailures {
    * Makes a call, and makes it again after errors that say so. The wait is what the server asks for, else exponential with jitter; where
    * it would last past the deadline, the error is reported at once.
    */
-  async repeat<T>({ signal, timeoutMs = Number.POSITIVE_INFINITY }: ChatRequest, call: () => PromiseLike<T>): Promise<T> {
+  async repeat<T>(request: ChatRequest, call: () => PromiseLike<T>): Promise<T> {
+    const { signal, timeoutMs = Number.POSITIVE_INFINITY } = request;
     const end = performance.now() + timeoutMs;
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(signal);
@@ -43,19 +45,28 @@ export class AiSdkFailures {
       } catch (error) {
         throwIfAborted(signal);
         const wait = this.#waitAfter(error, attempt);
-        if (attempt >= this.#maxRetries || !isRetryable(error) || wait >= end - performance.now()) throw this.read(error);
+        if (attempt >= this.#maxRetries || !isRetryable(error) || wait >= end - performance.now()) throw this.read(error, request);
         await pause(wait, signal);
       }
     }
   }
 
-  /** Maps an error to the codes of `ChatModel`. The cause is not carried along: it holds what was sent. */
-  read(error: unknown): RlpaError {
+  /**
+   * Maps an error to the codes of `ChatModel`. The cause is not carried along: it holds what was sent. The key is inside the SDK's model, so
+   * that of a key only the looks are known.
+   */
+  read(error: unknown, { messages }: ChatRequest): RlpaError {
     if (RlpaError.isInstance(error)) return error;
-    const { statusCode, url, message } = (error ?? {}) as Partial<ApiCallError>;
-    const reason = shorten(message || String(error));
+    const { statusCode, url, message, responseHeaders } = (error ?? {}) as Partial<ApiCallError>;
+    const sent = messages.map(({ content }) => content);
+    const reason = serverWords(message || String(error), { model: this.#model, secrets: [], sent });
     const origin = url !== undefined && URL.canParse(url) ? new URL(url).origin : undefined;
-    const details = { model: this.#model, ...(origin && { origin }), ...(statusCode !== undefined && { status: statusCode }) };
+    const details = {
+      model: this.#model,
+      ...(origin && { origin }),
+      ...(statusCode !== undefined && { status: statusCode }),
+      ...waitAskedFor(new Headers(responseHeaders)),
+    };
     const say = (text: string) => `Model "${this.#model}"${origin ? ` at ${origin}` : ''}: ${text}`;
     if (statusCode === 429) return new RlpaError('model-rate-limited', say(`the rate limit was hit: ${reason}`), details);
     if (statusCode === undefined && isRetryable(error)) {

@@ -93,8 +93,8 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
     const answer = await this.#failures.repeat(request, () => this.#model.doStream(this.#callOptions(request)));
     let text = '';
     let finish: AiSdkStreamPart | undefined;
-    for await (const part of this.#parts(answer, request.signal)) {
-      if (part.type === 'error') throw this.#failures.read(part.error);
+    for await (const part of this.#parts(answer, request)) {
+      if (part.type === 'error') throw this.#failures.read(part.error, request);
       if (part.type === 'finish') finish = part;
       if (part.type !== 'text-delta' || !part.delta) continue;
       text += part.delta;
@@ -106,7 +106,8 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
   }
 
   /** What is left of a stream that is left early, or whose signal fires, is cancelled. */
-  async *#parts({ stream }: AiSdkStream, signal: AbortSignal | undefined): AsyncIterable<AiSdkStreamPart> {
+  async *#parts({ stream }: AiSdkStream, request: ChatRequest): AsyncIterable<AiSdkStreamPart> {
+    const { signal } = request;
     const reader = stream.getReader();
     const cancel = () => void reader.cancel().catch(() => {});
     signal?.addEventListener('abort', cancel, { once: true });
@@ -114,7 +115,7 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
       for (;;) {
         throwIfAborted(signal);
         const next = await reader.read().catch((error: unknown) => {
-          throw this.#failures.read(error);
+          throw this.#failures.read(error, request);
         });
         if (next.done) return;
         yield next.value;

@@ -4,12 +4,17 @@ import { abortedError, type ErrorCode, invalidOption, RlpaError, throwIfAborted 
 import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, type ChatUsage, modelError } from './chat-model';
 import { addUsage, estimateUsage } from './usage';
 
+const defaultTimeoutMs = 60_000;
+
 export interface ChatLimits {
   /** Most calls at a time; the others wait for their turn. Default: any number. */
   readonly concurrency?: number;
   /** Most tokens, input and output together, over the life of the model. Calls under way are not cut off. Default: any number. */
   readonly tokenBudget?: number;
-  /** Deadline of a call whose request names none, in milliseconds; `Infinity` for none. The wait for a turn does not count. Default 60 000. */
+  /**
+   * Longest that a call may take, in milliseconds, also where its request allows more, as an agent's does with the time of its turn; `Infinity`
+   * for no limit. The wait for a turn does not count. By default requests have the time that they name, and 60 000 where they name none.
+   */
   readonly timeoutMs?: number;
 }
 
@@ -39,11 +44,11 @@ export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedCh
 
 /** The same for what has limits among its own options, which `owner` names in errors. */
 export function limitedFor(owner: string, model: ChatModel, limits: ChatLimits): LimitedChatModel {
-  const { concurrency = Number.POSITIVE_INFINITY, tokenBudget = Number.POSITIVE_INFINITY, timeoutMs = 60_000 } = limits;
+  const { concurrency = Number.POSITIVE_INFINITY, tokenBudget = Number.POSITIVE_INFINITY, timeoutMs } = limits;
   for (const [option, value] of Object.entries({ concurrency, tokenBudget }))
     if (!(value >= 1 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY)))
       throw invalidOption(owner, option, 'a whole number of at least 1, or Infinity', value);
-  checkTimeout(owner, timeoutMs);
+  if (timeoutMs !== undefined) checkTimeout(owner, timeoutMs);
   const turns = new Turns(concurrency);
   let stats: ChatStats = { calls: 0, inputTokens: 0, outputTokens: 0, failures: {} };
 
@@ -60,8 +65,9 @@ export function limitedFor(owner: string, model: ChatModel, limits: ChatLimits):
 
   async function begin(request: ChatRequest): Promise<{ request: ChatRequest; signal: AbortSignal; clear(): void; release(): void }> {
     stats = { ...stats, calls: stats.calls + 1 };
-    const ms = request.timeoutMs ?? timeoutMs;
-    checkTimeout(owner, ms);
+    const asked = request.timeoutMs ?? timeoutMs ?? defaultTimeoutMs;
+    checkTimeout(owner, asked);
+    const ms = Math.min(asked, timeoutMs ?? Number.POSITIVE_INFINITY);
     const release = await turns.take(request.signal);
     try {
       checkBudget();

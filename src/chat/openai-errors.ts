@@ -1,26 +1,28 @@
 import { RlpaError } from '../errors';
+import { requestedWait } from './openai-retries';
+import { type Confidential, serverWords } from './server-words';
 
 /** What may stand in a message about a server, and what must not. */
-export interface Endpoint {
-  readonly model: string;
+export interface Endpoint extends Confidential {
   /** Scheme and host, without path or credentials. */
   readonly origin: string;
-  /** Keys and passwords. */
-  readonly secrets: readonly string[];
 }
 
-/** The endpoint of a base URL; header values that may be credentials are secrets too. */
-export function endpointOf(
-  model: string,
-  baseURL: string,
-  apiKey: string | undefined,
-  headers: Readonly<Record<string, string>>,
-): Endpoint {
+/** Whom a request goes to, and with what. */
+export interface Destination {
+  readonly model: string;
+  readonly baseURL: string;
+  readonly apiKey: string | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The texts of the messages. */
+  readonly sent: readonly string[];
+}
+
+/** The endpoint of a request; header values that may be credentials are secrets too. */
+export function endpointOf({ model, baseURL, apiKey, headers = {}, sent }: Destination): Endpoint {
   const secrets = new Set<string>();
-  const conceal = (value: string | undefined) => {
-    if (value !== undefined && value.length >= 4) secrets.add(value);
-  };
-  conceal(apiKey);
+  const conceal = (value: string) => secrets.add(value);
+  if (apiKey !== undefined) conceal(apiKey);
   for (const [name, value] of Object.entries(headers)) {
     if (!/auth|key|token|secret|cookie/i.test(name)) continue;
     conceal(value);
@@ -31,14 +33,16 @@ export function endpointOf(
     conceal(url.password);
     conceal(decodeURIComponent(url.password));
   }
-  return { model, origin: url ? `${url.protocol}//${url.host}` : baseURL, secrets: [...secrets] };
+  return { model, origin: url ? `${url.protocol}//${url.host}` : '(no URL)', secrets: [...secrets], sent };
 }
 
 /** What the `openai` package's errors have; read by shape, for the package is loaded when it is first used. */
 interface ApiError extends Error {
   readonly status?: number;
-  readonly code?: string | null;
-  readonly type?: string;
+  readonly code?: unknown;
+  readonly type?: unknown;
+  readonly param?: unknown;
+  readonly headers?: Headers;
 }
 
 type ErrorClasses = Pick<
@@ -51,19 +55,27 @@ type ErrorClasses = Pick<
  */
 export function openAIError(error: unknown, classes: ErrorClasses, endpoint: Endpoint): RlpaError {
   if (RlpaError.isInstance(error)) return error;
-  const say = (text: string) => conceal(`Model "${endpoint.model}" at ${endpoint.origin}: ${text}`, endpoint.secrets);
+  const say = (text: string) => `Model "${endpoint.model}" at ${endpoint.origin}: ${text}`;
+  const words = (text: string) => serverWords(text, endpoint);
   const details = { model: endpoint.model, origin: endpoint.origin };
   if (error instanceof classes.APIConnectionTimeoutError) return new RlpaError('timeout', say('the connection timed out.'), details);
   if (error instanceof classes.APIConnectionError)
-    return new RlpaError('model-unreachable', say(`cannot be reached: ${innermost(error)}`), details);
+    return new RlpaError('model-unreachable', say(`cannot be reached: ${words(innermost(error))}`), details);
   if (error instanceof classes.APIError) {
-    const { status, code, type, message } = error as ApiError;
-    const known = { ...details, ...(status !== undefined && { status }), ...(code && { code }), ...(type && { type }) };
-    if (error instanceof classes.RateLimitError)
-      return new RlpaError('model-rate-limited', say(`the rate limit was hit: ${shorten(message)}`), known);
-    return new RlpaError('model-failed', say(`the request failed: ${shorten(message)}`), known);
+    const { status, code, type, message, headers } = error as ApiError;
+    const known = {
+      ...details,
+      ...(status !== undefined && { status }),
+      ...(isWord(code) && { code: words(code) }),
+      ...(isWord(type) && { type: words(type) }),
+      ...(headers && waitAskedFor(headers)),
+    };
+    // within a stream, or with status 200, the code may be all that tells
+    if (error instanceof classes.RateLimitError || Number(code) === 429)
+      return new RlpaError('model-rate-limited', say(`the rate limit was hit: ${words(message)}`), known);
+    return new RlpaError('model-failed', say(`the request failed: ${words(message)}${hint(error as ApiError)}`), known);
   }
-  return new RlpaError('model-failed', say(`the answer could not be read: ${innermost(error)}`), details);
+  return new RlpaError('model-failed', say(`the answer could not be read: ${words(innermost(error))}`), details);
 }
 
 /** The answer came and is not what the protocol says. */
@@ -74,8 +86,19 @@ export function unusableAnswer(problem: string, endpoint: Endpoint): RlpaError {
   });
 }
 
-function conceal(text: string, secrets: readonly string[]): string {
-  return secrets.reduce((clean, secret) => clean.replaceAll(secret, '[concealed]'), text);
+/** For the details of an error: how long the server wants to be left alone, where it says so. */
+export function waitAskedFor(headers: Headers): { readonly retryAfterMs?: number } {
+  const retryAfterMs = requestedWait(headers);
+  return retryAfterMs > 0 && Number.isFinite(retryAfterMs) ? { retryAfterMs } : {};
+}
+
+function hint({ status, message, param }: ApiError): string {
+  const isRefused = status === 400 && /response_format|json_schema/.test(`${param} ${message}`);
+  return isRefused ? ' (With structuredOutput: false, openAIChat sends no response_format.)' : '';
+}
+
+function isWord(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
 }
 
 /** `fetch failed` says little; the reason lies in its cause. */
@@ -84,9 +107,5 @@ function innermost(error: unknown): string {
   while (current instanceof Error && current.cause instanceof Error) current = current.cause;
   // Node collects one error for each address it tried, with an empty message of its own.
   if (current instanceof AggregateError && current.message === '' && current.errors.length > 0) return innermost(current.errors[0]);
-  return shorten(current instanceof Error ? current.message || current.name : String(current));
-}
-
-export function shorten(text: string): string {
-  return text.length > 500 ? `${text.slice(0, 497)}…` : text;
+  return current instanceof Error ? current.message || current.name : String(current);
 }

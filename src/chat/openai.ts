@@ -5,13 +5,17 @@ import type { ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './
 import { type ChatLimits, type ChatStats, type LimitedChatModel, limitedFor } from './limits';
 import { type Endpoint, endpointOf, openAIError, unusableAnswer } from './openai-errors';
 import { patientFetch } from './openai-retries';
+import { serverWords } from './server-words';
 import { estimateUsage } from './usage';
 
 export interface OpenAIChatOptions extends ChatLimits {
   readonly model: string;
-  /** Where an OpenAI-compatible server answers, with its `/v1`. Default: OPENAI_BASE_URL or OpenAI itself. */
+  /** Where an OpenAI-compatible server answers, up to its `/v1`: the path of each request is added. Default: OPENAI_BASE_URL or OpenAI itself. */
   readonly baseURL?: string;
-  /** Default: OPENAI_API_KEY where no `baseURL` is given, and none where one is: a key is not sent to a server it was not made for. */
+  /**
+   * Blanks and line ends around it are left out. Default: OPENAI_API_KEY where no `baseURL` is given, and none where one is: a key is not sent
+   * to a server it was not made for.
+   */
   readonly apiKey?: string;
   /** How often a request is repeated after a failed connection, 408, 409, 429 and 5xx, with jittered exponential waits; default 2. */
   readonly maxRetries?: number;
@@ -37,9 +41,11 @@ export interface OpenAIChatModel extends LimitedChatModel {
  * A model behind OpenAI's chat-completions protocol: OpenAI, Azure, vLLM, Ollama, llama.cpp and many more. Where a server reports no
  * usage, tokens are estimated at four characters each. In a browser everybody can read the key: use a proxy of your own there.
  *
- * The `openai` package is loaded with the first call. Errors carry neither the key nor what was sent.
+ * The `openai` package is loaded with the first call. Errors quote what the server says of a failure, without keys, and without what it
+ * repeats of the messages: runs of 20 characters and more, and whole messages from 8.
  *
- * @throws `invalid-option` for an empty model name, a `baseURL` that is none, and limits that are not positive.
+ * @throws `invalid-option` for an empty model name, a `baseURL` that is none, an `apiKey` that no HTTP header can hold, and limits that are
+ * not positive.
  * @example
  * const model = openAIChat({ model: 'qwen2.5:3b', baseURL: 'http://localhost:11434/v1', concurrency: 4, tokenBudget: 1_000_000 });
  * const { text } = await model.generate({ messages: [{ role: 'user', content: 'Hello!' }], timeoutMs: 10_000 });
@@ -48,12 +54,13 @@ export interface OpenAIChatModel extends LimitedChatModel {
 export function openAIChat(options: OpenAIChatOptions): OpenAIChatModel {
   const { model, baseURL, maxRetries = 2, structuredOutput = true } = options;
   if (typeof model !== 'string' || model === '') throw invalidOption('openAIChat', 'model', 'the name of a model', model);
-  if (baseURL !== undefined && !/^https?:\/\//.test(baseURL)) throw invalidOption('openAIChat', 'baseURL', 'an http or https URL', baseURL);
+  if (baseURL !== undefined) checkBaseURL(baseURL);
+  const apiKey = readKey(options.apiKey);
   if (!Number.isInteger(maxRetries) || maxRetries < 0)
     throw invalidOption('openAIChat', 'maxRetries', 'a whole number of at least 0', maxRetries);
 
   const traffic = { requests: 0, retries: 0 };
-  const protocol = new ChatCompletions(options, maxRetries, (attempt) => {
+  const protocol = new ChatCompletions({ ...options, apiKey }, maxRetries, (attempt) => {
     traffic.requests++;
     if (attempt > 0) traffic.retries++;
   });
@@ -70,12 +77,36 @@ export function openAIChat(options: OpenAIChatOptions): OpenAIChatModel {
   };
 }
 
+function checkBaseURL(baseURL: string): void {
+  const refuse = (expected: string) => {
+    // a query or the part before an @ may hold a key
+    throw invalidOption('openAIChat', 'baseURL', expected, baseURL, /[@?#]/.test(baseURL));
+  };
+  if (!/^https?:\/\//.test(baseURL) || !URL.canParse(baseURL)) refuse('an http or https URL');
+  if (/[?#]|\/chat\/completions\/*$/.test(baseURL))
+    refuse('the URL up to /v1, such as http://localhost:11434/v1, without query or fragment; /chat/completions is added to it');
+}
+
+/** The key without what a file or a form has put around it; undefined for none. */
+function readKey(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const apiKey = typeof text === 'string' ? text.trim() : text;
+  try {
+    new Headers({ authorization: `Bearer ${apiKey.trim()}` });
+  } catch {
+    throw invalidOption('openAIChat', 'apiKey', 'a key of characters that an HTTP header can hold', apiKey, true);
+  }
+  return apiKey || undefined;
+}
+
 interface Connection {
   readonly client: OpenAI;
   readonly endpoint: Endpoint;
   /** The request's, which a connection that is lost for good ends too. */
   readonly signal: AbortSignal;
   errorOf(error: unknown): RlpaError;
+  /** Some servers send their errors with status 200. */
+  failureIn(body: unknown): RlpaError | undefined;
 }
 
 /** The protocol alone, without limits. Requests come with a signal and a deadline. */
@@ -91,15 +122,19 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
   }
 
   async generate(request: ChatRequest): Promise<ChatResult> {
-    const { client, signal, endpoint, errorOf } = await this.#connect(request);
+    const { client, signal, endpoint, errorOf, failureIn } = await this.#connect(request);
     let completion: OpenAI.Chat.ChatCompletion;
+    let response: Response;
     try {
-      completion = await client.chat.completions.create(this.#body(request, client.baseURL), { signal });
+      const answer = client.chat.completions.create(this.#body(request, client.baseURL), { signal });
+      ({ data: completion, response } = await answer.withResponse());
     } catch (error) {
       throw errorOf(error);
     }
+    if (typeof completion === 'string') throw unusableAnswer(`the answer is no JSON but ${contentType(response, endpoint)}.`, endpoint);
     const choice = completion?.choices?.[0];
-    if (choice?.message === undefined || choice.message === null) throw unusableAnswer('the answer has no message in it.', endpoint);
+    if (choice?.message === undefined || choice.message === null)
+      throw failureIn(completion) ?? unusableAnswer('the answer has no message in it.', endpoint);
     const { content, refusal } = choice.message;
     const text = content ?? refusal ?? '';
     if (typeof text !== 'string') throw unusableAnswer('the content of the answer is not text.', endpoint);
@@ -111,14 +146,19 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
   }
 
   async *stream(request: ChatRequest): AsyncIterable<ChatPart> {
-    const { client, signal, endpoint, errorOf } = await this.#connect(request);
+    const { client, signal, endpoint, errorOf, failureIn } = await this.#connect(request);
+    let response: Response;
     let text = '';
     let refused = false;
     let finish: string | undefined;
     let usage: ChatUsage | undefined;
     try {
       const body = { ...this.#body(request, client.baseURL), stream: true, stream_options: { include_usage: true } } as const;
-      for await (const chunk of await client.chat.completions.create(body, { signal })) {
+      const answer = await client.chat.completions.create(body, { signal }).withResponse();
+      response = answer.response;
+      if (isJSON(response))
+        throw failureIn(await response.json()) ?? unusableAnswer('a stream was asked for, and the answer is one piece of JSON.', endpoint);
+      for await (const chunk of answer.data) {
         usage = readUsage(chunk?.usage) ?? usage;
         const choice = chunk?.choices?.[0];
         const piece = choice?.delta?.content ?? choice?.delta?.refusal;
@@ -133,6 +173,8 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
       throw errorOf(error);
     }
     throwIfAborted(request.signal); // the package ends an aborted stream without a word
+    if (text === '' && finish === undefined && !isEventStream(response))
+      throw unusableAnswer(`a stream of events was asked for, and the answer is ${contentType(response, endpoint)}.`, endpoint);
     if (finish === undefined) throw unusableAnswer(`the stream was cut off after ${text.length} characters.`, endpoint);
     const reason = refused ? 'content-filter' : finishReason(finish);
     yield { type: 'finish', text, usage: usage ?? estimateUsage(request, text), finishReason: reason };
@@ -141,7 +183,7 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
   /** A client for one call: its `fetch` knows the call's deadline and counts the call's attempts. */
   async #connect(request: ChatRequest): Promise<Connection> {
     const { baseURL, headers = {}, model, fetch = globalThis.fetch } = this.#options;
-    const apiKey = this.#options.apiKey || undefined;
+    const { apiKey } = this.#options;
     const keyless = apiKey === undefined && baseURL !== undefined;
     const { OpenAI } = await import('openai');
     const hopeless = new AbortController();
@@ -162,14 +204,25 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
       const message = `Model "${model}": there is no key. Pass apiKey or set OPENAI_API_KEY; a server of your own needs a baseURL instead.`;
       throw new RlpaError('model-failed', message, { model });
     }
-    const endpoint = endpointOf(model, client.baseURL, client.apiKey ?? undefined, headers);
+    const endpoint = endpointOf({
+      model,
+      baseURL: client.baseURL,
+      apiKey: keyless ? undefined : (client.apiKey ?? undefined),
+      headers,
+      sent: request.messages.map(({ content }) => content),
+    });
+    const errorOf = (error: unknown) => {
+      const lost = hopeless.signal.aborted && new OpenAI.APIConnectionError({ cause: hopeless.signal.reason });
+      return openAIError(lost || error, OpenAI, endpoint);
+    };
     return {
       client,
       endpoint,
       signal: request.signal ? AbortSignal.any([request.signal, hopeless.signal]) : hopeless.signal,
-      errorOf(error) {
-        const lost = hopeless.signal.aborted && new OpenAI.APIConnectionError({ cause: hopeless.signal.reason });
-        return openAIError(lost || error, OpenAI, endpoint);
+      errorOf,
+      failureIn(body) {
+        const { error } = (body ?? {}) as { readonly error?: object };
+        return error ? errorOf(new OpenAI.APIError(undefined, error, undefined, undefined)) : undefined;
       },
     };
   }
@@ -191,6 +244,19 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
       }),
     };
   }
+}
+
+function contentType(response: Response, endpoint: Endpoint): string {
+  const type = response.headers.get('content-type');
+  return type ? `of content type ${serverWords(type, endpoint)}` : 'of no content type';
+}
+
+function isJSON(response: Response): boolean {
+  return /^application\/(?:[^;]*\+)?json\b/i.test(response.headers.get('content-type') ?? '');
+}
+
+function isEventStream(response: Response): boolean {
+  return /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '');
 }
 
 function isOpenAI(baseURL: string): boolean {

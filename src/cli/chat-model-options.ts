@@ -85,8 +85,8 @@ export function chatModelAddress(
   { model, baseUrl }: { readonly model: string; readonly baseUrl?: string },
   env: Terminal['env'],
 ): ChatModelAddress {
-  if (baseUrl !== undefined) return { model, baseURL: baseUrl, apiKey: env.RLPA_API_KEY };
-  return { model, baseURL: env.OPENAI_BASE_URL || undefined, apiKey: env.OPENAI_API_KEY };
+  if (baseUrl !== undefined) return { model, baseURL: baseUrl, apiKey: env.RLPA_API_KEY?.trim() };
+  return { model, baseURL: env.OPENAI_BASE_URL || undefined, apiKey: env.OPENAI_API_KEY?.trim() };
 }
 
 /** For the help of every command that takes a chat model. */

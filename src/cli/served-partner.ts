@@ -70,7 +70,7 @@ class ServedPartner implements Partner {
       }
     } catch (error) {
       throwIfAborted(signal);
-      throw openAIError(error, this.#classes, endpointOf(model, baseURL, apiKey, {}));
+      throw openAIError(error, this.#classes, endpointOf({ model, baseURL, apiKey, sent: [content] }));
     }
     throwIfAborted(signal); // the package ends an aborted stream without a word
     if (field === undefined) throw new RlpaError('model-failed', `The server broke its answer off after ${reply.length} characters.`);

@@ -24,6 +24,11 @@ export function errorBody({ message, type, param, code }: Refusal) {
   return { error: { message, type, param: param ?? null, code } };
 }
 
+/** In whole seconds: what the model's own server asks for, where it said so. */
+function retryAfter(ms: unknown): string {
+  return typeof ms === 'number' ? String(Math.ceil(ms / 1000)) : '5';
+}
+
 /** The fields of a request by the agent's names for them. */
 const fields: Readonly<Record<string, string>> = {
   consent: 'rlpa.consent',
@@ -52,7 +57,7 @@ export function refusalOf(error: RlpaError): Refusal {
         type: 'rate_limit_error',
         code: 'model_limit',
         message: 'The model is at its limit.',
-        headers: { 'retry-after': '5' },
+        headers: { 'retry-after': retryAfter(details.retryAfterMs) },
       };
     case 'model-unreachable':
       return serverError(502, 'model_unreachable', 'The model cannot be reached.');

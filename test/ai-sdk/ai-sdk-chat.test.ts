@@ -123,6 +123,26 @@ describe.each(versions)('aiSdkChat over a provider of $name', ({ name, open }) =
     expect(model.stats.requests).toBe(1);
   });
 
+  it.each(['generate', 'stream'] as const)('lets neither key nor words out when the server quotes both: %s', async (way) => {
+    const apiKey = 'gsk_A1b2C3d4E5f6G7h8I9j0';
+    const words = 'I was diagnosed with "asthma" on Monday.';
+    const fault: OpenAIServerOptions['fault'] = ({ body, headers }) => ({
+      kind: 'refused',
+      message: `No ${JSON.stringify(body.messages)} for ${headers.authorization}, that is ${apiKey}.`,
+    });
+    const model = await chat({ fault }, {}, { apiKey });
+    const request = { messages: [...messages, { role: 'user', content: words }] } as const;
+    const failure = await (way === 'generate' ? model.generate(request) : collect(model.stream(request))).catch((error: Error) => error);
+    expect((failure as Error).message).toContain('for Bearer [concealed]');
+    expect((failure as Error).message).toContain('that is [concealed].');
+    expect(inspected(failure)).not.toMatch(/A1b2|9j0|brief|friend|diagnosed|asthma|Monday/);
+  });
+
+  it('tells for how long the server wants to be left alone', async () => {
+    const model = await chat({ fault: () => ({ kind: 'rate-limit', retryAfter: 30 }) }, { maxRetries: 0 });
+    await expect(model.generate({ messages })).rejects.toMatchObject({ code: 'model-rate-limited', details: { retryAfterMs: 30_000 } });
+  });
+
   it('says that nobody is there', async () => {
     const model = await chat({}, { maxRetries: 0 });
     await server!.close();

@@ -1,5 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { PersonalizedAgent } from '../../src/agent/index';
 import { type ChatPart, withLimits } from '../../src/chat/index';
+import { ProfileSchema } from '../../src/profile/index';
 import { scriptedChatModel } from '../../src/testing/index';
 
 const messages = [{ role: 'user', content: 'one two three' }] as const;
@@ -21,6 +23,33 @@ describe('withLimits', () => {
     await expect(model.generate({ messages })).rejects.toMatchObject({ code: 'timeout' });
     await expect(model.stream({ messages })[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'timeout' });
     expect(model.stats.failures).toEqual({ timeout: 2 });
+  });
+
+  it.each([
+    ['its own, where that is the shorter', { timeoutMs: 20 }, 3_600_000, 20],
+    ["the request's, where that is the shorter", { timeoutMs: 3_600_000 }, 20, 20],
+    ["the request's, where it has none of its own", {}, 3_600_000, 3_600_000],
+    ['none, where both say so', { timeoutMs: Number.POSITIVE_INFINITY }, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
+    ['a minute, where nobody says', {}, undefined, 60_000],
+    ['a minute, where its own is said to be undefined', { timeoutMs: undefined }, undefined, 60_000],
+  ])('gives a call the deadline that is %s', async (_, limits, timeoutMs, expected) => {
+    const asked: (number | undefined)[] = [];
+    const model = withLimits(
+      scriptedChatModel((request) => {
+        asked.push(request.timeoutMs);
+        return 'Yes.';
+      }),
+      limits,
+    );
+    await model.generate({ messages, timeoutMs });
+    for await (const _part of model.stream({ messages, timeoutMs }));
+    expect(asked).toEqual([expected, expected]);
+  });
+
+  it('keeps its deadline within an agent, whose turns have more time', async () => {
+    const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: withLimits(scriptedChatModel(never), { timeoutMs: 30 }) });
+    const answering = agent.respond({ userId: 'u1', message: 'Hi!', timeoutMs: 3_600_000 });
+    await expect(answering).rejects.toMatchObject({ code: 'timeout', details: { timeoutMs: 30 } });
   });
 
   it('has no timer where the deadline is none, and one as late as timers go where it is far away', async () => {

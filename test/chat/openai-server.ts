@@ -18,6 +18,7 @@ export interface ServedRequest {
  * What goes wrong with one request.
  * - `rate-limit` 429 and `server-error` 500: `retryAfter` seconds are asked for, a hundredth of one by default;
  * - `refused` 400 with a message;
+ * - `other`: any answer at all, by its status (200 by default), content type and body;
  * - `slow`: no answer until the server closes;
  * - `stalled`: half of the answer, and then nothing until the server closes;
  * - `cut-off`: half of the answer, and then the connection is destroyed;
@@ -30,6 +31,7 @@ export interface ServedRequest {
 export type Fault =
   | { readonly kind: 'rate-limit' | 'server-error'; readonly retryAfter?: number }
   | { readonly kind: 'refused'; readonly message: string }
+  | { readonly kind: 'other'; readonly status?: number; readonly contentType?: string; readonly body: string }
   | { readonly kind: 'malformed-content'; readonly content?: string }
   | { readonly kind: 'slow' | 'stalled' | 'cut-off' | 'ended' | 'malformed-json' | 'no-message' | 'dead' };
 
@@ -91,6 +93,10 @@ export async function startOpenAIServer(options: OpenAIServerOptions = {}): Prom
         return sendError(response, 500, 'the server had an error', { 'retry-after': String(fault.retryAfter ?? 0.01) });
       case 'refused':
         return sendError(response, 400, fault.message);
+      case 'other':
+        response.writeHead(fault.status ?? 200, fault.contentType === undefined ? {} : { 'content-type': fault.contentType });
+        response.end(fault.body);
+        return;
       case 'slow':
         return;
       case 'dead':

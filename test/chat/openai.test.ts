@@ -128,9 +128,44 @@ describe('openAIChat', () => {
     expect(server.requests[1]!.headers['x-team']).toBe('a');
   });
 
+  it('leaves out what surrounds a key in a file', async () => {
+    const { model, server } = await start({}, { apiKey: ' sk-mine\n' });
+    await model.generate({ messages });
+    expect(server.requests[0]!.headers.authorization).toBe('Bearer sk-mine');
+  });
+
+  it.each(['sk-mine\nsk-yours', 'sk-…', 'sk-\0', 5 as never])('refuses a key that no header can hold, and does not show it', (apiKey) => {
+    const found = typeof apiKey === 'string' ? 'a text' : apiKey;
+    const expected = 'a key of characters that an HTTP header can hold';
+    expect(() => openAIChat({ model: 'tiny', apiKey })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: `openAIChat, option 'apiKey': expected ${expected}, found ${found}.`,
+        details: { option: 'apiKey', expected, found },
+      }),
+    );
+  });
+
+  it.each([
+    'https://example.org/v1/chat/completions',
+    'https://example.org/v1/chat/completions/',
+    'https://example.org/v1?key=secret',
+    'https://example.org/v1#secret',
+    'https://me:secret@example.org/v1/chat/completions',
+  ])('says what a base URL is instead of taking %s', (baseURL) => {
+    expect(() => openAIChat({ model: 'tiny', baseURL })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringMatching(/option 'baseURL': expected the URL up to \/v1, such as .* added to it, found (?!.*secret)/),
+        details: expect.objectContaining({ option: 'baseURL', found: expect.not.stringContaining('secret') }),
+      }),
+    );
+  });
+
   it.each([
     [{ model: '' }, 'model'],
     [{ baseURL: 'localhost:8000' }, 'baseURL'],
+    [{ baseURL: 'http://' }, 'baseURL'],
     [{ maxRetries: -1 }, 'maxRetries'],
     [{ concurrency: 0 }, 'concurrency'],
     [{ tokenBudget: Number.NaN }, 'tokenBudget'],
@@ -274,9 +309,93 @@ describe.each(ways)('openAIChat, when things go wrong: %s', (_, ask) => {
     expect(everything).toContain('[concealed]');
     expect(everything).not.toMatch(/very-secret|tok-123456/);
   });
+
+  it.each([
+    ['with a line end', '', 'correct-horse-battery\n'],
+    ['with a blank', '', ' correct-horse-battery'],
+    ['as it is, and would be cut off in a long message', 'x '.repeat(230), 'correct-horse-battery'],
+  ])('lets no part of a key out that was given %s', async (_how, before, apiKey) => {
+    const message = `${before}Incorrect API key "${apiKey.trim()}". ${'y '.repeat(100)}`;
+    const { model } = await start(always({ kind: 'refused', message }), { apiKey });
+    expect((await errorOf(ask(model, { messages }))).message).not.toMatch(/correct-|horse|battery/);
+  });
+
+  it('lets no part of a key out that a code is', async () => {
+    const body = JSON.stringify({ error: { message: 'no', code: 'not correct-horse', type: 'not correct-horse' } });
+    const { model } = await start(always({ kind: 'other', status: 400, contentType: 'application/json', body }), {
+      apiKey: 'correct-horse',
+    });
+    const { details } = await errorOf(ask(model, { messages }));
+    expect(details).toMatchObject({ code: 'not [concealed]', type: 'not [concealed]' });
+  });
+
+  it('takes no word of a message for a key where there is none', async () => {
+    const { model } = await start(always({ kind: 'refused', message: 'none of the models' }));
+    expect((await errorOf(ask(model, { messages }))).message).toContain('none of the models');
+  });
+
+  it('does not repeat what was sent, when the server does', async () => {
+    const { model } = await start({ fault: ({ body }) => ({ kind: 'refused', message: `Cannot read ${JSON.stringify(body)}` }) });
+    const secret = 'I was diagnosed with "asthma" on Monday.';
+    const { message, stack, details } = await errorOf(ask(model, { messages: [...messages, { role: 'user', content: secret }] }));
+    expect(message).toContain('400 Cannot read {"model":"tiny","messages":[{"role":"system","content":"…"}');
+    expect(JSON.stringify([message, stack, details])).not.toMatch(/brief|friend|diagnosed|asthma|Monday/);
+  });
+
+  it('says of a web page what it says', async () => {
+    const body = `<html><head><title>502</title></head><body><h1>Bad Gateway</h1>${'<p>nginx</p>'.repeat(100)}</body></html>`;
+    const { model } = await start(always({ kind: 'other', status: 502, contentType: 'text/html', body }), { maxRetries: 0 });
+    const { message } = await errorOf(ask(model, { messages }));
+    expect(message).toMatch(/the request failed: 502 Bad Gateway nginx nginx [^<]*…$/);
+    expect(message.length).toBeLessThan(300);
+  });
+
+  it.each([
+    ['in words', { error: { message: 'No provider for correct-horse', code: 502 } }, 'model-failed', 'No provider for [concealed]'],
+    ['as a text', { error: 'no such model' }, 'model-failed', 'no such model'],
+    ['that is a rate limit', { error: { message: 'Slow down', code: 429 } }, 'model-rate-limited', 'Slow down'],
+  ])('tells the error of a server that sends it with status 200, %s', async (_what, body, code, words) => {
+    const answer = { kind: 'other', contentType: 'application/json; charset=utf-8', body: JSON.stringify(body) } as const;
+    const { model } = await start(always(answer), { apiKey: 'correct-horse' });
+    const error = await errorOf(ask(model, { messages }));
+    expect(error).toMatchObject({ code });
+    expect(error.message).toContain(words);
+  });
+
+  it.each(['text/html', undefined])('says that the answer is no answer when its content type is %s', async (contentType) => {
+    const { model } = await start(always({ kind: 'other', contentType, body: '<html><body>Welcome!</body></html>' }));
+    const { code, message } = await errorOf(ask(model, { messages }));
+    expect(code).toBe('model-failed');
+    expect(message).toMatch(contentType ? /the answer is (?:no JSON but )?of content type text\/html\.$/ : /of no content type\.$/);
+  });
+
+  it('says how to do without response_format when the server refuses it', async () => {
+    const { model } = await start(always({ kind: 'refused', message: "'response_format.type' must be 'text'" }));
+    const request = { messages, jsonSchema: { name: 'verdict', schema: { type: 'object' } } };
+    expect((await errorOf(ask(model, request))).message).toContain('With structuredOutput: false, openAIChat sends no response_format.');
+  });
+
+  it('tells for how long the server wants to be left alone', async () => {
+    const { model } = await start(always({ kind: 'rate-limit', retryAfter: 30 }), { maxRetries: 0 });
+    expect((await errorOf(ask(model, { messages }))).details).toMatchObject({ retryAfterMs: 30_000 });
+  });
 });
 
 describe('openAIChat: streams that break', () => {
+  it('says that the answer is no stream', async () => {
+    const body = JSON.stringify({ choices: [{ index: 0, message: { role: 'assistant', content: 'Hi!' }, finish_reason: 'stop' }] });
+    const { model } = await start({ fault: () => ({ kind: 'other', contentType: 'application/json', body }) });
+    const { code, message } = await errorOf(collect(model.stream({ messages })));
+    expect(code).toBe('model-failed');
+    expect(message).toContain('a stream was asked for, and the answer is one piece of JSON.');
+  });
+
+  it('reads a stream by any other content type', async () => {
+    const body = 'data: {"choices":[{"index":0,"delta":{"content":"Hi!"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
+    const { model } = await start({ fault: () => ({ kind: 'other', contentType: 'text/plain', body }) });
+    expect((await collect(model.stream({ messages }))).at(-1)).toMatchObject({ type: 'finish', text: 'Hi!' });
+  });
+
   it.each(['cut-off', 'ended'] as const)('makes up no finish part for a stream that is %s', async (kind) => {
     const { model } = await start({ fault: () => kind });
     const parts: ChatPart[] = [];

@@ -38,6 +38,10 @@ describe('API keys', () => {
     expect(await chatWith(['--base-url', url], { OPENAI_API_KEY: 'openai-key', RLPA_API_KEY: 'own-key' })).toBe('Bearer own-key');
   });
 
+  it('shows it without the blanks and line ends around it', async () => {
+    expect(await chatWith(['--base-url', url], { RLPA_API_KEY: ' own-key\n' })).toBe('Bearer own-key');
+  });
+
   it('takes key and address from the environment together', async () => {
     expect(await chatWith([], { OPENAI_API_KEY: 'openai-key', OPENAI_BASE_URL: url })).toBe('Bearer openai-key');
   });

@@ -2,6 +2,7 @@ import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { memoryStore, PersonalizedAgent } from '../../src/agent/index';
+import { RlpaError } from '../../src/errors';
 import type { LocalPolicy } from '../../src/policy/index';
 import { ProfileSchema, slot } from '../../src/profile/index';
 import type { RlpaField } from '../../src/server/index';
@@ -337,6 +338,20 @@ describe('errors', () => {
     expect(error).toBeInstanceOf(OpenAI.InternalServerError);
     expect(JSON.stringify(error)).not.toContain('secret');
     expect(records).toMatchObject([{ status: 500, code: 'model_failed' }]);
+  });
+
+  it.each([
+    ['what the model asks for, in whole seconds', 'model-rate-limited', { retryAfterMs: 29_500 }, '30'],
+    ['five seconds, where the model does not say', 'model-rate-limited', {}, '5'],
+    ['five seconds, where the budget is used up', 'budget-exceeded', {}, '5'],
+  ] as const)('of a model at its limit say when to come back: %s', async (_, code, details, seconds) => {
+    const model = scriptedChatModel(() => {
+      throw new RlpaError(code, 'Not now.', details);
+    });
+    const { client } = await serve({ model });
+    const error = await client.chat.completions.create({ model: 'test', messages: [user('Hi!')] }).catch((thrown) => thrown);
+    expect(error).toMatchObject({ status: 429, code: 'model_limit' });
+    expect(error.headers.get('retry-after')).toBe(seconds);
   });
 
   it('come as an event where the stream has begun', async () => {
