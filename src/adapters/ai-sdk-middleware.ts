@@ -34,14 +34,15 @@ export interface AiSdkMiddleware {
 /**
  * The agent as a middleware of the Vercel AI SDK: the wrapped model reads the user's profile in its system message, and every answer,
  * streamed or not, updates the profile from what the user said, by the same one call of the model. The application gets the reply alone;
- * `providerMetadata.rlpa` of the result tells the profile after the turn, its changes, what was rejected and what went wrong.
+ * `providerMetadata.rlpa` of the result tells the profile after the turn, its changes, what was rejected, what went wrong and what the calls cost.
  *
  * With `mode: 'after-reply'` the model is asked for the reply alone, and for the profile by a second call that nobody waits for.
  *
  * Answers in steps, with tools in between, are learned from when they are complete. Calls that ask for JSON read the profile and do not
  * change it. What goes wrong with the profile once the model was asked never costs the reply.
  *
- * @throws `invalid-option` at once for an empty `userId`; from calls `store-failed` where the profile cannot be read, and what the model throws.
+ * @throws `invalid-option` at once for an empty `userId`; from calls `store-failed` where the profile cannot be read, what the model
+ * throws, and for an aborted call its signal's own reason.
  * @example
  * const model = wrapLanguageModel({ model: openai('gpt-4o-mini'), middleware: personalized({ schema, store, userId: 'u1' }) });
  * const { textStream } = streamText({ model, messages });
