@@ -1,4 +1,4 @@
-import { afterReplyOf, type WaitOptions } from '../agent/index';
+import { afterReplyOf, checkStore, type WaitOptions } from '../agent/index';
 import {
   type AiSdkCallOptions,
   type AiSdkContent,
@@ -7,7 +7,7 @@ import {
   type AiSdkStream,
   aiSdkText,
 } from '../chat/index';
-import { invalidOption } from '../errors';
+import { checkKnown, invalidOption } from '../errors';
 import type { SlotMap } from '../profile/index';
 import { callsTool, isFailure, PersonalizedCall, type PersonalizedOptions } from './ai-sdk-call';
 import { personalStream } from './ai-sdk-stream';
@@ -16,6 +16,27 @@ interface WrappedCall {
   readonly model: AiSdkLanguageModel;
   readonly params: AiSdkCallOptions;
 }
+
+const known = Object.keys({
+  schema: true,
+  store: true,
+  userId: true,
+  sessionId: true,
+  consent: true,
+  instruction: true,
+  prompt: true,
+  mode: true,
+  onInferred: true,
+  repair: true,
+  timeoutMs: true,
+  maxHistory: true,
+  maxSessions: true,
+  promptBudget: true,
+  migrations: true,
+  now: true,
+  generateId: true,
+  signal: true,
+} satisfies Record<keyof PersonalizedOptions, true>);
 
 /** Fits `wrapLanguageModel` of the AI SDK 5, 6 and 7. */
 export interface AiSdkMiddleware {
@@ -41,14 +62,16 @@ export interface AiSdkMiddleware {
  * Answers in steps, with tools in between, are learned from when they are complete. Calls that ask for JSON read the profile and do not
  * change it. What goes wrong with the profile once the model was asked never costs the reply.
  *
- * @throws `invalid-option` at once for an empty `userId`; from calls `store-failed` where the profile cannot be read, what the model
- * throws, and for an aborted call its signal's own reason.
+ * @throws `invalid-option` at once for an empty `userId`, without a store, and for an option that it has not; from calls `store-failed` where
+ * the profile cannot be read, what the model throws, and for an aborted call its signal's own reason.
  * @example
  * const model = wrapLanguageModel({ model: openai('gpt-4o-mini'), middleware: personalized({ schema, store, userId: 'u1' }) });
  * const { textStream } = streamText({ model, messages });
  */
 export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>): AiSdkMiddleware {
+  checkKnown('personalized', options, known);
   const { store, userId } = options;
+  checkStore('personalized', store);
   if (typeof userId !== 'string' || userId.trim() === '') throw invalidOption('personalized', 'userId', 'text that is not empty', userId);
   return {
     specificationVersion: 'v3',

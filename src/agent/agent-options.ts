@@ -1,5 +1,5 @@
 import type { ChatModel } from '../chat/index';
-import { invalidOption } from '../errors';
+import { checkKnown, invalidOption } from '../errors';
 import type { ProfileSchema, SlotMap } from '../profile/index';
 import type { Migration } from './migration';
 import { memoryStore, type ProfileStore } from './profile-store';
@@ -50,6 +50,25 @@ export interface PersonalizedAgentOptions<S extends SlotMap = SlotMap> {
   readonly signal?: AbortSignal;
 }
 
+const known = Object.keys({
+  schema: true,
+  model: true,
+  store: true,
+  instruction: true,
+  prompt: true,
+  form: true,
+  mode: true,
+  repair: true,
+  maxHistory: true,
+  maxSessions: true,
+  promptBudget: true,
+  prices: true,
+  migrations: true,
+  now: true,
+  generateId: true,
+  signal: true,
+} satisfies Record<keyof PersonalizedAgentOptions, true>);
+
 /** The options with everything settled. */
 export interface AgentSettings<S extends SlotMap = SlotMap> {
   readonly schema: ProfileSchema<S>;
@@ -70,6 +89,7 @@ export interface AgentSettings<S extends SlotMap = SlotMap> {
 
 /** @throws `invalid-option` */
 export function settle<S extends SlotMap>(options: PersonalizedAgentOptions<S>): AgentSettings<S> {
+  checkKnown('PersonalizedAgent', options, known);
   const { model, mode = 'one-call', maxHistory = 20, maxSessions = 20, migrations = [] } = options;
   const {
     schema,
@@ -83,8 +103,7 @@ export function settle<S extends SlotMap>(options: PersonalizedAgentOptions<S>):
   if (typeof schema?.safeProfile !== 'function') throw invalidOption('PersonalizedAgent', 'schema', 'a ProfileSchema', schema, true);
   if (!has(model, 'generate', 'stream'))
     throw invalidOption('PersonalizedAgent', 'model', 'a ChatModel, with `generate` and `stream`', model, true);
-  if (!has(store, 'load', 'save', 'erase'))
-    throw invalidOption('PersonalizedAgent', 'store', 'a ProfileStore, with `load`, `save` and `erase`', store, true);
+  checkStore('PersonalizedAgent', store);
   if (options.instruction !== undefined && typeof options.instruction !== 'string')
     throw invalidOption('PersonalizedAgent', 'instruction', 'text', options.instruction);
   if (options.prompt !== undefined && typeof options.prompt !== 'function')
@@ -119,6 +138,12 @@ export function settle<S extends SlotMap>(options: PersonalizedAgentOptions<S>):
     generateId,
     signal: options.signal,
   };
+}
+
+/** @throws `invalid-option` */
+export function checkStore(owner: string, store: ProfileStore): void {
+  if (!has(store, 'load', 'save', 'erase'))
+    throw invalidOption(owner, 'store', 'a ProfileStore, with `load`, `save` and `erase`', store, true);
 }
 
 function has(value: object, ...methods: string[]): boolean {

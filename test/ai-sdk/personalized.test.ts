@@ -3,7 +3,7 @@ import { MockLanguageModelV2 } from 'ai-v5/test';
 import { MockLanguageModelV3 } from 'ai-v6/test';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { personalized } from '../../src/adapters/index';
+import { type PersonalizedOptions, personalized } from '../../src/adapters/index';
 import { memoryStore, PersonalizedAgent, type ProfileStore, transcriptPrompt } from '../../src/agent/index';
 import type { AiSdkCallOptions, AiSdkGeneration, AiSdkLanguageModel, AiSdkStream } from '../../src/chat/index';
 import { formatTurn, ProfileSchema, slot } from '../../src/profile/index';
@@ -455,6 +455,24 @@ describe('personalized', () => {
   it.each(['', '  ', undefined])('refuses the user %j', (userId) => {
     expect(() => personalized({ schema, store: memoryStore(), userId: userId as string })).toThrow(
       expect.objectContaining({ code: 'invalid-option' }),
+    );
+  });
+
+  it('refuses to learn what nobody keeps: there is no store by default', () => {
+    expect(() => personalized({ schema, userId: 'u1' } as unknown as PersonalizedOptions)).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: "personalized, option 'store': expected a ProfileStore, with `load`, `save` and `erase`, found nothing.",
+      }),
+    );
+  });
+
+  it.each(['sessionID', 'model', 'form'])('refuses the option %j, which it has not', (option) => {
+    expect(() => personalized({ schema, store: memoryStore(), userId: 'u1', [option]: 'text' })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringMatching(`^personalized has no option '${option}': expected one of schema, store, userId, `),
+      }),
     );
   });
 
