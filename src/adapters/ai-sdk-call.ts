@@ -37,16 +37,16 @@ export interface PersonalizedOptions<S extends SlotMap = SlotMap>
   /** Whose profile it is. A middleware costs nothing: make one for each request. */
   readonly userId: string;
   /** What the model is to do with what it knows. The application's own system message stays in front of it. */
-  readonly instruction?: string;
+  readonly instruction?: string | undefined;
   /**
    * What the model reads, made of the stored turns, instead of the application's own messages with the profile added to their system
    * message: a trained policy needs the prompt that it was trained on.
    */
-  readonly prompt?: PersonalizedAgentOptions<S>['prompt'];
+  readonly prompt?: PersonalizedAgentOptions<S>['prompt'] | undefined;
   /** Told of what was inferred after a reply, with `mode: 'after-reply'`. */
-  readonly onInferred?: (result: InferenceResult<S>) => void;
+  readonly onInferred?: ((result: InferenceResult<S>) => void) | undefined;
   /** How long an answer may take and still be learned from, in milliseconds; default five minutes. What runs after it has as long again. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** What the result of a call tells under the provider `rlpa`. Plain JSON. */

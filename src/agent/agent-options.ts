@@ -12,42 +12,42 @@ export interface PersonalizedAgentOptions<S extends SlotMap = SlotMap> {
   readonly schema: ProfileSchema<S>;
   readonly model: ChatModel;
   /** Where users' profiles and conversations are kept; default `memoryStore()`, which forgets them with the program. */
-  readonly store?: ProfileStore;
+  readonly store?: ProfileStore | undefined;
   /** What the agent is to be; by default a warm and attentive conversation partner. Part of the default prompt. */
-  readonly instruction?: string;
+  readonly instruction?: string | undefined;
   /** Default `fencedPrompt({ instruction })`. */
-  readonly prompt?: PromptBuilder;
+  readonly prompt?: PromptBuilder | undefined;
   /** The form of the answer; by default JSON where the model has structured output, else text. */
-  readonly form?: AnswerForm;
+  readonly form?: AnswerForm | undefined;
   /**
    * `one-call`, the default: profile and reply come from one call. `after-reply`: a call writes the reply alone, and another one, which the
    * user does not wait for, infers the profile; `settled` waits for it.
    */
-  readonly mode?: 'one-call' | 'after-reply';
+  readonly mode?: 'one-call' | 'after-reply' | undefined;
   /**
    * Ask once more where an answer is malformed: for the profile alone where there is a reply. Default true, but for prompts of policies
    * (`transcriptPrompt`), which write turns and cannot read the question.
    */
-  readonly repair?: boolean;
+  readonly repair?: boolean | undefined;
   /** How many earlier turns of a session are kept, default 20. Those within `promptBudget` are shown to the model and searched for evidence. */
-  readonly maxHistory?: number;
+  readonly maxHistory?: number | undefined;
   /** Of how many sessions turns are kept, those that were spoken in last; default 20. The profile is from all that ever were. */
-  readonly maxSessions?: number;
+  readonly maxSessions?: number | undefined;
   /** How much of the profile and of the earlier turns goes into a prompt: the most relevant items, the latest turns. */
-  readonly promptBudget?: PromptBudget;
+  readonly promptBudget?: PromptBudget | undefined;
   /** What the model costs, so that results say what a turn cost. */
-  readonly prices?: TokenPrices;
+  readonly prices?: TokenPrices | undefined;
   /**
    * One for each change of the schema that stored values have to follow, oldest first; only ever added to. Values are taken along when a
    * record is read, and stored with the next write. What the schema refuses then is kept in the history and reported.
    */
-  readonly migrations?: readonly Migration[];
+  readonly migrations?: readonly Migration[] | undefined;
   /** The clock of what is stored; default the system's. */
-  readonly now?: () => Date;
+  readonly now?: (() => Date) | undefined;
   /** Ids of messages and items, each another; default random UUIDs. */
-  readonly generateId?: () => string;
+  readonly generateId?: (() => string) | undefined;
   /** Ends what runs after replies: for the end of the program. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const known = Object.keys({

@@ -143,7 +143,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   async edit(
     userId: string,
     changes: readonly ProfileChange<S>[],
-    { consent, ...options }: WaitOptions & { readonly consent?: Consent } = {},
+    { consent, ...options }: WaitOptions & { readonly consent?: Consent | undefined } = {},
   ): Promise<Profile<S>> {
     checkText('userId', userId);
     checkConsent(this.schema, consent);

@@ -6,11 +6,11 @@ import { addUsage, estimateUsage } from './usage';
 
 export interface ChatLimits {
   /** Most calls at a time; the others wait for their turn. Default: any number. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** Most tokens, input and output together, over the life of the model. Calls under way are not cut off. Default: any number. */
-  readonly tokenBudget?: number;
+  readonly tokenBudget?: number | undefined;
   /** Deadline of a call whose request names none, in milliseconds; `Infinity` for none. The wait for a turn does not count. Default 60 000. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface ChatStats extends ChatUsage {
