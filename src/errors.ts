@@ -66,8 +66,23 @@ export function invalidOption(owner: string, option: string, expected: string, f
   return new RlpaError('invalid-option', message, { option, expected, found: isHidden ? words : found });
 }
 
+/**
+ * Refuses options that are no object, or that are not known: a misspelt one would count as left out.
+ *
+ * @param owner what the caller called
+ * @param known the names of all options there are
+ */
+export function checkKnown(owner: string, given: unknown, known: readonly string[]): void {
+  if (typeof given !== 'object' || given === null)
+    throw new RlpaError('invalid-option', `${owner}: expected an object of options, found ${shown(given)}.`, { owner });
+  const option = Object.keys(given).find((name) => !known.includes(name));
+  if (option === undefined) return;
+  const expected = `one of ${known.join(', ')}`;
+  throw new RlpaError('invalid-option', `${owner} has no option '${option}': expected ${expected}.`, { option, expected, found: option });
+}
+
 /** A value in a message, without what is inside. */
-export function shown(value: unknown): string {
+function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return `'${quoted(value).slice(1, -1)}'`;
   if (typeof value === 'function') return 'a function';

@@ -18,7 +18,9 @@ import {
   aiSdkChat,
   aiSdkFinishReason,
   aiSdkMessage,
+  aiSdkText,
   aiSdkUsage,
+  estimateUsage,
 } from '../chat/index';
 import { RlpaError } from '../errors';
 import type { ProfileSchema, SlotMap } from '../profile/index';
@@ -35,20 +37,20 @@ export interface PersonalizedOptions<S extends SlotMap = SlotMap>
   /** Whose profile it is. A middleware costs nothing: make one for each request. */
   readonly userId: string;
   /** What the model is to do with what it knows. The application's own system message stays in front of it. */
-  readonly instruction?: string;
+  readonly instruction?: string | undefined;
   /**
    * What the model reads, made of the stored turns, instead of the application's own messages with the profile added to their system
    * message: a trained policy needs the prompt that it was trained on.
    */
-  readonly prompt?: PersonalizedAgentOptions<S>['prompt'];
+  readonly prompt?: PersonalizedAgentOptions<S>['prompt'] | undefined;
   /** Told of what was inferred after a reply, with `mode: 'after-reply'`. */
-  readonly onInferred?: (result: InferenceResult<S>) => void;
+  readonly onInferred?: ((result: InferenceResult<S>) => void) | undefined;
   /** How long an answer may take and still be learned from, in milliseconds; default five minutes. What runs after it has as long again. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** What the result of a call tells under the provider `rlpa`. Plain JSON. */
-export type ProfileMetadata = Pick<TurnResult, 'messageId' | 'changes' | 'rejected' | 'problem' | 'repaired'> & {
+export type ProfileMetadata = Pick<TurnResult, 'messageId' | 'changes' | 'rejected' | 'problem' | 'repaired' | 'usage'> & {
   /** Slot to value or values, after the turn. */
   readonly profile: Readonly<Record<string, unknown>>;
 };
@@ -88,7 +90,7 @@ export class PersonalizedCall<S extends SlotMap> {
     this.#turn = turn;
   }
 
-  /** Reads the profile. @throws `store-failed`, `invalid-option`, `timeout`, `aborted` */
+  /** Reads the profile. @throws `store-failed`, `invalid-option`, `timeout`; for an aborted call what its signal says */
   static async begin<S extends SlotMap>(
     { userId, sessionId, consent, timeoutMs = 300_000, onInferred, ...options }: PersonalizedOptions<S>,
     model: AiSdkLanguageModel,
@@ -99,7 +101,10 @@ export class PersonalizedCall<S extends SlotMap> {
     const learns = text !== undefined && responseFormat?.type !== 'json';
     const prompt = options.prompt ?? fencedPrompt({ instruction: options.instruction ?? defaultInstruction });
     const request = { userId, sessionId, consent, timeoutMs, signal, message: text ?? '(no text)' };
-    const turn = await OutsideTurn.begin({ agent: { ...options, prompt }, asking: () => aiSdkChat(model), onInferred }, request);
+    const outside = { agent: { ...options, prompt }, asking: () => aiSdkChat(model), onInferred };
+    const turn = await OutsideTurn.begin(outside, request).catch((error: unknown) => {
+      throw sdkError(error, signal);
+    });
     if (!learns) turn.drop();
     const plain = withoutFrames(params.prompt);
     const isAlone = options.mode === 'after-reply';
@@ -112,16 +117,26 @@ export class PersonalizedCall<S extends SlotMap> {
     return new PersonalizedCall({ ...params, prompt: personal }, learns, reply, turn);
   }
 
-  /** Learns from the answer. What prevents that never costs the reply: it is told as a problem. @throws `aborted` */
+  /** Learns from the answer. What prevents that never costs the reply: it is told as a problem. @throws for an aborted call what its signal says */
   async learn({ text, usage, finishReason }: Generated): Promise<Learned> {
-    const counted = aiSdkUsage(usage) ?? { inputTokens: 0, outputTokens: 0 };
+    const { prompt, abortSignal } = this.params;
+    const messages = prompt.map(({ content }) => ({ content: aiSdkText(content) }));
+    const counted = aiSdkUsage(usage) ?? estimateUsage({ messages }, text);
     try {
       const turn = await this.#turn.finish({ text, usage: counted, finishReason: aiSdkFinishReason(finishReason) });
-      const { messageId, changes, rejected, problem, repaired } = turn;
-      const metadata: ProfileMetadata = { messageId, profile: turn.profile.toJSON(), changes, rejected, problem, repaired };
+      const { profile, messageId, changes, rejected, problem, repaired } = turn;
+      const metadata: ProfileMetadata = {
+        messageId,
+        profile: profile.toJSON(),
+        changes,
+        rejected,
+        problem,
+        repaired,
+        usage: turn.usage,
+      };
       return { reply: turn.reply, metadata: { rlpa: JSON.parse(JSON.stringify(metadata)) } };
     } catch (error) {
-      if (!RlpaError.isInstance(error) || error.code === 'aborted') throw error;
+      if (!RlpaError.isInstance(error) || error.code === 'aborted') throw sdkError(error, abortSignal);
       return { metadata: { rlpa: { problem: { code: 'not-stored', message: error.message } } } };
     }
   }
@@ -130,6 +145,11 @@ export class PersonalizedCall<S extends SlotMap> {
   drop(): void {
     this.#turn.drop();
   }
+}
+
+/** What a call throws: where it was aborted, what its signal says, by which the SDK knows an abort, and which a model throws too. */
+function sdkError(error: unknown, signal: AbortSignal | undefined): unknown {
+  return signal?.aborted && RlpaError.isInstance(error) && error.code === 'aborted' ? signal.reason : error;
 }
 
 /** What the prompt says of the user to a model that is not to write turns. A prompt for policies can ask for nothing else. */

@@ -1,4 +1,4 @@
-import { afterReplyOf, type WaitOptions } from '../agent/index';
+import { afterReplyOf, checkStore, type WaitOptions } from '../agent/index';
 import {
   type AiSdkCallOptions,
   type AiSdkContent,
@@ -7,7 +7,7 @@ import {
   type AiSdkStream,
   aiSdkText,
 } from '../chat/index';
-import { invalidOption } from '../errors';
+import { checkKnown, invalidOption } from '../errors';
 import type { SlotMap } from '../profile/index';
 import { callsTool, isFailure, PersonalizedCall, type PersonalizedOptions } from './ai-sdk-call';
 import { personalStream } from './ai-sdk-stream';
@@ -16,6 +16,27 @@ interface WrappedCall {
   readonly model: AiSdkLanguageModel;
   readonly params: AiSdkCallOptions;
 }
+
+const known = Object.keys({
+  schema: true,
+  store: true,
+  userId: true,
+  sessionId: true,
+  consent: true,
+  instruction: true,
+  prompt: true,
+  mode: true,
+  onInferred: true,
+  repair: true,
+  timeoutMs: true,
+  maxHistory: true,
+  maxSessions: true,
+  promptBudget: true,
+  migrations: true,
+  now: true,
+  generateId: true,
+  signal: true,
+} satisfies Record<keyof PersonalizedOptions, true>);
 
 /** Fits `wrapLanguageModel` of the AI SDK 5, 6 and 7. */
 export interface AiSdkMiddleware {
@@ -34,20 +55,23 @@ export interface AiSdkMiddleware {
 /**
  * The agent as a middleware of the Vercel AI SDK: the wrapped model reads the user's profile in its system message, and every answer,
  * streamed or not, updates the profile from what the user said, by the same one call of the model. The application gets the reply alone;
- * `providerMetadata.rlpa` of the result tells the profile after the turn, its changes, what was rejected and what went wrong.
+ * `providerMetadata.rlpa` of the result tells the profile after the turn, its changes, what was rejected, what went wrong and what the calls cost.
  *
  * With `mode: 'after-reply'` the model is asked for the reply alone, and for the profile by a second call that nobody waits for.
  *
  * Answers in steps, with tools in between, are learned from when they are complete. Calls that ask for JSON read the profile and do not
  * change it. What goes wrong with the profile once the model was asked never costs the reply.
  *
- * @throws `invalid-option` at once for an empty `userId`; from calls `store-failed` where the profile cannot be read, and what the model throws.
+ * @throws `invalid-option` at once for an empty `userId`, without a store, and for an option that it has not; from calls `store-failed` where
+ * the profile cannot be read, what the model throws, and for an aborted call its signal's own reason.
  * @example
  * const model = wrapLanguageModel({ model: openai('gpt-4o-mini'), middleware: personalized({ schema, store, userId: 'u1' }) });
  * const { textStream } = streamText({ model, messages });
  */
 export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>): AiSdkMiddleware {
+  checkKnown('personalized', options, known);
   const { store, userId } = options;
+  checkStore('personalized', store);
   if (typeof userId !== 'string' || userId.trim() === '') throw invalidOption('personalized', 'userId', 'text that is not empty', userId);
   return {
     specificationVersion: 'v3',

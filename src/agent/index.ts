@@ -1,5 +1,5 @@
 export { afterReplyOf } from './after-reply';
-export type { PersonalizedAgentOptions } from './agent-options';
+export { checkStore, type PersonalizedAgentOptions } from './agent-options';
 export type { AgentProblem } from './answer';
 export { unframed, unframedAnswer } from './fence';
 export type { Migration, SlotValue } from './migration';

@@ -35,8 +35,8 @@ import { definitionOf, emptyRecord, profileOf, rememberProfile, type StoredItem,
  * profile stays, and `problem` says what was wrong. A turn whose model call fails or is aborted, or whose stream is left early, leaves no
  * trace. What a listener throws is an uncaught exception and does not cost the reply.
  *
- * @throws `invalid-option` from the constructor and for empty messages or ids; from a turn what the model throws, `store-failed` where the
- * profile cannot be read, `timeout`, `aborted`.
+ * @throws `invalid-option` from the constructor, also for an option that it has not, and for empty messages or ids; from a turn what the
+ * model throws, `store-failed` where the profile cannot be read, `timeout`, `aborted`.
  * @example
  * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }) });
  * const turn = await agent.respond({ userId: 'u1', message: 'Night shift again, the ward was full.' });
@@ -143,7 +143,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   async edit(
     userId: string,
     changes: readonly ProfileChange<S>[],
-    { consent, ...options }: WaitOptions & { readonly consent?: Consent } = {},
+    { consent, ...options }: WaitOptions & { readonly consent?: Consent | undefined } = {},
   ): Promise<Profile<S>> {
     checkText('userId', userId);
     checkConsent(this.schema, consent);

@@ -9,9 +9,9 @@ import type { StoredItem, StoredTurn } from './user-record';
  */
 export interface PromptBudget {
   /** Default 6,000. */
-  readonly profile?: number;
+  readonly profile?: number | undefined;
   /** Default 24,000. */
-  readonly history?: number;
+  readonly history?: number | undefined;
 }
 
 const defaultBudget: Required<PromptBudget> = { profile: 6_000, history: 24_000 };

@@ -57,12 +57,12 @@ export function fencedPrompt({ instruction = defaultInstruction }: { instruction
 
 export interface TranscriptPromptOptions {
   /** Default `formatInstructions(schema)`. */
-  readonly instruction?: string;
+  readonly instruction?: string | undefined;
   /**
    * As `DialogueEnvironment` had it in training: `strip` keeps the profile block of the latest answer only, `latest` keeps the latest
    * exchange only. Default `keep`.
    */
-  readonly history?: 'keep' | 'strip' | 'latest';
+  readonly history?: 'keep' | 'strip' | 'latest' | undefined;
 }
 
 /**

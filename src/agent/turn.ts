@@ -6,9 +6,9 @@ import type { Contradiction, RecordedChange } from './user-record';
 
 /** Limits of a call that waits. */
 export interface WaitOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Default one minute; `Infinity` for no deadline. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface TurnRequest extends WaitOptions {
@@ -20,13 +20,13 @@ export interface TurnRequest extends WaitOptions {
    * The conversation that the message belongs to: the model is shown the turns of this session, and what is known about the user from all
    * of them. Without one, the turns that have none.
    */
-  readonly sessionId?: string;
+  readonly sessionId?: string | undefined;
   /** Sensitive slots that may be filled and read in this turn: those of these names, or all of them. Default none. */
-  readonly consent?: Consent;
+  readonly consent?: Consent | undefined;
   /** Ends the turn until its result is there; not what runs after the reply. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Deadline for reading the profile and for the model's answer; default one minute. What runs after the reply has as long again. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** What calls of the model cost. */

@@ -16,13 +16,16 @@ export interface AiSdkLanguageModel {
 
 export interface AiSdkCallOptions {
   readonly prompt: readonly AiSdkMessage[];
-  readonly maxOutputTokens?: number;
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly stopSequences?: string[];
-  readonly seed?: number;
-  readonly responseFormat?: { readonly type: 'text' } | { readonly type: 'json'; readonly schema?: object; readonly name?: string };
-  readonly abortSignal?: AbortSignal;
+  readonly maxOutputTokens?: number | undefined;
+  readonly temperature?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly stopSequences?: string[] | undefined;
+  readonly seed?: number | undefined;
+  readonly responseFormat?:
+    | { readonly type: 'text' }
+    | { readonly type: 'json'; readonly schema?: object; readonly name?: string }
+    | undefined;
+  readonly abortSignal?: AbortSignal | undefined;
 }
 
 export interface AiSdkMessage {

@@ -16,9 +16,9 @@ import { estimateUsage } from './usage';
 
 export interface AiSdkChatOptions extends ChatLimits {
   /** How often a call is repeated whose error says that it may be, with jittered exponential waits; default 2. */
-  readonly maxRetries?: number;
+  readonly maxRetries?: number | undefined;
   /** Whether the model takes a JSON Schema as its response format; default true, unless the model's `supportsStructuredOutputs` is false. */
-  readonly structuredOutput?: boolean;
+  readonly structuredOutput?: boolean | undefined;
 }
 
 export interface AiSdkChatStats extends ChatStats {

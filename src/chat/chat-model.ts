@@ -14,20 +14,20 @@ export interface ChatMessage {
 export interface ChatRequest {
   readonly messages: readonly ChatMessage[];
   /** 0 for the most likely token everywhere; default the model's own. */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /** Sample from the most likely tokens that together have this probability, in (0, 1]; default the model's own. */
-  readonly topP?: number;
+  readonly topP?: number | undefined;
   /** Most tokens to generate. */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
   /** The text ends before the first of these. */
-  readonly stop?: readonly string[];
+  readonly stop?: readonly string[] | undefined;
   /** For the same answer again, where the model can. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Ask for JSON by a JSON Schema; only models whose `structuredOutput` is true honour it. */
-  readonly jsonSchema?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
-  readonly signal?: AbortSignal;
+  readonly jsonSchema?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> } | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Deadline for the whole call, in milliseconds, retries included. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface ChatUsage {

@@ -29,4 +29,4 @@ export { type OpenAIChatModel, type OpenAIChatOptions, type OpenAIChatStats, ope
 export { endpointOf, openAIError } from './openai-errors';
 export { StopStrings } from './stop-strings';
 export { type TransformersChatModel, type TransformersChatOptions, transformersChat } from './transformers';
-export { addUsage } from './usage';
+export { addUsage, estimateUsage } from './usage';

@@ -8,14 +8,14 @@ const defaultTimeoutMs = 60_000;
 
 export interface ChatLimits {
   /** Most calls at a time; the others wait for their turn. Default: any number. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** Most tokens, input and output together, over the life of the model. Calls under way are not cut off. Default: any number. */
-  readonly tokenBudget?: number;
+  readonly tokenBudget?: number | undefined;
   /**
    * Longest that a call may take, in milliseconds, also where its request allows more, as an agent's does with the time of its turn; `Infinity`
    * for no limit. The wait for a turn does not count. By default requests have the time that they name, and 60 000 where they name none.
    */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface ChatStats extends ChatUsage {

@@ -11,20 +11,20 @@ import { estimateUsage } from './usage';
 export interface OpenAIChatOptions extends ChatLimits {
   readonly model: string;
   /** Where an OpenAI-compatible server answers, up to its `/v1`: the path of each request is added. Default: OPENAI_BASE_URL or OpenAI itself. */
-  readonly baseURL?: string;
+  readonly baseURL?: string | undefined;
   /**
    * Blanks and line ends around it are left out. Default: OPENAI_API_KEY where no `baseURL` is given, and none where one is: a key is not sent
    * to a server it was not made for.
    */
-  readonly apiKey?: string;
+  readonly apiKey?: string | undefined;
   /** How often a request is repeated after a failed connection, 408, 409, 429 and 5xx, with jittered exponential waits; default 2. */
-  readonly maxRetries?: number;
+  readonly maxRetries?: number | undefined;
   /** Whether the server takes a JSON Schema as `response_format`; default true. */
-  readonly structuredOutput?: boolean;
+  readonly structuredOutput?: boolean | undefined;
   /** Sent with every request. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Default the global one: for proxies, logs and tests. */
-  readonly fetch?: typeof globalThis.fetch;
+  readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
 export interface OpenAIChatStats extends ChatStats {

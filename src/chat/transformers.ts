@@ -9,11 +9,11 @@ export interface TransformersChatOptions extends ChatLimits {
   /** A folder in the layout of transformers.js (`./models/qwen`, with an ONNX file in `onnx/`), or a name on the Hugging Face Hub. */
   readonly model: string;
   /** Where it runs, as transformers.js names it: 'cpu', 'webgpu', 'wasm', 'cuda' … */
-  readonly device?: string;
+  readonly device?: string | undefined;
   /** Precision of the weights, as transformers.js names it: 'fp32', 'fp16', 'q8', 'q4', 'q4f16' … */
-  readonly dtype?: string;
+  readonly dtype?: string | undefined;
   /** Most tokens of an answer whose request names no number; default 512. */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
 }
 
 export interface TransformersChatModel extends LimitedChatModel {
@@ -88,7 +88,7 @@ export function transformersChat(options: TransformersChatOptions): Transformers
   }
 
   const core = { name: model, structuredOutput: false, generate, stream };
-  const limited = limitedFor('transformersChat', core, { concurrency: 1, ...options });
+  const limited = limitedFor('transformersChat', core, { ...options, concurrency: options.concurrency ?? 1 });
   return {
     ...limited,
     get stats() {

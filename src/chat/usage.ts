@@ -1,4 +1,4 @@
-import type { ChatRequest, ChatUsage } from './chat-model';
+import type { ChatMessage, ChatUsage } from './chat-model';
 
 /** Of two calls together. */
 export function addUsage(one: ChatUsage, other: ChatUsage): ChatUsage {
@@ -11,7 +11,7 @@ export function addUsage(one: ChatUsage, other: ChatUsage): ChatUsage {
 }
 
 /** A rough count where nobody has counted: four characters a token, as in English text. */
-export function estimateUsage(request: ChatRequest, text: string): ChatUsage {
-  const characters = request.messages.reduce((sum, message) => sum + message.content.length, 0);
+export function estimateUsage({ messages }: { readonly messages: readonly Pick<ChatMessage, 'content'>[] }, text: string): ChatUsage {
+  const characters = messages.reduce((sum, message) => sum + message.content.length, 0);
   return { inputTokens: Math.ceil(characters / 4), outputTokens: Math.ceil(text.length / 4) };
 }

@@ -21,12 +21,12 @@ export interface BuffersByName {
 
 export interface RunOptions {
   /** Data for each input of the graph. */
-  readonly inputs?: Readonly<Record<string, NumberArray>>;
+  readonly inputs?: Readonly<Record<string, NumberArray>> | undefined;
   /**
    * The buffer that stands for each buffer name of the graph: a map, or whatever else knows them by name. One that has more rows, entries of the
    * first dimension, than the graph says is read and written in its first rows only.
    */
-  readonly buffers?: BuffersByName | Readonly<Record<string, DeviceBuffer>>;
+  readonly buffers?: BuffersByName | Readonly<Record<string, DeviceBuffer>> | undefined;
 }
 
 export interface SeriesOptions extends Pick<RunOptions, 'buffers'> {

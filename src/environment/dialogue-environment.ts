@@ -16,19 +16,19 @@ export interface DialogueEnvironmentOptions {
   readonly user: SimulatedUser;
   readonly reward: DualReward;
   /** Turns after which a dialogue is truncated; default 10. */
-  readonly maxTurns?: number;
+  readonly maxTurns?: number | undefined;
   /** Default `keep`. */
-  readonly history?: History;
+  readonly history?: History | undefined;
   /** The system message; `formatInstructions(schema)` by default. */
-  readonly instruction?: string;
+  readonly instruction?: string | undefined;
   /** Actions to sample and judge in every state of a rollout; default 1. */
-  readonly samplesPerTurn?: number;
+  readonly samplesPerTurn?: number | undefined;
   /** Which of them the dialogue goes on with: the first (default), or the one with the highest reward, as in the paper's reference code. */
-  readonly continuation?: 'sampled' | 'best';
+  readonly continuation?: 'sampled' | 'best' | undefined;
   /** Deadline for one batch of actions, in milliseconds; default ten minutes. The dialogues of a batch that misses it end as `failed`. */
-  readonly actionTimeoutMs?: number;
+  readonly actionTimeoutMs?: number | undefined;
   /** Deadline for each part of an action's reward, in milliseconds; default three minutes. A turn that misses it is `unjudged`. */
-  readonly rewardTimeoutMs?: number;
+  readonly rewardTimeoutMs?: number | undefined;
 }
 
 /** A dialogue that waits for the policy. `step` leads to the next one; a state can be stepped from once. */

@@ -16,18 +16,18 @@ export interface RolloutOptions {
   /** Everything random in these dialogues derives from it. */
   readonly seed: number;
   /** Most dialogues at once; all of them by default. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** The environment's by default. */
-  readonly samplesPerTurn?: number;
+  readonly samplesPerTurn?: number | undefined;
   /** The environment's by default. */
-  readonly continuation?: 'sampled' | 'best';
+  readonly continuation?: 'sampled' | 'best' | undefined;
   /** Whether the user answers the last turn as well, for the value of the next state; default true. Who trains nothing needs no such message. */
-  readonly bootstrap?: boolean;
+  readonly bootstrap?: boolean | undefined;
   /** Of the policy's sampling, its own by default; 0 takes the most likely tokens. */
-  readonly temperature?: number;
-  readonly signal?: AbortSignal;
+  readonly temperature?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Called with every episode as it ends. */
-  readonly onEpisode?: (episode: Episode) => void;
+  readonly onEpisode?: ((episode: Episode) => void) | undefined;
 }
 
 interface PlayedEpisode {

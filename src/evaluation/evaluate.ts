@@ -13,12 +13,12 @@ export interface EvaluateOptions {
   /** The users' randomness, the sampling, and the bootstrap derive from it. */
   readonly seed: number;
   /** Of the policy's sampling; default 0, which takes the most likely token everywhere. */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /** Most dialogues at once; all of them by default. */
-  readonly concurrency?: number;
-  readonly signal?: AbortSignal;
+  readonly concurrency?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Called as dialogues end. */
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
 }
 
 /**

@@ -16,9 +16,9 @@ export { tinySizes };
 
 export interface TinyTaskOptions {
   /** `tiny` (the default) learns its task; `micro` shows that all works, on whatever computes. */
-  readonly size?: TinySize;
+  readonly size?: TinySize | undefined;
   /** Of the people, the demonstrations, the new weights and the measurements. Default 1. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 export interface WarmStartRequest {
@@ -26,9 +26,9 @@ export interface WarmStartRequest {
    * Where the policy will live: `cpu` (the default, in Node), `webgpu`, `webgpu-f16`, or a device, which the policy owns from then on; a warm
    * start that fails disposes of it.
    */
-  readonly device?: DeviceKind | Device;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (event: WarmStartProgress) => void;
+  readonly device?: DeviceKind | Device | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((event: WarmStartProgress) => void) | undefined;
 }
 
 export interface WarmStartProgress extends Pick<ExperimentProgress, 'done' | 'total' | 'unit' | 'metrics'> {

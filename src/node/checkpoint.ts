@@ -13,7 +13,7 @@ import { temporarySuffix, writeWhole } from './write-whole';
 
 export interface FileCheckpointOptions {
   /** Checkpoints that are kept; older ones are deleted once a newer one is on disk. 3 by default. */
-  readonly keep?: number;
+  readonly keep?: number | undefined;
 }
 
 /** Everything about a checkpoint but the tensors: the text of the file's `checkpoint` metadata. */

@@ -8,9 +8,9 @@ import { writeJsonWhole } from './write-whole';
 
 export interface NodeWebGpuOptions extends Omit<WebGpuOptions, 'gpu' | 'busyWaiting'> {
   /** Dawn's options, such as `backend=vulkan` or `adapter=NVIDIA`. */
-  readonly dawn?: readonly string[];
+  readonly dawn?: readonly string[] | undefined;
   /** Where tile choices that were measured are kept; by default in the user's cache folder. */
-  readonly tuningFile?: string;
+  readonly tuningFile?: string | undefined;
 }
 
 /**

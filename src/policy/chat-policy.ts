@@ -5,11 +5,11 @@ import type { ActOptions, Policy, PolicyAction, PolicyState } from './policy';
 
 export interface ChatPolicyOptions {
   /** Most tokens of one output; default 512. */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
   /** Where `act` is not told; default 1. */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /** Deadline of one action, in milliseconds; the model's own by default. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /**

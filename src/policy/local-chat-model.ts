@@ -7,14 +7,14 @@ import { checkSampling } from './local-policy-options';
 
 export interface LocalChatModelOptions {
   /** Seeds the calls that come without a seed, each by its number; by default they differ from run to run. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Of requests that name none; by default the policy's own. 0 takes the most likely token everywhere. */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /**
    * Least milliseconds between two pieces of a streamed text; default 33. A token that comes sooner is shown with the next, for to show it costs
    * more than to sample it; 0 shows each token.
    */
-  readonly pieceMs?: number;
+  readonly pieceMs?: number | undefined;
 }
 
 /**

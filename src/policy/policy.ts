@@ -34,9 +34,9 @@ export interface PolicyAction {
 }
 
 export interface ActOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Of the sampling: the policy's own by default; 0 takes the most likely token everywhere. */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
 }
 
 /** What acts in the environment. */

@@ -86,7 +86,7 @@ export interface TrainablePolicy extends Policy {
   readonly version: number;
   readonly temperature: number;
   /** Of the sampling distribution, and of every log-probability; absent for the whole vocabulary. */
-  readonly limits?: SupportLimits;
+  readonly limits?: SupportLimits | undefined;
   /** Most tokens of an action, which a resumed run is held to. */
   readonly maxNewTokens?: number;
   /** How far rounding alone may take log-probabilities of generation and scoring apart; where absent, no further than single precision does. */

@@ -62,7 +62,7 @@ export interface ParseOptions {
    * reported in `rejected`, and further lines for a list belong to it: none of these makes the turn malformed. Default false: in training
    * they do, for a policy is to learn the form.
    */
-  readonly tolerateValues?: boolean;
+  readonly tolerateValues?: boolean | undefined;
 }
 
 /**

@@ -10,9 +10,9 @@ export interface EmbeddingMatcherOptions {
   /** A feature-extraction model for @huggingface/transformers: a local folder, a name on the Hub, or a function that embeds. */
   readonly model: string | TextEmbedder;
   /** Least cosine that counts as the same; it depends on the model. */
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   /** How many texts keep their embedding. */
-  readonly cacheSize?: number;
+  readonly cacheSize?: number | undefined;
 }
 
 /**

@@ -11,7 +11,7 @@ Answer with nothing but JSON of this form, listing the ids of the pairs that sta
 export interface JudgedMatcherOptions {
   readonly model: ChatModel;
   /** Deadline of the call. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /**

@@ -30,8 +30,8 @@ export interface ItemMatch {
 
 export interface MatchOptions {
   /** Compare items of different slots too: for profiles whose slots are named freely. */
-  readonly acrossSlots?: boolean;
-  readonly signal?: AbortSignal;
+  readonly acrossSlots?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The same text, letter for letter. */

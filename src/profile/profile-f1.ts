@@ -19,10 +19,10 @@ export interface ProfileScore {
 
 export interface ProfileF1Options {
   /** By default each slot's own matching, as the golden profile's schema says; `normalized` for bare items. */
-  readonly matcher?: ItemMatcher;
+  readonly matcher?: ItemMatcher | undefined;
   /** Compare items of different slots too. */
-  readonly acrossSlots?: boolean;
-  readonly signal?: AbortSignal;
+  readonly acrossSlots?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

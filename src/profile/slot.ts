@@ -4,15 +4,15 @@ export type Cardinality = 'one' | 'many';
 
 export interface SlotOptions {
   /** The name that people and models read; by default the key made readable: `educationBackground` is "Education Background". */
-  readonly label?: string;
+  readonly label?: string | undefined;
   /** What belongs in the slot: goes into prompts and JSON schemas. */
-  readonly description?: string;
+  readonly description?: string | undefined;
   /** How two values are compared when nothing else is asked for. */
-  readonly matching?: 'exact' | 'normalized' | 'fuzzy';
+  readonly matching?: 'exact' | 'normalized' | 'fuzzy' | undefined;
   /** Most characters in the text of one value. */
-  readonly maxLength?: number;
+  readonly maxLength?: number | undefined;
   /** Values are neither inferred nor stored without the user's consent. */
-  readonly sensitive?: boolean;
+  readonly sensitive?: boolean | undefined;
 }
 
 /** One kind of fact about a user, before it has a name in a schema. */

@@ -7,18 +7,18 @@ import type { JudgeContext, TurnReward, Verdict } from './verdict';
 
 export interface DualRewardOptions {
   /** How well the profile is known; default `profileReward()`, the F1 of its items. */
-  readonly profile?: ProfileReward;
+  readonly profile?: ProfileReward | undefined;
   /** How good the reply is; default `responseReward()`, the verdict of `ruleJudge()`. */
-  readonly response?: ResponseReward;
+  readonly response?: ResponseReward | undefined;
   /** The ablations: only one of the two parts is computed. Default `both`. */
-  readonly parts?: 'profile' | 'response' | 'both';
+  readonly parts?: 'profile' | 'response' | 'both' | undefined;
   /** Factors of the parts; default 1 and 1, so that a turn earns 0 to 2. */
-  readonly weights?: { readonly profile?: number; readonly response?: number };
+  readonly weights?: { readonly profile?: number; readonly response?: number } | undefined;
   /**
    * What output that broke the form earns. Default -0.2: less than the worst well-formed turn, which earns 0, so that the form is
    * worth keeping before anything else is learned.
    */
-  readonly malformedReward?: number;
+  readonly malformedReward?: number | undefined;
 }
 
 /** A turn as far as it is scored. */

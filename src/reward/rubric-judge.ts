@@ -7,9 +7,9 @@ import { type Criterion, criteria, type JudgeContext, type ResponseJudge } from 
 export interface RubricJudgeOptions {
   readonly model: ChatModel;
   /** Deadline of each of the at most two calls, in milliseconds; the model's own by default. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Whose profile the judge reads. Default `golden`; with `inferred`, as in the paper's reference code, a policy can agree with itself. */
-  readonly profile?: 'golden' | 'inferred';
+  readonly profile?: 'golden' | 'inferred' | undefined;
 }
 
 const rubric: Readonly<Record<Criterion, string>> = {

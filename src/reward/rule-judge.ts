@@ -7,7 +7,7 @@ import { type RuleBounds, readReply } from './rules/reading';
 import { relevance } from './rules/relevance';
 import type { ResponseJudge } from './verdict';
 
-export type RuleJudgeOptions = Partial<RuleBounds>;
+export type RuleJudgeOptions = { readonly [Bound in keyof RuleBounds]?: RuleBounds[Bound] | undefined };
 
 /**
  * Judges by transparent rules, one for each criterion (see `rules/`), in microseconds and without a model. English only. It sees the
@@ -19,8 +19,8 @@ export type RuleJudgeOptions = Partial<RuleBounds>;
  * const { relevance } = await ruleJudge().judge({ dialogue, reply: 'A nurse, that keeps you busy. Where do you live?', golden, disclosed });
  * relevance; // { pass: true, reason: 'asks for the location' }
  */
-export function ruleJudge(options: RuleJudgeOptions = {}): ResponseJudge {
-  const bounds: RuleBounds = { maxWords: 30, maxSentences: 3, maxEcho: 0.7, ...options };
+export function ruleJudge({ maxWords = 30, maxSentences = 3, maxEcho = 0.7 }: RuleJudgeOptions = {}): ResponseJudge {
+  const bounds: RuleBounds = { maxWords, maxSentences, maxEcho };
   for (const [name, value] of Object.entries(bounds)) {
     if (!(value > 0)) throw invalidOption('ruleJudge', name, 'a number above 0', value);
   }

@@ -15,35 +15,35 @@ export interface ServeAgentOptions<S extends SlotMap = SlotMap> {
   readonly schema: ProfileSchema<S>;
   readonly model: ChatModel;
   /** What the model reads; the agent's own prompt by default, and `transcriptPrompt` for a policy. */
-  readonly prompt?: PromptBuilder;
+  readonly prompt?: PromptBuilder | undefined;
   /** Where the profiles of named users are kept. Default `memoryStore()`. */
-  readonly store?: ProfileStore;
+  readonly store?: ProfileStore | undefined;
   /** The name by which clients ask for the model. Default: the model's own. */
-  readonly modelName?: string;
+  readonly modelName?: string | undefined;
   /** Default 127.0.0.1: programs on this machine alone. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** 0 (the default) takes any that is free. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** What clients have to show as `Authorization: Bearer …`. Default: nothing. */
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** Most turns at a time. Default 32. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** Most turns that wait for their place, each as long as `timeoutMs`; more are refused with 429. Default 128. */
-  readonly queue?: number;
+  readonly queue?: number | undefined;
   /** Deadline of a turn. Default one minute. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Deadline of a request's arrival, from its first byte to its last. Default ten seconds. */
-  readonly arrivalMs?: number;
+  readonly arrivalMs?: number | undefined;
   /** Default 1 MiB. */
-  readonly maxBodyBytes?: number;
+  readonly maxBodyBytes?: number | undefined;
   /** Most characters of a message of the user; others are refused. Default 32,768. */
-  readonly maxMessageLength?: number;
+  readonly maxMessageLength?: number | undefined;
   /** Most connections on which a request is still arriving; the oldest gives way to a new one. Default 512. */
-  readonly maxHalfOpen?: number;
+  readonly maxHalfOpen?: number | undefined;
   /** How long `close` waits for turns under way. Default ten seconds. */
-  readonly graceMs?: number;
+  readonly graceMs?: number | undefined;
   /** Told of every request once it is over. */
-  readonly onRequest?: (record: RequestRecord) => void;
+  readonly onRequest?: ((record: RequestRecord) => void) | undefined;
 }
 
 /** A server that listens. */

@@ -6,11 +6,11 @@ import type { UserBehaviour, UserContext } from './user-behaviour';
 export interface ModelBehaviourOptions {
   readonly model: ChatModel;
   /** Default 0.8. */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /** Most tokens of one message; default 120. */
-  readonly maxTokens?: number;
+  readonly maxTokens?: number | undefined;
   /** Deadline of one call, in milliseconds; the model's own by default. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /**

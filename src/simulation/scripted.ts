@@ -6,9 +6,9 @@ import type { UserBehaviour, UserContext, UserUtterance } from './user-behaviour
 
 export interface ScriptedBehaviourOptions {
   /** Probability of telling something unasked, where no question was asked. */
-  readonly volunteering?: number;
+  readonly volunteering?: number | undefined;
   /** Probability of asking something back, where nothing was asked and nothing is told. */
-  readonly questioning?: number;
+  readonly questioning?: number | undefined;
 }
 
 /**

@@ -9,11 +9,11 @@ import type { DialogueMessage, UserBehaviour, UserUtterance } from './user-behav
 export interface SimulatedUserOptions {
   readonly behaviour: UserBehaviour;
   /** Largest share of the golden profile's items that one message may disclose, in (0, 1]; at least one item. */
-  readonly disclosurePerTurn?: number;
+  readonly disclosurePerTurn?: number | undefined;
   /** What every user says first: "Hello" in the paper's evaluation. The behaviour is not asked then; recorded people keep their own words. */
-  readonly firstMessage?: string;
+  readonly firstMessage?: string | undefined;
   /** Deadline for one message, in milliseconds, repeated asking included. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** One message of a simulated user and what it gave away. */

@@ -3,11 +3,11 @@ import { abortedError, RlpaError, throwIfAborted } from '../errors';
 import { words } from '../language/index';
 
 export interface ScriptedChatModelOptions {
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Default false. */
-  readonly structuredOutput?: boolean;
+  readonly structuredOutput?: boolean | undefined;
   /** Characters in each streamed text part; default 8. */
-  readonly chunkSize?: number;
+  readonly chunkSize?: number | undefined;
 }
 
 export interface ScriptedChatModel extends ChatModel {

@@ -7,7 +7,7 @@ export interface OptimizerOptions {
   /** Of the policy's own weights, at its highest. */
   readonly learningRate: number;
   /** Learning rate of the value head; `learningRate` if absent. */
-  readonly valueLearningRate?: number;
+  readonly valueLearningRate?: number | undefined;
   /** What becomes of the learning rates after the warm-up: they stay, or fall to 0 by the end of the run. */
   readonly schedule: ScheduleShape;
   /** Share of the run over which the learning rates rise from 0. */

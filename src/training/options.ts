@@ -1,4 +1,4 @@
-import { invalidOption, RlpaError, shown } from '../errors';
+import { checkKnown, invalidOption } from '../errors';
 import type { TrainablePolicy } from '../policy/index';
 
 /** What an option's value must be, in words and as a test. */
@@ -79,19 +79,15 @@ export const metricsLog = withMethods('a MetricsLog', 'append', 'cutAfter');
  * @throws RlpaError `invalid-option`; `details` holds `option`, `expected` and `found`
  */
 export function checkOptions(owner: string, given: unknown, rules: Readonly<Record<string, OptionRule>>): void {
-  if (typeof given !== 'object' || given === null) {
-    throw new RlpaError('invalid-option', `${owner}: expected an object of options, found ${shown(given)}.`, { owner });
-  }
-  for (const option of Object.keys(given)) {
-    if (Object.hasOwn(rules, option)) continue;
-    const expected = `one of ${Object.keys(rules).join(', ')}`;
-    throw new RlpaError('invalid-option', `${owner} has no option '${option}': expected ${expected}.`, { option, expected, found: option });
-  }
+  checkKnown(owner, given, Object.keys(rules));
   for (const [option, { expected, accepts }] of Object.entries(rules)) {
     const found = (given as Record<string, unknown>)[option];
     if (!accepts(found)) throw invalidOption(owner, option, expected, found);
   }
 }
+
+/** Options that have defaults. */
+export type Optional<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
 
 /** The options that were given a value: one that is undefined counts as left out. */
 export function givenOptions<T extends object>(options: T): T {

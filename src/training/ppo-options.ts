@@ -32,7 +32,7 @@ export interface PPOHyperparameters extends OptimizerOptions {
   readonly kl: 'reward' | PPOLossOptions['klLoss'];
   readonly klCoefficient: number;
   /** Adapts the coefficient, which then begins above 0, towards this KL, in nats a token. Left out: the coefficient is fixed. */
-  readonly klTarget?: number;
+  readonly klTarget?: number | undefined;
   /** Dialogues over which the adaptive coefficient reacts. */
   readonly klHorizon: number;
   /** An iteration's epochs end before a step at which the approximate KL to the policy that sampled is above this; Infinity to never stop. */

@@ -7,6 +7,7 @@ import {
   checkpointStore,
   listOf,
   metricsLog,
+  type Optional,
   type OptionRule,
   optional,
   rule,
@@ -16,25 +17,25 @@ import {
 import { type PPOHyperparameters, ppoRules } from './ppo-options';
 import type { RolloutEnvironment } from './rollout';
 
-export interface PPOTrainerOptions extends Partial<PPOHyperparameters> {
+export interface PPOTrainerOptions extends Optional<PPOHyperparameters> {
   readonly policy: TrainablePolicy;
   readonly environment: RolloutEnvironment;
   /** The users to train with. */
   readonly personas: readonly Persona[];
   /** Where checkpoints go; without it the run cannot be resumed. `fileCheckpoints(directory)` of `rlpa/node` keeps them in files. */
-  readonly checkpoints?: CheckpointStore;
+  readonly checkpoints?: CheckpointStore | undefined;
   /** Where the metrics of every iteration go besides the event. `fileMetrics(path)` of `rlpa/node` writes JSONL. */
-  readonly metricsLog?: MetricsLog;
+  readonly metricsLog?: MetricsLog | undefined;
   /** Milliseconds, for the timing metrics only. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 export interface TrainOptions {
   /** Length of the whole run, what a checkpoint already has included. The schedules refer to it. */
   readonly iterations: number;
   /** Go on from the latest checkpoint of the store, if there is one. */
-  readonly resume?: boolean;
-  readonly signal?: AbortSignal;
+  readonly resume?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export const trainerRules: Record<keyof PPOTrainerOptions, OptionRule> = {

@@ -11,8 +11,8 @@ export interface RolloutRequest {
   /** Everything random in these dialogues derives from it. */
   readonly seed: number;
   /** Whether the state after the turn limit is wanted, for its value; default true. */
-  readonly bootstrap?: boolean;
-  readonly signal?: AbortSignal;
+  readonly bootstrap?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What PPO needs of an environment: whole dialogues of a policy that samples. `DialogueEnvironment` is one. */

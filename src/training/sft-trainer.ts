@@ -15,6 +15,7 @@ import {
   givenOptions,
   listOf,
   metricsLog,
+  type Optional,
   type OptionRule,
   oneOf,
   optional,
@@ -38,26 +39,26 @@ export interface SFTHyperparameters extends OptimizerOptions {
   /** Dialogues an optimiser step. */
   readonly batchSize: number;
   /** Instead of `batchSize`: as many dialogues as have at most this many tokens together, but at least one. */
-  readonly batchTokens?: number;
+  readonly batchTokens?: number | undefined;
   /** The run ends after this many steps even if epochs are left. */
-  readonly maxSteps?: number;
+  readonly maxSteps?: number | undefined;
   /** A checkpoint every so many steps, and after the last. */
   readonly checkpointEvery: number;
 }
 
-export interface SFTTrainerOptions extends Partial<SFTHyperparameters> {
+export interface SFTTrainerOptions extends Optional<SFTHyperparameters> {
   readonly policy: TrainablePolicy;
   readonly examples: readonly SFTExample[];
-  readonly checkpoints?: CheckpointStore;
-  readonly metricsLog?: MetricsLog;
+  readonly checkpoints?: CheckpointStore | undefined;
+  readonly metricsLog?: MetricsLog | undefined;
   /** Milliseconds, for the timing metrics only. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
 }
 
 export interface SFTTrainOptions {
   /** Go on from the latest checkpoint of the store, if there is one. */
-  readonly resume?: boolean;
-  readonly signal?: AbortSignal;
+  readonly resume?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface SFTMetrics {

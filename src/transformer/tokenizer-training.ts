@@ -31,9 +31,9 @@ export interface TrainTokenizerOptions {
    */
   readonly vocabularySize: number;
   /** More special tokens than ChatML's three. */
-  readonly specialTokens?: readonly string[];
+  readonly specialTokens?: readonly string[] | undefined;
   /** Texts that are to be one token each but stay in decoded text, such as `<profile>`. */
-  readonly addedTokens?: readonly string[];
+  readonly addedTokens?: readonly string[] | undefined;
 }
 
 /** The two files that make a tokenizer, parsed. */

@@ -916,11 +916,16 @@ describe('failures', () => {
     [{ migrations: () => {} }, 'migrations', 'a function'],
     [{ now: 0 }, 'now', 0],
     [{ generateId: 'uuid' }, 'generateId', 'uuid'],
+    [{ sessionID: 's1' }, 'sessionID', 'sessionID'],
   ])('of the constructor are refused by the name of the option: %j', (wrong, option, found) => {
     const options = { schema, model: scriptedChatModel([]), ...(wrong as object) } as never;
     expect(() => new PersonalizedAgent(options)).toThrow(
       expect.objectContaining({ code: 'invalid-option', details: { option, expected: expect.any(String), found } }),
     );
+  });
+
+  it('of the constructor are an object', () => {
+    expect(() => new PersonalizedAgent(undefined as never)).toThrow('PersonalizedAgent: expected an object of options, found nothing.');
   });
 });
 

@@ -3,7 +3,7 @@ import { MockLanguageModelV2 } from 'ai-v5/test';
 import { MockLanguageModelV3 } from 'ai-v6/test';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { personalized } from '../../src/adapters/index';
+import { type PersonalizedOptions, personalized } from '../../src/adapters/index';
 import { memoryStore, PersonalizedAgent, type ProfileStore, transcriptPrompt } from '../../src/agent/index';
 import type { AiSdkCallOptions, AiSdkGeneration, AiSdkLanguageModel, AiSdkStream } from '../../src/chat/index';
 import { formatTurn, ProfileSchema, slot } from '../../src/profile/index';
@@ -36,7 +36,7 @@ async function knownOf(store: ProfileStore, userId = 'u1') {
 const systemOf = (request: ServedRequest) => request.body.messages.filter(({ role }) => role === 'system').map(({ content }) => content);
 
 describe.each(versions)('personalized, around a provider of $name', ({ open }) => {
-  async function serve(answer: (request: ServedRequest, index: number) => string) {
+  async function serve(answer: (request: ServedRequest, index: number) => string | Promise<string>) {
     let index = 0;
     server = await startOpenAIServer({ answer: (request) => answer(request, index++) });
     const store = memoryStore();
@@ -139,6 +139,65 @@ describe.each(versions)('personalized, around a provider of $name', ({ open }) =
     await server!.close();
     await expect(sdk.generateText(middleware, ask('I am a nurse.'))).rejects.toThrow();
     expect(await store.load('u1')).toBeUndefined();
+  });
+
+  /** A server whose second answer, to the question for the profile, never comes: the call is aborted once it was asked. */
+  async function abortedWhileRepairing() {
+    const controller = new AbortController();
+    const served = await serve((_, index) => {
+      if (index === 0) return 'Just an answer.';
+      controller.abort();
+      return new Promise<string>(() => {});
+    });
+    return { ...served, abortSignal: controller.signal };
+  }
+
+  it('ends a stream that is aborted during the second call like one of a plain model, and leaves no trace', async () => {
+    const { sdk, store, middleware, abortSignal } = await abortedWhileRepairing();
+    let aborts = 0;
+    const { fullStream } = sdk.streamText(middleware, { ...ask('I am a nurse.'), abortSignal, onAbort: () => aborts++ });
+    const types: string[] = [];
+    for await (const { type } of fullStream) types.push(type);
+    expect(types.at(-1)).toBe('abort');
+    expect(types).not.toContain('error');
+    expect(aborts).toBe(1);
+    expect(await store.load('u1')).toBeUndefined();
+  });
+
+  it('fails with the abort itself when it is aborted during the second call, or before the first', async () => {
+    const { sdk, store, middleware, abortSignal } = await abortedWhileRepairing();
+    const generate = () => sdk.generateText(middleware, { ...ask('I am a nurse.'), abortSignal });
+    await expect(generate()).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(generate()).rejects.toMatchObject({ name: 'AbortError' });
+    expect(server!.requests).toHaveLength(2);
+    expect(await store.load('u1')).toBeUndefined();
+  });
+
+  it('tells the tokens of both calls, which the result of the SDK does not', async () => {
+    const { sdk, middleware } = await serve((_, index) => ['Just an answer.', nurse, 'Just an answer.', nurse][index]!);
+    // The server counts words.
+    const wordsOf = (text: string) => text.split(/\s+/).filter(Boolean).length;
+    const usageOf = (requests: readonly ServedRequest[]) => ({
+      inputTokens: requests.flatMap(({ body }) => body.messages).reduce((sum, { content }) => sum + wordsOf(content), 0),
+      outputTokens: wordsOf('Just an answer.') + wordsOf(nurse),
+    });
+    const generated = await sdk.generateText(middleware, ask('I am a nurse.'));
+    expect(generated.providerMetadata!.rlpa).toMatchObject({ usage: usageOf(server!.requests) });
+    const streamed = await sdk.streamText(middleware, ask('I am a nurse.')).providerMetadata;
+    expect(streamed!.rlpa).toMatchObject({ usage: usageOf(server!.requests.slice(2)) });
+  });
+
+  it('estimates the tokens where the provider counts none', async () => {
+    server = await startOpenAIServer({ answer: () => nurse, usage: false });
+    const middleware = personalized({
+      schema,
+      store: memoryStore(),
+      userId: 'u1',
+      prompt: ({ message }) => [{ role: 'user', content: message }],
+    });
+    const { providerMetadata } = await open(server.url).generateText(middleware, ask('I am a nurse.'));
+    // 13 characters in, four a token.
+    expect(providerMetadata!.rlpa).toMatchObject({ usage: { inputTokens: 4, outputTokens: Math.ceil(nurse.length / 4) } });
   });
 
   it('takes frames that a user forges for words', async () => {
@@ -396,6 +455,24 @@ describe('personalized', () => {
   it.each(['', '  ', undefined])('refuses the user %j', (userId) => {
     expect(() => personalized({ schema, store: memoryStore(), userId: userId as string })).toThrow(
       expect.objectContaining({ code: 'invalid-option' }),
+    );
+  });
+
+  it('refuses to learn what nobody keeps: there is no store by default', () => {
+    expect(() => personalized({ schema, userId: 'u1' } as unknown as PersonalizedOptions)).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: "personalized, option 'store': expected a ProfileStore, with `load`, `save` and `erase`, found nothing.",
+      }),
+    );
+  });
+
+  it.each(['sessionID', 'model', 'form'])('refuses the option %j, which it has not', (option) => {
+    expect(() => personalized({ schema, store: memoryStore(), userId: 'u1', [option]: 'text' })).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringMatching(`^personalized has no option '${option}': expected one of schema, store, userId, `),
+      }),
     );
   });
 

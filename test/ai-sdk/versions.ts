@@ -13,10 +13,12 @@ export interface Call {
   readonly system?: string;
   readonly messages: { role: 'user' | 'assistant'; content: string }[];
   readonly abortSignal?: AbortSignal;
+  readonly onAbort?: () => void;
 }
 
 export interface Streamed {
   readonly textStream: AsyncIterable<string>;
+  readonly fullStream: AsyncIterable<{ readonly type: string }>;
   readonly finishReason: PromiseLike<string>;
   readonly providerMetadata: PromiseLike<Record<string, unknown> | undefined>;
 }

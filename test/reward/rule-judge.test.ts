@@ -107,6 +107,7 @@ describe('ruleJudge', () => {
     expect((await ruleJudge({ maxWords: 5 }).judge(context('A nurse, that keeps you busy.'))).naturalness.reason).toBe(
       '6 words, more than 5',
     );
+    expect(await ruleJudge({ maxWords: undefined }).judge(context('A nurse.'))).toEqual(await ruleJudge().judge(context('A nurse.')));
     expect(() => ruleJudge({ maxEcho: 0 })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
     expect(() => ruleJudge({ maxWords: Number.NaN })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
   });

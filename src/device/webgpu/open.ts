@@ -12,14 +12,14 @@ export interface WebGpu {
 
 export interface WebGpuOptions extends WebGpuDeviceOptions {
   /** `navigator.gpu` by default. */
-  readonly gpu?: WebGpu;
-  readonly powerPreference?: 'high-performance' | 'low-power';
+  readonly gpu?: WebGpu | undefined;
+  readonly powerPreference?: 'high-performance' | 'low-power' | undefined;
   /**
    * `f32` by default. With `f16` the factors of matrix products are rounded to half precision as they are brought to shared memory; numbers
    * beyond ±65,504, and gradients beyond ±64, are cut off; sums, and everything in memory, stay single. Subgroup matrices (tensor cores)
    * multiply where the adapter has them, and subgroups of one size.
    */
-  readonly matmulPrecision?: MatmulPrecision;
+  readonly matmulPrecision?: MatmulPrecision | undefined;
 }
 
 /** Features that kernels use where an adapter has them. */

@@ -45,16 +45,16 @@ export interface GpuDevice extends Device {
 
 export interface WebGpuDeviceOptions {
   /** What was measured before, by the adapter's name. */
-  readonly tuning?: Readonly<Record<string, Tuning>>;
+  readonly tuning?: Readonly<Record<string, Tuning>> | undefined;
   /**
    * Measure how to compute the products of a program when it first runs, which delays that run and what is asked for after it. Needs an adapter
    * with timestamps.
    */
-  readonly tune?: boolean;
+  readonly tune?: boolean | undefined;
   /** Called with all that is known of the adapter after something was measured. */
-  readonly onTuned?: (adapter: string, tuning: Tuning) => void | Promise<void>;
+  readonly onTuned?: ((adapter: string, tuning: Tuning) => void | Promise<void>) | undefined;
   /** To await a result keeps this thread busy, as in Node: so it is not awaited before it is nearly there. */
-  readonly busyWaiting?: boolean;
+  readonly busyWaiting?: boolean | undefined;
 }
 
 /** Sets of buffers, such as a policy's and its reference's, that a program keeps its bindings for. */

@@ -12,9 +12,9 @@ export interface DatabaseStoreOptions {
    * Agents whose profile schemas have nothing to do with each other keep their users in tables of their own. Default `rlpa_profiles`; made
    * when it is missing.
    */
-  readonly table?: string;
+  readonly table?: string | undefined;
   /** How long a call may take, waiting for locks included; default 5 seconds. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** @throws RlpaError `invalid-option` */

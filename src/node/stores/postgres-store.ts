@@ -31,7 +31,7 @@ export interface PostgresStoreOptions extends DatabaseStoreOptions {
    * `erase` also writes the table anew, without the bytes of rows that were deleted or replaced, which PostgreSQL keeps in the table's files
    * otherwise. Nobody else reads or writes the table meanwhile, and the role must own it. Default false.
    */
-  readonly rewriteOnErase?: boolean;
+  readonly rewriteOnErase?: boolean | undefined;
 }
 
 /** SQLSTATE: what a statement failed for. */

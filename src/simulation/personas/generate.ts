@@ -22,12 +22,12 @@ export interface PersonaOptions {
   readonly count: number;
   readonly seed: number;
   /** `train` and `held-out` users never share a combination of values, whatever their seeds. Without a split, anybody is possible. */
-  readonly split?: 'train' | 'held-out';
+  readonly split?: 'train' | 'held-out' | undefined;
   /**
    * The share of the values of every open slot that training users never have and held-out users have as often as any other, so that
    * copying from the dialogue is measured rather than remembering. Default 0.2.
    */
-  readonly unseenValues?: number;
+  readonly unseenValues?: number | undefined;
 }
 
 /** The values that people of one split can have. */
