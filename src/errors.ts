@@ -82,7 +82,7 @@ export function checkKnown(owner: string, given: unknown, known: readonly string
 }
 
 /** A value in a message, without what is inside. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return `'${quoted(value).slice(1, -1)}'`;
   if (typeof value === 'function') return 'a function';
