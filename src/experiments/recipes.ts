@@ -52,7 +52,7 @@ const tinyPPO = {
   learningRate: 1e-3,
   valueLearningRate: 2e-3,
   // at 0 it learns a language of its own, which the judge's rules let pass: "So patient it is do you spend your free time?"
-  klCoefficient: 0.03,
+  klCoefficient: 0.01,
   schedule: 'linear',
 } as const;
 
