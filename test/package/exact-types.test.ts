@@ -47,7 +47,7 @@ export const sft = new SFTTrainer({ policy, examples, epochs: count });
 function writtenFiles(): Map<string, string> {
   const files = new Map([[join(folder, 'application.ts'), application]]);
   const sources = entries.map(({ path }) => join(root, path));
-  const emitting = { ...options, noEmit: false, declaration: true, emitDeclarationOnly: true, declarationDir: folder };
+  const emitting = { ...options, noEmit: false, declaration: true, emitDeclarationOnly: true, declarationDir: folder, noCheck: true };
   ts.createProgram(sources, emitting).emit(undefined, (path, text) => files.set(path, text));
   return files;
 }
