@@ -46,9 +46,9 @@ export interface Answer {
 export class AnswerReader {
   readonly #schema: ProfileSchema;
   readonly #form: AnswerForm | 'reply';
-  readonly #tolerateValues: boolean;
   readonly #written: string[] = [];
   readonly #characters = new WellFormedStream();
+  /** None for a policy, which is held to the form. */
   readonly #thoughts: ThoughtFilter | undefined;
   readonly #json = new JsonReplyReader();
   readonly #turn: TurnStream;
@@ -60,7 +60,6 @@ export class AnswerReader {
   constructor(schema: ProfileSchema, form: AnswerForm | 'reply', isPolicy = false) {
     this.#schema = schema;
     this.#form = form;
-    this.#tolerateValues = !isPolicy;
     if (!isPolicy) this.#thoughts = new ThoughtFilter();
     this.#turn = new TurnStream(schema);
   }
@@ -100,7 +99,7 @@ export class AnswerReader {
   }
 
   #readTurn(text: string): ParsedTurn {
-    return parseTurn(this.#schema, text, { tolerateValues: this.#tolerateValues });
+    return parseTurn(this.#schema, text, { tolerateValues: this.#thoughts !== undefined });
   }
 }
 

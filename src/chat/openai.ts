@@ -90,13 +90,13 @@ function checkBaseURL(baseURL: string): void {
 /** The key without what a file or a form has put around it; undefined for none. */
 function readKey(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
-  const apiKey = typeof text === 'string' ? text.trim() : text;
   try {
-    new Headers({ authorization: `Bearer ${apiKey.trim()}` });
+    const apiKey = text.trim();
+    new Headers({ authorization: `Bearer ${apiKey}` });
+    return apiKey || undefined;
   } catch {
-    throw invalidOption('openAIChat', 'apiKey', 'a key of characters that an HTTP header can hold', apiKey, true);
+    throw invalidOption('openAIChat', 'apiKey', 'a key of characters that an HTTP header can hold', text, true);
   }
-  return apiKey || undefined;
 }
 
 interface Connection {
