@@ -15,16 +15,22 @@ export function rowBucket(rows: number): number {
 }
 
 /** Lengths of the chunks that prompts are fed in. */
-const chunkLengths = [8, 16, 32, 64, 128, 256];
+const chunkLengths = [8, 16, 32, 64, 128, 256, 384, 512];
+
+/** The longest chunk, unless more is asked for. */
+export const usualChunk = 256;
 
 /**
  * The length of the chunk in which so many tokens are fed, or begin to be; 1 where there are none, and what was sampled is fed. A chunk that
- * would be mostly padding gives way to two smaller ones.
+ * would be mostly padding gives way to a smaller one, after which a rest is left.
  */
-export function chunkLength(tokens: number): number {
+export function chunkLength(tokens: number, longest = usualChunk): number {
   if (tokens === 0) return 1;
-  const length = chunkLengths.find((size) => size >= tokens) ?? chunkLengths.at(-1)!;
-  return tokens > (3 / 4) * length || length <= 16 ? length : length / 2;
+  const lengths = chunkLengths.filter((length) => length <= longest);
+  const place = lengths.findIndex((length) => length >= tokens);
+  if (place < 0) return lengths.at(-1)!;
+  const [length, smaller] = [lengths[place]!, lengths[place - 1] ?? 0];
+  return length <= 16 || tokens > (smaller + length) / 2 ? length : smaller;
 }
 
 /** The numbers of cached entries that programs are compiled for: none, which is several times as fast, or 64, 128, 256 and so on. */

@@ -5,7 +5,7 @@ import { type Extension, extend } from './extension';
 import { KeyValueCache, keepPrefix, type Row } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
-import { chunkLength } from './program-sizes';
+import { chunkLength, usualChunk } from './program-sizes';
 import type { ModelForm } from './programs';
 
 /** A text to be continued in the {@link RunningBatch}. */
@@ -58,11 +58,14 @@ const maxRows = 32;
  */
 const gatherRows = 3;
 
-/** Most milliseconds that a newcomer is kept waiting for others so. */
+/** Most milliseconds that a newcomer is kept waiting for others so, by a quick model; another has gathered newcomers while it took a step. */
 const gatherMs = 8;
 
-/** Tokens of each newcomer's prompt that are fed before the others go on. */
-const promptTokensAStep = 256;
+/** Milliseconds that a token takes at most of a model that is quick: what is done for newcomers holds the others up for little. */
+const quickMs = 8;
+
+/** Tokens of each newcomer's prompt that are fed before the others go on, if the model is quick; few newcomers are fed best in one run. */
+const quickChunk = 512;
 
 class Running extends Continuation {
   /** Of the distribution that it is sampled from. */
@@ -198,28 +201,31 @@ export class RunningBatch {
     return { stopTokens: this.#host.stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
   }
 
+  get #isQuick(): boolean {
+    return this.#pace.stepMs !== undefined && this.#pace.stepMs <= quickMs;
+  }
+
   /** Feeds the newcomers' prompts: whole, where the chunks of the longest do not make more than a step's tokens. */
   async #feed(): Promise<Extension[]> {
     const begun: Extension[] = [];
-    for (let left = promptTokensAStep; left > 0; ) {
-      const newcomers = this.#running.filter(({ pending }) => pending.length > 0);
-      if (newcomers.length === 0) break;
-      left -= Math.max(...newcomers.map(({ pending }) => chunkLength(pending.length)));
-      if (left >= 0) begun.push(...(await this.#extend(newcomers)));
+    const newcomers = () => this.#running.filter(({ pending }) => pending.length > 0);
+    // of many newcomers no more at a time than of all rows usually
+    const most = this.#isQuick ? Math.min(quickChunk, (maxRows * usualChunk) / newcomers().length) : usualChunk;
+    for (let left = most; left > 0; ) {
+      const batch = newcomers();
+      if (batch.length === 0) break;
+      left -= Math.max(...batch.map(({ pending }) => chunkLength(pending.length, most)));
+      if (left >= 0) begun.push(...(await this.#extend(batch, most)));
     }
     return begun;
   }
 
-  /**
-   * Whether others may come to begin with those that wait: some go on meanwhile, there is room, and the first has only just come. A model whose
-   * steps take longer than that has gathered newcomers while it took one.
-   */
+  /** Whether others may come to begin with those that wait: some go on meanwhile, there is room, and the first has only just come. */
   #gathers(): boolean {
     const [first] = this.#waiting;
     const room = maxRows - this.#running.length;
     if (first === undefined || this.#running.length === 0 || this.#waiting.length >= Math.min(room, gatherRows)) return false;
-    if ((this.#pace.stepMs ?? 0) > gatherMs) return false;
-    return performance.now() - first.since < gatherMs;
+    return this.#isQuick && performance.now() - first.since < gatherMs;
   }
 
   async #admit(): Promise<void> {
@@ -244,10 +250,11 @@ export class RunningBatch {
     }
   }
 
-  async #extend(batch: readonly Running[]): Promise<Extension[]> {
+  /** @param longest chunk of a prompt */
+  async #extend(batch: readonly Running[], longest = usualChunk): Promise<Extension[]> {
     const { device, programs, weights } = this.#host;
     const begun: Extension[] = [];
-    for (const { group, length } of this.#groups(batch)) {
+    for (const { group, length } of this.#groups(batch, longest)) {
       const { form, temperature, greedy } = group[0]!.demand;
       const extension = await extend(
         { device, programs, cache: this.#cache, weights: weights() },
@@ -278,10 +285,10 @@ export class RunningBatch {
    * Those that one run can compute: sampled in one way, with chunks of one length, and of prompts that all begin or all go on, for a run
    * that finds nothing in the cache is several times as fast.
    */
-  #groups(batch: readonly Running[]): Iterable<{ readonly group: readonly Running[]; readonly length: number }> {
+  #groups(batch: readonly Running[], longest: number): Iterable<{ readonly group: readonly Running[]; readonly length: number }> {
     const found = new Map<string, { readonly group: Running[]; readonly length: number }>();
     for (const running of batch) {
-      const length = chunkLength(running.pending.length);
+      const length = chunkLength(running.pending.length, longest);
       const isFresh = running.row.length === 0;
       const key = `${running.key} ${length} ${isFresh}`;
       const known = found.get(key);
