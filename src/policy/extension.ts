@@ -62,11 +62,12 @@ export async function extend<C extends Continuation>(
   const choice = chooseRows(cache, feeds, length, front);
   const longest = Math.max(...feeds.map(({ continuation }) => continuation.row.length));
   const filled = length === 1 ? capacity : filledBucket(longest, capacity);
+  const places = new Map(choice.rows.map((row, place) => [row, place]));
   const fed = feeds.map((feed): Fed<C> => {
     const { continuation, count, end } = feed;
-    const tokens = continuation.pending.splice(0, count);
+    const tokens = count === 0 ? nothing : continuation.pending.splice(0, count);
     const room = continuation.pending.length > 0 ? 0 : continuation.room(end);
-    return { ...feed, place: choice.rows.indexOf(continuation.row), tokens, room };
+    return { feed, place: places.get(continuation.row)!, tokens, room };
   });
   const runs = length === 1 ? Math.min(pace.steps, mostSteps, Math.max(...fed.map(({ room }) => room))) : 1;
   const inputs = Array.from({ length: runs }, (_, step) => inputsOf(fed, choice, { length, step, temperature }));
@@ -90,8 +91,11 @@ export async function extend<C extends Continuation>(
   };
 }
 
+const nothing: readonly number[] = [];
+
 /** A continuation in the runs of an extension. */
-interface Fed<C extends Continuation> extends Feed<C> {
+interface Fed<C extends Continuation> {
+  readonly feed: Feed<C>;
   /** Of its row among those that are computed. */
   readonly place: number;
   /** Those of its pending tokens that it is fed. */
@@ -131,23 +135,27 @@ function inputsOf<C extends Continuation>(
   const computed = rows.length;
   const inputs = {
     // What is computed for a row that nobody asks for stands after what the row holds. Padding writes nothing, and attends to nothing.
-    lengths: Int32Array.from(rows, (row) => (padding.has(row) ? 0 : row.length)),
+    lengths: new Int32Array(computed),
     counts: new Int32Array(computed),
     uniform: new Float32Array(computed),
     temperature: Float32Array.of(temperature),
   };
-  const chunk = {
+  for (const [place, row] of rows.entries()) if (!padding.has(row)) inputs.lengths[place] = row.length;
+  const chunk = length > 1 && {
     tokens: new Int32Array(computed * length),
     positions: new Int32Array(computed * length),
     last: Int32Array.from({ length: computed }, (_, place) => place * length),
   };
-  for (const { continuation, place, tokens, room } of fed) {
+  for (const { feed, place, tokens, room } of fed) {
+    const { continuation } = feed;
     const { row, random } = continuation;
     // the same goes for one that has no room left
     const isSampled = step < room;
-    chunk.tokens.set(tokens, place * length);
-    for (let i = 0; i < tokens.length; i++) chunk.positions[place * length + i] = row.length + i;
-    chunk.last[place] = place * length + Math.max(0, tokens.length - 1);
+    if (chunk) {
+      chunk.tokens.set(tokens, place * length);
+      for (let i = 0; i < tokens.length; i++) chunk.positions[place * length + i] = row.length + i;
+      chunk.last[place] = place * length + Math.max(0, tokens.length - 1);
+    }
     inputs.counts[place] = length > 1 ? tokens.length : Number(isSampled);
     row.length += inputs.counts[place]!;
     if (!isSampled) continue;
@@ -155,7 +163,7 @@ function inputsOf<C extends Continuation>(
     // 24 bits, so that float32 never rounds up to 1
     inputs.uniform[place] = (random.uint32() >>> 8) / 2 ** 24;
   }
-  return { ...inputs, ...(length > 1 && chunk), ...(isSubset && { chosen: Int32Array.from(rows, ({ index }) => index) }) };
+  return { ...inputs, ...chunk, ...(isSubset && { chosen: Int32Array.from(rows, ({ index }) => index) }) };
 }
 
 /** Gives the continuations what was sampled for them. → how many tokens they took */
@@ -166,10 +174,11 @@ function takeTokens<C extends Continuation>(
   onToken: (continuation: C, token: number) => void,
 ): number {
   // not before the run: the cache never claims keys that a failed one did not write
-  for (const { continuation, tokens } of fed) continuation.row.tokens.push(...tokens);
+  for (const { feed, tokens } of fed) feed.continuation.row.tokens.push(...tokens);
   let taken = 0;
   for (const [step, { tokens, logProbs, values }] of outputs.entries()) {
-    for (const { continuation, place, room, end, signal } of fed) {
+    for (const { feed, place, room } of fed) {
+      const { continuation, end, signal } = feed;
       if (continuation.finishReason !== undefined || signal?.aborted || step >= room) continue;
       // what was sampled before was fed in this step
       if (length === 1) continuation.row.tokens.push(continuation.completion.at(-1)!);

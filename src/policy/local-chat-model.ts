@@ -11,7 +11,7 @@ export interface LocalChatModelOptions {
   /** Of requests that name none; by default the policy's own. 0 takes the most likely token everywhere. */
   readonly temperature?: number | undefined;
   /**
-   * Least milliseconds between two pieces of a streamed text; default 33. A token that comes sooner is shown with the next, for to show it costs
+   * Least milliseconds between two pieces of a streamed text; default 50. A token that comes sooner is shown with the next, for to show it costs
    * more than to sample it; 0 shows each token.
    */
   readonly pieceMs?: number | undefined;
@@ -22,7 +22,7 @@ export interface LocalChatModelOptions {
  */
 export function localChatModel(
   policy: LocalPolicy,
-  { seed, temperature: usual = policy.temperature, pieceMs = 33 }: LocalChatModelOptions = {},
+  { seed, temperature: usual = policy.temperature, pieceMs = 50 }: LocalChatModelOptions = {},
 ): ChatModel {
   checkSampling({ temperature: usual });
   const seeds = new Random(seed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);

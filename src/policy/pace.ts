@@ -1,5 +1,5 @@
 /** Milliseconds for which a batch may be sampled before anybody is asked whether to go on. */
-const patience = 5;
+const patience = 10;
 /** Milliseconds that may be computed in vain, for texts that have ended meanwhile. */
 const waste = 25;
 const mostSteps = 8;

@@ -5,7 +5,7 @@ import { type Extension, extend } from './extension';
 import { KeyValueCache, keepPrefix, type Row } from './key-value-cache';
 import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
-import { chunkLength, usualChunk } from './program-sizes';
+import { chunkLength, rowParts, usualChunk } from './program-sizes';
 import type { ModelForm } from './programs';
 
 /** A text to be continued in the {@link RunningBatch}. */
@@ -285,7 +285,7 @@ export class RunningBatch {
    * Those that one run can compute: sampled in one way, with chunks of one length, and of prompts that all begin or all go on, for a run
    * that finds nothing in the cache is several times as fast.
    */
-  #groups(batch: readonly Running[], longest: number): Iterable<{ readonly group: readonly Running[]; readonly length: number }> {
+  #groups(batch: readonly Running[], longest: number): { readonly group: readonly Running[]; readonly length: number }[] {
     const found = new Map<string, { readonly group: Running[]; readonly length: number }>();
     for (const running of batch) {
       const length = chunkLength(running.pending.length, longest);
@@ -295,7 +295,9 @@ export class RunningBatch {
       if (known) known.group.push(running);
       else found.set(key, { group: [running], length });
     }
-    return found.values();
+    return [...found.values()].flatMap(({ group, length }) =>
+      length === 1 ? { group, length } : rowParts(group.length).map((rows) => ({ group: group.splice(0, rows), length })),
+    );
   }
 
   #leave(isGone: (running: Running) => boolean): void {

@@ -39,7 +39,8 @@ function paceOf(msOf: (steps: number) => number, series = 20) {
 describe('the pace', () => {
   it.each([
     ['of steps of half a millisecond is eight at a time', (steps: number) => 0.5 * steps, [8, 1]],
-    ['of steps of a millisecond is four, which take less than five', (steps: number) => steps, [4, 1]],
+    ['of steps of a millisecond is eight, which take less than ten', (steps: number) => steps, [8, 1]],
+    ['of steps of two milliseconds is four', (steps: number) => 2 * steps, [4, 1]],
     ['of steps of ten milliseconds is one, with another under way', (steps: number) => 10 * steps, [1, 1]],
     ['of steps of a tenth of a second is one, and none under way', (steps: number) => 100 * steps, [1, 0]],
     ['where all but the crossing takes no time is eight', (steps: number) => Math.max(10, steps / 10), [8, 1]],

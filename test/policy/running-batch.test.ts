@@ -252,7 +252,7 @@ describe('the running batch', () => {
   }
 
   it('begins with those together that arrive within a moment of one another', async () => {
-    // a millisecond a token, and up to four at a time: the first newcomer comes at 2 ms, and at the first step after 10 ms both begin
+    // a millisecond a token: the first newcomer comes at 2 ms, and at the first step after 10 ms both begin
     const running = await runningAt((token) => token, [3, 6]);
     expect(running.slice(0, 11)).toEqual([...Array(10).fill(1), 3]);
   });
@@ -265,6 +265,37 @@ describe('the running batch', () => {
   it('keeps nobody waiting where a token takes longer than that moment', async () => {
     const running = await runningAt((token) => 100 * token, [3]);
     expect(running.slice(0, 4)).toEqual([1, 1, 1, 2]);
+  });
+
+  it.each([
+    ['quick, in as few runs as it can', 0, 2],
+    ['slow, in pieces between which others go on', 100, 3],
+  ])('reads the prompt of a newcomer where the model is %s', async (_, msAToken, runs) => {
+    const policy = microPolicy({ seed: 1, maxNewTokens: 4 });
+    let now = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+    const onToken = () => {
+      now += msAToken;
+    };
+    try {
+      await policy.sampleAlongside({ prompt: prompt(policy), seed: 1, onToken });
+      const { steps } = policy.sampling;
+      await policy.sampleAlongside({ prompt: new Int32Array(391).fill(5), seed: 2, maxNewTokens: 1 });
+      expect(policy.sampling.steps - steps).toBe(runs);
+    } finally {
+      clock.mockRestore();
+    }
+    await policy.dispose();
+  });
+
+  it('reads the prompts of eighteen who come at once as sixteen and two, and writes what each would have alone', async () => {
+    const policy = microPolicy({ seed: 1, maxNewTokens: 6 });
+    const requests = Array.from({ length: 18 }, (_, i) => ({ prompt: new Int32Array(64).fill(5 + i), seed: i, temperature: 0 }));
+    const together = await Promise.all(requests.map((request) => policy.sampleAlongside({ ...request, maxNewTokens: 1 })));
+    expect(policy.sampling.steps).toBe(2);
+    for (const [i, { completion }] of together.entries())
+      expect((await policy.sampleAlongside({ ...requests[i]!, maxNewTokens: 1 })).completion).toEqual(completion);
+    await policy.dispose();
   });
 
   it('refuses a prompt that the model cannot read, and goes on with the others', async () => {
