@@ -1,9 +1,10 @@
 /**
  * How much of what a policy samples in-process, 32 prompts at a time, is left when 32 clients ask for the same texts at once over HTTP:
  * the official `openai` client in a process of its own, whole and streamed, through `serveAgent` with a user and a stored turn each.
- * All take turns, round after round, and the best round of each counts; the median is beside it.
+ * All take turns, round after round, and the best round of each counts; the median is beside it. The clients of a round begin and end together,
+ * which leaves rows empty: with few requests each, that is a large part of it.
  *
- *     npx tsx bench/serve.ts [--rounds 5] [--requests 8] [--prompt 384] [--tokens 64] [--threads 2] [--size demo|tiny]
+ *     npx tsx bench/serve.ts [--rounds 3] [--requests 24] [--prompt 384] [--tokens 64] [--threads 2] [--size demo|tiny]
  *         [--policy DIR] [--json]
  *
  * Without a policy it is one of that size with random weights. bench/make-model.ts writes a folder of a larger size.
@@ -27,8 +28,8 @@ import { configOf, sizes } from './sizes';
 const text = (value: string) => ({ type: 'string', default: value }) as const;
 const { values: options } = readArguments({
   options: {
-    rounds: text('5'),
-    requests: text('8'),
+    rounds: text('3'),
+    requests: text('24'),
     prompt: text('384'),
     tokens: text('64'),
     threads: text(String(availableParallelism())),
