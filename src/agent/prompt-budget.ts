@@ -1,4 +1,4 @@
-import { invalidOption } from '../errors';
+import { checkKnown, invalidOption } from '../errors';
 import { contentWords } from '../language/index';
 import type { Profile, ProfileItem, SlotMap } from '../profile/index';
 import type { StoredItem, StoredTurn } from './user-record';
@@ -22,6 +22,7 @@ const turnFrame = 16;
 
 /** @throws `invalid-option` */
 export function checkBudget(budget: PromptBudget = {}): Required<PromptBudget> {
+  checkKnown('promptBudget', budget, Object.keys(defaultBudget));
   for (const [option, value] of Object.entries(budget)) {
     if (value !== undefined && !(typeof value === 'number' && value >= 0))
       throw invalidOption('PersonalizedAgent', `promptBudget.${option}`, 'a number of at least 0', value);

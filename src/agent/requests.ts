@@ -1,5 +1,5 @@
 import { withDeadline } from '../deadline';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import type { ProfileSchema } from '../profile/index';
 import { checkConsent } from './consent';
 import type { TurnRequest, WaitOptions } from './turn';
@@ -16,8 +16,18 @@ export async function wait<T>(
   return withDeadline(what, timeoutMs, signal, work);
 }
 
-/** @throws `invalid-option` */
+const known = Object.keys({
+  userId: true,
+  message: true,
+  sessionId: true,
+  consent: true,
+  signal: true,
+  timeoutMs: true,
+} satisfies Record<keyof TurnRequest, true>);
+
+/** @throws `invalid-option`, also for what a turn is not told of: a misspelt `sessionId` would be none */
 export function checkRequest(schema: ProfileSchema, request: TurnRequest): TurnRequest {
+  checkKnown('A turn', request, known);
   checkText('userId', request.userId);
   checkText('message', request.message);
   if (request.sessionId !== undefined) checkText('sessionId', request.sessionId);

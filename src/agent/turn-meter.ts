@@ -1,5 +1,5 @@
 import { addUsage, type ChatUsage } from '../chat/index';
-import { invalidOption } from '../errors';
+import { checkKnown, invalidOption } from '../errors';
 import type { TurnUsage } from './turn';
 
 /** Prices of a model in any currency, for a million tokens. Input that the model had read before counts like any other. */
@@ -10,8 +10,11 @@ export interface TokenPrices {
 
 /** @throws `invalid-option` */
 export function checkPrices(prices: TokenPrices | undefined): TokenPrices | undefined {
-  for (const kind of prices ? (['input', 'output'] as const) : []) {
-    const price = prices![kind];
+  if (prices === undefined) return undefined;
+  const kinds = ['input', 'output'] as const;
+  checkKnown('prices', prices, kinds);
+  for (const kind of kinds) {
+    const price = prices[kind];
     if (!(Number.isFinite(price) && price >= 0))
       throw invalidOption('PersonalizedAgent', `prices.${kind}`, 'a finite number of at least 0', price);
   }

@@ -917,11 +917,27 @@ describe('failures', () => {
     [{ now: 0 }, 'now', 0],
     [{ generateId: 'uuid' }, 'generateId', 'uuid'],
     [{ sessionID: 's1' }, 'sessionID', 'sessionID'],
+    [{ promptBudget: { profil: 10 } }, 'profil', 'profil'],
+    [{ prices: { input: 1, output: 4, cached: 0.1 } }, 'cached', 'cached'],
   ])('of the constructor are refused by the name of the option: %j', (wrong, option, found) => {
     const options = { schema, model: scriptedChatModel([]), ...(wrong as object) } as never;
     expect(() => new PersonalizedAgent(options)).toThrow(
       expect.objectContaining({ code: 'invalid-option', details: { option, expected: expect.any(String), found } }),
     );
+  });
+
+  it('of a turn are refused by the name of what it is not told of, before a call', async () => {
+    const model = scriptedChatModel([]);
+    const agent = new PersonalizedAgent({ schema, model });
+    const misspelt = { userId: 'u1', message: 'Hello', sesionId: 's1' };
+    const refusal = {
+      code: 'invalid-option',
+      message: "A turn has no option 'sesionId': expected one of userId, message, sessionId, consent, signal, timeoutMs.",
+    };
+    await expect(agent.respond(misspelt)).rejects.toMatchObject(refusal);
+    await expect(agent.stream(misspelt).next()).rejects.toMatchObject(refusal);
+    await expect(agent.respond(undefined as never)).rejects.toMatchObject({ code: 'invalid-option' });
+    expect(model.requests).toHaveLength(0);
   });
 
   it('of the constructor are an object', () => {
