@@ -15,13 +15,16 @@ describe('the chunks that a prompt is fed in', () => {
     expect(chunksOf(1500, 512)).toEqual([512, 512, 512]);
   });
 
-  it.each([256, 384, 512])('of up to %d tokens hold the prompt with less than eight tokens or a third to spare, however long it is', (longest) => {
-    for (let tokens = 9; tokens <= 2000; tokens++) {
-      const room = chunksOf(tokens, longest).reduce((sum, length) => sum + length, 0);
-      expect(room).toBeGreaterThanOrEqual(tokens);
-      expect(room - tokens).toBeLessThan(Math.max(8, tokens / 3));
-    }
-  });
+  it.each([256, 384, 512])(
+    'of up to %d tokens hold the prompt with less than eight tokens or a third to spare, however long it is',
+    (longest) => {
+      for (let tokens = 9; tokens <= 2000; tokens++) {
+        const room = chunksOf(tokens, longest).reduce((sum, length) => sum + length, 0);
+        expect(room).toBeGreaterThanOrEqual(tokens);
+        expect(room - tokens).toBeLessThan(Math.max(8, tokens / 3));
+      }
+    },
+  );
 });
 
 describe('the programs that newcomers are computed by', () => {
