@@ -68,6 +68,7 @@ const quickMs = 8;
 const quickChunk = 512;
 
 class Running extends Continuation {
+  readonly end: SampleEnd;
   /** Of the distribution that it is sampled from. */
   readonly key: string;
   #failure: RlpaError | undefined;
@@ -77,9 +78,11 @@ class Running extends Continuation {
     row: Row,
     readonly demand: RunningRequest,
     readonly settle: (result: Sample | RlpaError) => void,
+    stopTokens: ReadonlySet<number>,
   ) {
     super({ owner, prompt: demand.prompt, seed: demand.seed }, row, keepPrefix(row, demand.prompt));
-    const { temperature, greedy, form } = demand;
+    const { temperature, greedy, form, maxNewTokens } = demand;
+    this.end = { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
     this.key = JSON.stringify([temperature, greedy, form.limits]);
   }
 
@@ -187,7 +190,7 @@ export class RunningBatch {
       this.#leave((running) => running.demand.signal?.aborted ?? false);
       await this.#admit();
       const fed = await this.#feed();
-      const read = this.#running.filter((running) => running.pending.length === 0 && running.room(this.#end(running)) > 0);
+      const read = this.#running.filter((running) => running.pending.length === 0 && running.room(running.end) > 0);
       this.#cache.gather(read.map(({ row }) => row));
       const sampled = await this.#extend(read);
       underWay.push(...fed, ...sampled);
@@ -195,10 +198,6 @@ export class RunningBatch {
     } while (!this.#host.isWanted() && (this.#waiting.length > 0 || this.#running.length > 0));
     await take(0);
     if (this.#waiting.length === 0 && this.#running.length === 0) await this.#cache.giveBack();
-  }
-
-  #end({ demand: { maxNewTokens, form } }: Running): SampleEnd {
-    return { stopTokens: this.#host.stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
   }
 
   get #isQuick(): boolean {
@@ -240,7 +239,7 @@ export class RunningBatch {
         admitted.map(({ demand }, index) => ({ owner: owners[index]!, tokens: room(demand), prompt: demand.prompt })),
       );
       for (const [index, { demand, settle }] of admitted.entries()) {
-        const newcomer = new Running(owners[index]!, rows[index]!, demand, settle);
+        const newcomer = new Running(owners[index]!, rows[index]!, demand, settle, this.#host.stopTokens);
         this.#reused += newcomer.cached;
         this.#running.push(newcomer);
       }
@@ -261,7 +260,7 @@ export class RunningBatch {
         group.map((continuation) => ({
           continuation,
           count: length === 1 ? 0 : length,
-          end: this.#end(continuation),
+          end: continuation.end,
           signal: continuation.demand.signal,
         })),
         { form, temperature, greedy, length, pace: this.#pace },
@@ -283,7 +282,7 @@ export class RunningBatch {
 
   /**
    * Those that one run can compute: sampled in one way, with chunks of one length, and of prompts that all begin or all go on, for a run
-   * that finds nothing in the cache is several times as fast.
+   * that finds nothing in the cache is several times as fast. Of prompts no more than fill a program.
    */
   #groups(batch: readonly Running[], longest: number): { readonly group: readonly Running[]; readonly length: number }[] {
     const found = new Map<string, { readonly group: Running[]; readonly length: number }>();
