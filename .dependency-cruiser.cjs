@@ -2,7 +2,7 @@
  * The layers of docs/architecture.md, lowest first: a folder imports from its own layer and from those below. `npm run lint` checks it.
  */
 const layers = [
-  ['errors', 'random', 'deadline', 'mean', 'quoted', 'telemetry', 'time-slice', 'json-object', 'remember'],
+  ['errors', 'random', 'deadline', 'mean', 'quoted', 'telemetry', 'time-slice', 'json-object', 'remember', 'optional'],
   ['profile', 'chat', 'language', 'tensor', 'device'],
   ['simulation', 'reward', 'transformer'],
   ['environment', 'policy'],

@@ -43,17 +43,20 @@ export class Continuation {
     readonly request: SampleRequest,
     readonly row: Row,
     public cached: number,
+    readonly end: SampleEnd,
   ) {
     this.random = new Random(request.seed);
     this.pending = Array.from(request.prompt.subarray(cached));
   }
 
   /** How many more tokens may be sampled; one at least, which ends the text. */
-  room({ maxNewTokens, maxPositions }: Omit<SampleEnd, 'stopTokens'>): number {
+  get room(): number {
+    const { maxNewTokens, maxPositions } = this.end;
     return Math.max(1, Math.min(maxNewTokens, maxPositions - this.request.prompt.length)) - this.completion.length - this.underWay;
   }
 
-  take(token: number, logProb: number, value: number, { stopTokens, maxNewTokens, maxPositions }: SampleEnd): void {
+  take(token: number, logProb: number, value: number): void {
+    const { stopTokens, maxNewTokens, maxPositions } = this.end;
     this.underWay--;
     this.completion.push(token);
     this.#logProbs.push(logProb);

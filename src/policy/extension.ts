@@ -1,5 +1,5 @@
 import type { Device, DeviceBuffer, NumberArray } from '../device/index';
-import type { Continuation, SampleEnd } from './continuation';
+import type { Continuation } from './continuation';
 import type { KeyValueCache, Row } from './key-value-cache';
 import type { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
@@ -33,7 +33,6 @@ export interface Feed<C extends Continuation> {
   readonly continuation: C;
   /** How many of its pending tokens; with none pending, what was sampled last. */
   readonly count: number;
-  readonly end: SampleEnd;
   /** Once it fires, the continuation takes no more tokens. */
   readonly signal?: AbortSignal;
 }
@@ -64,9 +63,9 @@ export async function extend<C extends Continuation>(
   const filled = length === 1 ? capacity : filledBucket(longest, capacity);
   const places = new Map(choice.rows.map((row, place) => [row, place]));
   const fed = feeds.map((feed): Fed<C> => {
-    const { continuation, count, end } = feed;
+    const { continuation, count } = feed;
     const tokens = count === 0 ? nothing : continuation.pending.splice(0, count);
-    const room = continuation.pending.length > 0 ? 0 : continuation.room(end);
+    const room = continuation.pending.length > 0 ? 0 : continuation.room;
     return { feed, place: places.get(continuation.row)!, tokens, room };
   });
   const runs = length === 1 ? Math.min(pace.steps, mostSteps, Math.max(...fed.map(({ room }) => room))) : 1;
@@ -178,12 +177,12 @@ function takeTokens<C extends Continuation>(
   let taken = 0;
   for (const [step, { tokens, logProbs, values }] of outputs.entries()) {
     for (const { feed, place, room } of fed) {
-      const { continuation, end, signal } = feed;
+      const { continuation, signal } = feed;
       if (continuation.finishReason !== undefined || signal?.aborted || step >= room) continue;
       // what was sampled before was fed in this step
       if (length === 1) continuation.row.tokens.push(continuation.completion.at(-1)!);
       const token = tokens![place]!;
-      continuation.take(token, logProbs![place]!, values![place]!, end);
+      continuation.take(token, logProbs![place]!, values![place]!);
       taken++;
       onToken(continuation, token);
     }

@@ -1,6 +1,6 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
-import { Continuation, checkPrompt, roomFor, type Sample, type SampleEnd } from './continuation';
+import { Continuation, checkPrompt, roomFor, type Sample } from './continuation';
 import { type Extension, extend } from './extension';
 import { KeyValueCache, keepPrefix, type Row } from './key-value-cache';
 import { Pace } from './pace';
@@ -68,7 +68,6 @@ const quickMs = 8;
 const quickChunk = 512;
 
 class Running extends Continuation {
-  readonly end: SampleEnd;
   /** Of the distribution that it is sampled from. */
   readonly key: string;
   #failure: RlpaError | undefined;
@@ -80,9 +79,9 @@ class Running extends Continuation {
     readonly settle: (result: Sample | RlpaError) => void,
     stopTokens: ReadonlySet<number>,
   ) {
-    super({ owner, prompt: demand.prompt, seed: demand.seed }, row, keepPrefix(row, demand.prompt));
-    const { temperature, greedy, form, maxNewTokens } = demand;
-    this.end = { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
+    const { prompt, seed, temperature, greedy, form, maxNewTokens } = demand;
+    const end = { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
+    super({ owner, prompt, seed }, row, keepPrefix(row, prompt), end);
     this.key = JSON.stringify([temperature, greedy, form.limits]);
   }
 
@@ -190,7 +189,7 @@ export class RunningBatch {
       this.#leave((running) => running.demand.signal?.aborted ?? false);
       await this.#admit();
       const fed = await this.#feed();
-      const read = this.#running.filter((running) => running.pending.length === 0 && running.room(running.end) > 0);
+      const read = this.#running.filter((running) => running.pending.length === 0 && running.room > 0);
       this.#cache.gather(read.map(({ row }) => row));
       const sampled = await this.#extend(read);
       underWay.push(...fed, ...sampled);
@@ -207,14 +206,14 @@ export class RunningBatch {
   /** Feeds the newcomers' prompts: whole, where the chunks of the longest do not make more than a step's tokens. */
   async #feed(): Promise<Extension[]> {
     const begun: Extension[] = [];
-    const newcomers = () => this.#running.filter(({ pending }) => pending.length > 0);
+    const isNew = ({ pending }: Running) => pending.length > 0;
+    let newcomers = this.#running.filter(isNew);
     // of many newcomers no more at a time than of all rows usually
-    const most = this.#isQuick ? Math.min(quickChunk, (maxRows * usualChunk) / newcomers().length) : usualChunk;
-    for (let left = most; left > 0; ) {
-      const batch = newcomers();
-      if (batch.length === 0) break;
-      left -= Math.max(...batch.map(({ pending }) => chunkLength(pending.length, most)));
-      if (left >= 0) begun.push(...(await this.#extend(batch, most)));
+    const most = this.#isQuick ? Math.min(quickChunk, (maxRows * usualChunk) / newcomers.length) : usualChunk;
+    for (let left = most; newcomers.length > 0; newcomers = newcomers.filter(isNew)) {
+      left -= Math.max(...newcomers.map(({ pending }) => chunkLength(pending.length, most)));
+      if (left < 0) break;
+      begun.push(...(await this.#extend(newcomers, most)));
     }
     return begun;
   }
@@ -260,7 +259,6 @@ export class RunningBatch {
         group.map((continuation) => ({
           continuation,
           count: length === 1 ? 0 : length,
-          end: continuation.end,
           signal: continuation.demand.signal,
         })),
         { form, temperature, greedy, length, pace: this.#pace },

@@ -1,6 +1,6 @@
 import type { Device, DeviceBuffer } from '../device/index';
 import { throwIfAborted } from '../errors';
-import { Continuation, checkPrompt, roomFor, type Sample, type SampleEnd, type SampleRequest } from './continuation';
+import { Continuation, checkPrompt, roomFor, type Sample, type SampleRequest } from './continuation';
 import { type ExtendSettings, type Extension, extend } from './extension';
 import { KeyValueCache, keepPrefix } from './key-value-cache';
 import { Pace } from './pace';
@@ -42,14 +42,15 @@ export class Sampler {
   }
 
   async sample(weights: ReadonlyMap<string, DeviceBuffer>, requests: readonly SampleRequest[], options: SampleOptions): Promise<Sample[]> {
+    const { stopTokens, maxNewTokens } = options;
     const { maxPositions } = options.form.config;
     for (const { prompt } of requests) checkPrompt(prompt, maxPositions);
     const rows = await this.#cache.reserve(
-      requests.map(({ owner, prompt }) => ({ owner, tokens: roomFor(prompt, options.maxNewTokens, maxPositions) })),
+      requests.map(({ owner, prompt }) => ({ owner, tokens: roomFor(prompt, maxNewTokens, maxPositions) })),
     );
     const batch = requests.map((request, index) => {
       const row = rows[index]!;
-      return new Continuation(request, row, keepPrefix(row, request.prompt));
+      return new Continuation(request, row, keepPrefix(row, request.prompt), { stopTokens, maxNewTokens, maxPositions });
     });
     const underWay: Extension[] = [];
     const take = async (most: number) => {
@@ -61,7 +62,7 @@ export class Sampler {
       for (;;) {
         throwIfAborted(options.signal);
         if (steps % stepsTogether === 0) await take(0);
-        const active = batch.filter((continuation) => continuation.finishReason === undefined && continuation.room(endOf(options)) > 0);
+        const active = batch.filter((continuation) => continuation.finishReason === undefined && continuation.room > 0);
         if (active.length === 0 && underWay.length === 0) break;
         if (active.length > 0) {
           if (steps % stepsTogether === 0) front = this.#cache.gather(active.map(({ row }) => row));
@@ -102,13 +103,9 @@ export class Sampler {
     const count = ({ pending }: Continuation) => (most > length ? Math.min(length, pending.length - 1) : pending.length);
     return extend(
       { device: this.device, programs: this.programs, cache: this.#cache, weights },
-      active.map((continuation) => ({ continuation, count: count(continuation), end: endOf(options), signal })),
+      active.map((continuation) => ({ continuation, count: count(continuation), signal })),
       { ...options, ...limits, length, pace: this.#pace },
       (continuation, token) => onToken?.(batch.indexOf(continuation), token),
     );
   }
-}
-
-function endOf({ stopTokens, maxNewTokens, form }: SampleOptions): SampleEnd {
-  return { stopTokens, maxNewTokens, maxPositions: form.config.maxPositions };
 }

@@ -1,4 +1,5 @@
 import { invalidOption, throwIfAborted } from '../errors';
+import type { Optional } from '../optional';
 import { engagement } from './rules/engagement';
 import { informativeness } from './rules/informativeness';
 import { logic } from './rules/logic';
@@ -7,7 +8,7 @@ import { type RuleBounds, readReply } from './rules/reading';
 import { relevance } from './rules/relevance';
 import type { ResponseJudge } from './verdict';
 
-export type RuleJudgeOptions = { readonly [Bound in keyof RuleBounds]?: RuleBounds[Bound] | undefined };
+export type RuleJudgeOptions = Optional<RuleBounds>;
 
 /**
  * Judges by transparent rules, one for each criterion (see `rules/`), in microseconds and without a model. English only. It sees the

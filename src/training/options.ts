@@ -86,9 +86,6 @@ export function checkOptions(owner: string, given: unknown, rules: Readonly<Reco
   }
 }
 
-/** Options that have defaults. */
-export type Optional<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
-
 /** The options that were given a value: one that is undefined counts as left out. */
 export function givenOptions<T extends object>(options: T): T {
   if (typeof options !== 'object' || options === null) return options;

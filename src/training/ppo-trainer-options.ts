@@ -1,3 +1,4 @@
+import type { Optional } from '../optional';
 import type { TrainablePolicy } from '../policy/index';
 import type { Persona } from '../simulation/index';
 import type { CheckpointStore, MetricsLog } from './checkpoint';
@@ -7,7 +8,6 @@ import {
   checkpointStore,
   listOf,
   metricsLog,
-  type Optional,
   type OptionRule,
   optional,
   rule,

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
 import type { ChatMessage } from '../chat/index';
 import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import type { Optional } from '../optional';
 import type { TrainablePolicy, TrainingSequence } from '../policy/index';
 import { Random } from '../random';
 import { TimeSlice } from '../time-slice';
@@ -15,7 +16,6 @@ import {
   givenOptions,
   listOf,
   metricsLog,
-  type Optional,
   type OptionRule,
   oneOf,
   optional,
