@@ -1,10 +1,11 @@
 /**
  * How much of what a policy samples in-process, 32 prompts at a time, is left when 32 clients ask for the same texts at once over HTTP:
  * the official `openai` client in a process of its own, whole and streamed, through `serveAgent` with a user and a stored turn each.
- * All take turns, round after round, and the best round of each counts; the median is beside it. The clients of a round begin and end together,
- * which leaves rows empty: with few requests each, that is a large part of it.
+ * All take turns, round after round: the share is of what was sampled in-process in the same round, and the median of the rounds counts, for the
+ * machine's own speed may change from one to the next. The clients of a round begin and end together, which leaves rows empty: with few
+ * requests each, that is a large part of it.
  *
- *     npx tsx bench/serve.ts [--rounds 3] [--requests 24] [--prompt 384] [--tokens 64] [--threads 2] [--size demo|tiny]
+ *     npx tsx bench/serve.ts [--rounds 5] [--requests 24] [--prompt 384] [--tokens 64] [--threads 2] [--size demo|tiny]
  *         [--policy DIR] [--json]
  *
  * Without a policy it is one of that size with random weights. bench/make-model.ts writes a folder of a larger size.
@@ -28,7 +29,7 @@ import { configOf, sizes } from './sizes';
 const text = (value: string) => ({ type: 'string', default: value }) as const;
 const { values: options } = readArguments({
   options: {
-    rounds: text('3'),
+    rounds: text('5'),
     requests: text('24'),
     prompt: text('384'),
     tokens: text('64'),
@@ -183,30 +184,41 @@ peer.disconnect();
 await server.close();
 await policy.dispose();
 
-const rates = (kind: string) => found[kind]!.map(({ tokens, seconds }) => tokens / seconds).toSorted((a, b) => a - b);
-const best = (kind: string) => rates(kind).at(-1)!;
-const median = (kind: string) => rates(kind)[Math.floor(rounds / 2)]!;
-const [reference] = Object.keys(kinds);
-const rows = Object.keys(kinds).map((kind) => ({
-  kind,
-  tokens: found[kind]![0]!.tokens,
-  best: best(kind),
-  median: median(kind),
-  shareOfBest: best(kind) / best(reference!),
-  shareOfMedian: median(kind) / median(reference!),
-  cpu: Math.min(...found[kind]!.map(({ cpu }) => cpu)),
-  clientCpu: Math.min(...found[kind]!.map(({ clientCpu }) => clientCpu)),
-}));
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+const rates = (kind: string) => found[kind]!.map(({ tokens, seconds }) => tokens / seconds);
+const reference = rates(Object.keys(kinds)[0]!);
+const rows = Object.keys(kinds).map((kind) => {
+  const shares = rates(kind).map((rate, round) => rate / reference[round]!);
+  return {
+    kind,
+    tokens: found[kind]![0]!.tokens,
+    best: Math.max(...rates(kind)),
+    median: median(rates(kind)),
+    share: median(shares),
+    shares: [Math.min(...shares), Math.max(...shares)] as const,
+    cpu: median(found[kind]!.map(({ cpu }) => cpu)),
+    clientCpu: median(found[kind]!.map(({ clientCpu }) => clientCpu)),
+  };
+});
 const tokensPerStep = averageBatch.reduce((sum, each) => sum + each, 0) / averageBatch.length;
 if (options.json)
   console.log(JSON.stringify({ machine: cpus()[0]?.model, policy: options.policy, threads, promptTokens, rounds, tokensPerStep, rows }));
 else {
   const number = (value: number) => Math.round(value).toLocaleString('en');
-  const columns = ['', 'tokens/s, best', 'share', 'median', 'share', 'CPU s a round', "clients' CPU s"];
+  const columns = ['', 'tokens/s, best', 'median', 'share', 'of all rounds', 'CPU s a round', "clients' CPU s"];
   const table = [columns, columns.map((_, i) => (i === 0 ? '---' : '---:'))];
-  for (const { kind, best, shareOfBest, median, shareOfMedian, cpu, clientCpu } of rows) {
-    const share = (of: number) => `${number(100 * of)} %`;
-    table.push([kind, number(best), share(shareOfBest), number(median), share(shareOfMedian), cpu.toFixed(2), clientCpu.toFixed(2)]);
+  for (const { kind, best, median, share, shares, cpu, clientCpu } of rows) {
+    const [least, most] = shares.map((each) => number(100 * each));
+    const cells = [
+      kind,
+      number(best),
+      number(median),
+      `${number(100 * share)} %`,
+      `${least} to ${most} %`,
+      cpu.toFixed(2),
+      clientCpu.toFixed(2),
+    ];
+    table.push(cells);
   }
   for (const cells of table) console.log(`| ${cells.join(' | ')} |`);
   console.log(`${number(rows[0]!.tokens)} tokens a round.`);

@@ -15,6 +15,11 @@ export interface Program {
   readonly graph: Graph;
 }
 
+export interface CompileOptions {
+  /** Whether other lanes compute at the same time, so that the program gets a share of the processors instead of all. */
+  readonly beside?: boolean;
+}
+
 export interface BuffersByName {
   get(name: string): DeviceBuffer | undefined;
 }
@@ -47,7 +52,23 @@ export const matmulPrecisionOf = (kind: DeviceKind): MatmulPrecision => (kind ==
  * Where tensors live and graphs run. All methods fail with `device-failed`, naming the operation where one is at fault.
  * Calls are executed in the order in which they are made.
  */
-export interface Device {
+export interface Device extends DeviceLane {
+  /**
+   * Parts of a device that work at the same time, if it has any. The calls of a lane are executed in the order in which they are made, and beside
+   * those of other lanes; the device's own calls after all that were made before them in any lane, and before all that are made after them. A
+   * lane runs what was compiled in it, reads the device's buffers, and writes those that were made in it.
+   *
+   * @example
+   * const programs = await Promise.all(device.lanes.map((lane) => lane.compile(graph, { beside: true })));
+   * await Promise.all(device.lanes.map((lane, i) => lane.run(programs[i], { inputs: { x: some[i] }, buffers: weights })));
+   */
+  readonly lanes: readonly DeviceLane[];
+  /** Ends the device; calls under way fail. */
+  dispose(): Promise<void>;
+}
+
+/** What is done on a device one after the other. */
+export interface DeviceLane {
   readonly kind: DeviceKind;
   /** A buffer with this content, or zeros. The device may keep the array: it is not to be changed afterwards. */
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer;
@@ -61,7 +82,7 @@ export interface Device {
   /** Exchanges two rows, entries of the first dimension, of each of the buffers. */
   swapRows(buffers: Iterable<DeviceBuffer>, one: number, other: number): void;
   release(buffers: Iterable<DeviceBuffer>): void;
-  compile(graph: Graph): Promise<Program>;
+  compile(graph: Graph, options?: CompileOptions): Promise<Program>;
   /** Runs the program: buffers are updated by its assignments and appends; its outputs are returned. */
   run(program: Program, options: RunOptions): Promise<Record<string, NumberArray>>;
   /**
@@ -77,6 +98,4 @@ export interface Device {
   runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]>;
   /** Frees a program. */
   discard(program: Program): void;
-  /** Ends the device; calls under way fail. */
-  dispose(): Promise<void>;
 }

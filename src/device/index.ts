@@ -1,8 +1,10 @@
 export {
   type BuffersByName,
+  type CompileOptions,
   type Device,
   type DeviceBuffer,
   type DeviceKind,
+  type DeviceLane,
   deviceKinds,
   type MatmulPrecision,
   matmulPrecisionOf,

@@ -1,4 +1,4 @@
-import type { Device, DeviceBuffer, NumberArray } from '../device/index';
+import type { DeviceBuffer, DeviceLane, NumberArray } from '../device/index';
 import type { Continuation } from './continuation';
 import type { KeyValueCache, Row } from './key-value-cache';
 import type { Pace } from './pace';
@@ -8,7 +8,7 @@ import { extendGraph, type ModelForm } from './programs';
 
 /** What continues texts: a model on a device, and the cache that they have their rows in. */
 export interface Extender {
-  readonly device: Device;
+  readonly device: DeviceLane;
   readonly programs: ProgramCache;
   readonly cache: KeyValueCache;
   readonly weights: ReadonlyMap<string, DeviceBuffer>;

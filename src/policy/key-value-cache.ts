@@ -1,4 +1,4 @@
-import type { Device, DeviceBuffer } from '../device/index';
+import type { DeviceBuffer, DeviceLane } from '../device/index';
 import type { ModelConfig } from '../transformer/index';
 import { rowBucket, sizeBucket } from './program-sizes';
 import { cacheBuffer, lastTokensBuffer } from './programs';
@@ -50,7 +50,7 @@ export class KeyValueCache {
   #retired = 0;
 
   constructor(
-    readonly device: Device,
+    readonly device: DeviceLane,
     readonly config: ModelConfig,
   ) {}
 
@@ -78,6 +78,11 @@ export class KeyValueCache {
       this.rows[index] = row;
       return row;
     });
+  }
+
+  /** Whether a retired row has the beginning of this prompt, which goes on with the same dialogue. */
+  holds(prompt: Int32Array): boolean {
+    return this.#dialoguesOf([prompt])[0] !== undefined;
   }
 
   /** For each prompt the retired row whose own prompt it begins with: where there are several, the one that holds most of it. */

@@ -33,7 +33,8 @@ import { isAdapterTensor, PolicyBuffers } from './policy-buffers';
 import type { PolicyToStore } from './policy-host';
 import { ProgramCache } from './program-cache';
 import type { ModelForm } from './programs';
-import { RunningBatch, type RunningRequest, type SamplingCounters } from './running-batch';
+import type { RunningRequest, SamplingCounters } from './running-batch';
+import { RunningBatches } from './running-batches';
 import { type SampleOptions, Sampler } from './sampler';
 import type {
   CrossEntropyReport,
@@ -47,6 +48,7 @@ import type {
   TrainingSequence,
 } from './trainable-policy';
 import { TrainingPasses } from './training-passes';
+import { WeightsLock } from './weights-lock';
 
 /**
  * A Qwen2 or Llama model on a device, which acts in dialogues and can be trained by PPO and SFT. Weights, gradients, optimiser state and
@@ -68,7 +70,7 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #device: Device;
   readonly #programs: ProgramCache;
   readonly #sampler: Sampler;
-  readonly #running: RunningBatch;
+  readonly #running: RunningBatches;
   readonly #form: ModelForm;
   readonly #stopTokens: ReadonlySet<number>;
   readonly #origin: Pick<LocalModel, 'generationConfig' | 'baseModel'>;
@@ -80,9 +82,8 @@ export class LocalPolicy implements TrainablePolicy {
   readonly #prompts = new WeakMap<readonly ChatMessage[], { readonly prompt: Int32Array; readonly messages: readonly ChatMessage[] }>();
   #version = 0;
   #optimizerSteps = 0;
-  #queue: Promise<unknown> = Promise.resolve();
-  /** Calls in the queue that have not begun. */
-  #waiting = 0;
+  /** One call at a time: training and sampling share buffers. Only the running batches, which have their own, sample beside each other. */
+  readonly #lock = new WeightsLock();
 
   /**
    * Opens a Hugging Face folder of a Qwen2 or Llama model, or what {@link save} wrote. A PEFT adapter is put on it where `adapter` names
@@ -163,14 +164,13 @@ export class LocalPolicy implements TrainablePolicy {
     this.#form = { config: model.config, lora: this.lora, limits: options.limits, checkpointing: options.gradientCheckpointing };
     this.#sampler = new Sampler(device, this.#programs, this.#form);
     this.#stopTokens = new Set(endOfTurn(this.tokenizer, this.template, model.eosTokenIds ?? model.config.eosTokenIds));
-    this.#running = new RunningBatch({
+    this.#running = new RunningBatches({
       device,
       programs: this.#programs,
       form: this.#form,
       stopTokens: this.#stopTokens,
       weights: () => this.#buffers.weights,
-      exclusive: (task) => this.#exclusive(undefined, task),
-      isWanted: () => this.#waiting > 0,
+      lock: this.#lock,
     });
     this.maxNewTokens = maxNewTokens;
     this.#origin = { generationConfig: model.generationConfig, baseModel: model.baseModel };
@@ -193,7 +193,7 @@ export class LocalPolicy implements TrainablePolicy {
       layout,
       microBatchTokens,
       temperature,
-      exclusive: (signal, task) => this.#exclusive(signal, task),
+      exclusive: (signal, task) => this.#lock.alone(signal, task),
     });
     this.#isNewAdapter = this.lora !== undefined && ![...(model.weights?.keys() ?? [])].some(isAdapterTensor);
   }
@@ -252,7 +252,7 @@ export class LocalPolicy implements TrainablePolicy {
     for (const { seed } of requests) checkSeed(seed);
     if (requests.length === 0) return [];
     const distribution = this.#distribution(sampling);
-    return this.#exclusive(signal, () =>
+    return this.#lock.alone(signal, () =>
       this.#sampler.sample(this.#buffers.weights, requests, { ...distribution, stopTokens: this.#stopTokens, signal, onToken }),
     );
   }
@@ -286,7 +286,7 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   release(dialogueIds: readonly string[]): void {
-    void this.#exclusive(undefined, async () => this.#sampler.release(dialogueIds));
+    void this.#lock.alone(undefined, async () => this.#sampler.release(dialogueIds));
   }
 
   encodePrompt(messages: readonly ChatMessage[]): Int32Array {
@@ -339,7 +339,7 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   async update(step: OptimizerStep): Promise<{ readonly gradientNorm: number }> {
-    return this.#exclusive(undefined, async () => {
+    return this.#lock.alone(undefined, async () => {
       const gradientNorm = await this.#passes.update(step, ++this.#optimizerSteps);
       this.#version++;
       this.#invalidateCaches();
@@ -348,23 +348,23 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   async clearGradients(): Promise<void> {
-    await this.#exclusive(undefined, async () => this.#buffers.clearGradients());
+    await this.#lock.alone(undefined, async () => this.#buffers.clearGradients());
   }
 
   async setReference(): Promise<void> {
     // a new adapter changes nothing: the base, which is the reference already, is scored faster without it
     if (this.#isNewAdapter && this.#version === 0) return;
-    await this.#exclusive(undefined, async () => this.#buffers.setReference());
+    await this.#lock.alone(undefined, async () => this.#buffers.setReference());
   }
 
   async exportState(): Promise<PolicyTrainingState> {
-    return this.#exclusive(undefined, async () => {
+    return this.#lock.alone(undefined, async () => {
       return { version: this.#version, optimizerStep: this.#optimizerSteps, tensors: await this.#buffers.export() };
     });
   }
 
   async importState({ version, optimizerStep, tensors }: PolicyTrainingState): Promise<void> {
-    await this.#exclusive(undefined, async () => {
+    await this.#lock.alone(undefined, async () => {
       this.#buffers.import(tensors);
       this.#isNewAdapter = false;
       this.#version = version;
@@ -419,7 +419,7 @@ export class LocalPolicy implements TrainablePolicy {
 
   /** Weights by name, read from the device: base, adapter and value head, or those that are named. */
   async readWeights(names?: Iterable<string>): Promise<Map<string, { shape: Shape; data: Float32Array }>> {
-    return this.#exclusive(undefined, () => this.#buffers.read(names));
+    return this.#lock.alone(undefined, () => this.#buffers.read(names));
   }
 
   async dispose(): Promise<void> {
@@ -436,18 +436,6 @@ export class LocalPolicy implements TrainablePolicy {
   #invalidateCaches(): void {
     this.#sampler.invalidate();
     this.#running.invalidate();
-  }
-
-  /** One call at a time: sampling and training share buffers. A call whose signal fires while it waits never starts. */
-  #exclusive<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
-    this.#waiting++;
-    const result = this.#queue.then(() => {
-      this.#waiting--;
-      throwIfAborted(signal);
-      return task();
-    });
-    this.#queue = result.catch(() => undefined);
-    return result;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Device, Program } from '../device/index';
+import type { CompileOptions, DeviceLane, Program } from '../device/index';
 import type { Graph } from '../tensor/index';
 import { TimeSlice } from '../time-slice';
 
@@ -7,7 +7,8 @@ export class ProgramCache {
   readonly #programs = new Map<string, Program>();
 
   constructor(
-    readonly device: Device,
+    readonly device: DeviceLane,
+    readonly options: CompileOptions = {},
     readonly limit = 96,
   ) {}
 
@@ -17,7 +18,7 @@ export class ProgramCache {
     else {
       // what was done before it, the building and what a device makes of it take milliseconds each for a large model
       await new TimeSlice().next();
-      program = await this.device.compile(await build());
+      program = await this.device.compile(await build(), this.options);
     }
     this.#programs.set(key, program);
     if (this.#programs.size > this.limit) {

@@ -1,4 +1,4 @@
-import type { Device, DeviceBuffer } from '../device/index';
+import type { Device, DeviceBuffer, DeviceLane } from '../device/index';
 import { abortedError, type ErrorCode, RlpaError, throwIfAborted } from '../errors';
 import { Continuation, checkPrompt, roomFor, type Sample } from './continuation';
 import { type Extension, extend } from './extension';
@@ -7,6 +7,7 @@ import { Pace } from './pace';
 import type { ProgramCache } from './program-cache';
 import { chunkLength, rowParts, usualChunk } from './program-sizes';
 import type { ModelForm } from './programs';
+import type { WeightsLock } from './weights-lock';
 
 /** A text to be continued in the {@link RunningBatch}. */
 export interface RunningRequest {
@@ -42,24 +43,20 @@ export interface RunningBatchHost {
   readonly programs: ProgramCache;
   readonly form: ModelForm;
   readonly stopTokens: ReadonlySet<number>;
+  readonly lock: WeightsLock;
   weights(): ReadonlyMap<string, DeviceBuffer>;
-  /** Runs the task while nothing else uses the weights. */
-  exclusive<T>(task: () => Promise<T>): Promise<T>;
-  /** Whether somebody else waits for them. */
-  isWanted(): boolean;
+}
+
+/** Where a batch is computed while there are others beside it. */
+export interface BatchLane {
+  readonly device: DeviceLane;
+  readonly programs: ProgramCache;
+  /** Whether there are others. */
+  isShared(): boolean;
 }
 
 /** Most requests in the batch; the others wait. */
 const maxRows = 32;
-
-/**
- * Newcomers begin together, while others are being sampled: a prompt that is fed alone takes twice the time of one among several, and each time
- * the others are held up. With three of them most of that is saved; those who wait for more leave rows empty.
- */
-const gatherRows = 3;
-
-/** Most milliseconds that a newcomer is kept waiting for others so, by a quick model; another has gathered newcomers while it took a step. */
-const gatherMs = 8;
 
 /** Milliseconds that a token takes at most of a model that is quick: what is done for newcomers holds the others up for little. */
 const quickMs = 8;
@@ -97,8 +94,6 @@ class Running extends Continuation {
 }
 
 interface Waiting {
-  /** When it came, in milliseconds of `performance.now()`. */
-  readonly since: number;
   readonly demand: RunningRequest;
   readonly settle: (result: Sample | RlpaError) => void;
 }
@@ -115,6 +110,7 @@ interface Waiting {
  */
 export class RunningBatch {
   readonly #host: RunningBatchHost;
+  readonly #lane: BatchLane | undefined;
   readonly #cache: KeyValueCache;
   #waiting: Waiting[] = [];
   #running: Running[] = [];
@@ -125,9 +121,25 @@ export class RunningBatch {
   #steps = 0;
   #isBusy = false;
 
-  constructor(host: RunningBatchHost) {
+  constructor(host: RunningBatchHost, lane?: BatchLane) {
     this.#host = host;
-    this.#cache = new KeyValueCache(host.device, host.form.config);
+    this.#lane = lane;
+    this.#cache = new KeyValueCache(lane?.device ?? host.device, host.form.config);
+  }
+
+  /** How many requests it has. */
+  get size(): number {
+    return this.#waiting.length + this.#running.length;
+  }
+
+  /** Whether a token takes so little time that newcomers hold the others up for little. */
+  get isQuick(): boolean {
+    return this.#pace.stepMs !== undefined && this.#pace.stepMs <= quickMs;
+  }
+
+  /** Whether a dialogue that comes back with this prompt would go on from what it has left here. */
+  holds(prompt: Int32Array): boolean {
+    return this.#cache.holds(prompt);
   }
 
   get counters(): SamplingCounters {
@@ -150,7 +162,7 @@ export class RunningBatch {
         this.#waiting = this.#waiting.filter((each) => each !== waiting);
         reject(abortedError(signal!));
       };
-      const waiting = { since: performance.now(), demand, settle };
+      const waiting = { demand, settle };
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#waiting.push(waiting);
       if (!this.#isBusy) this.#run();
@@ -166,9 +178,9 @@ export class RunningBatch {
   /** Steps as long as there is anything to do. Others get the weights in between. */
   async #run(): Promise<void> {
     this.#isBusy = true;
-    while (this.#waiting.length > 0 || this.#running.length > 0) {
+    while (this.size > 0) {
       try {
-        await this.#host.exclusive(() => this.#sampleOn());
+        await this.#host.lock.shared(() => this.#sampleOn());
       } catch (error) {
         this.#fail(error);
       }
@@ -194,13 +206,9 @@ export class RunningBatch {
       const sampled = await this.#extend(read);
       underWay.push(...fed, ...sampled);
       await take(sampled.length > 0 ? this.#pace.ahead : 0);
-    } while (!this.#host.isWanted() && (this.#waiting.length > 0 || this.#running.length > 0));
+    } while (!this.#host.lock.isWanted && this.size > 0);
     await take(0);
-    if (this.#waiting.length === 0 && this.#running.length === 0) await this.#cache.giveBack();
-  }
-
-  get #isQuick(): boolean {
-    return this.#pace.stepMs !== undefined && this.#pace.stepMs <= quickMs;
+    if (this.size === 0) await this.#cache.giveBack();
   }
 
   /** Feeds the newcomers' prompts: whole, where the chunks of the longest do not make more than a step's tokens. */
@@ -209,7 +217,7 @@ export class RunningBatch {
     const isNew = ({ pending }: Running) => pending.length > 0;
     let newcomers = this.#running.filter(isNew);
     // of many newcomers no more at a time than of all rows usually
-    const most = this.#isQuick ? Math.min(quickChunk, (maxRows * usualChunk) / newcomers.length) : usualChunk;
+    const most = this.isQuick ? Math.min(quickChunk, (maxRows * usualChunk) / newcomers.length) : usualChunk;
     for (let left = most; newcomers.length > 0; newcomers = newcomers.filter(isNew)) {
       left -= Math.max(...newcomers.map(({ pending }) => chunkLength(pending.length, most)));
       if (left < 0) break;
@@ -218,16 +226,7 @@ export class RunningBatch {
     return begun;
   }
 
-  /** Whether others may come to begin with those that wait: some go on meanwhile, there is room, and the first has only just come. */
-  #gathers(): boolean {
-    const [first] = this.#waiting;
-    const room = maxRows - this.#running.length;
-    if (first === undefined || this.#running.length === 0 || this.#waiting.length >= Math.min(room, gatherRows)) return false;
-    return this.#isQuick && performance.now() - first.since < gatherMs;
-  }
-
   async #admit(): Promise<void> {
-    if (this.#gathers()) return;
     const admitted = this.#waiting.splice(0, maxRows - this.#running.length);
     if (admitted.length === 0) return;
     const owners = admitted.map(() => `request ${this.#count++}`);
@@ -250,12 +249,13 @@ export class RunningBatch {
 
   /** @param longest chunk of a prompt */
   async #extend(batch: readonly Running[], longest = usualChunk): Promise<Extension[]> {
-    const { device, programs, weights } = this.#host;
+    const { device, programs } = this.#lane?.isShared() ? this.#lane : this.#host;
+    const weights = this.#host.weights();
     const begun: Extension[] = [];
     for (const { group, length } of this.#groups(batch, longest)) {
       const { form, temperature, greedy } = group[0]!.demand;
       const extension = await extend(
-        { device, programs, cache: this.#cache, weights: weights() },
+        { device, programs, cache: this.#cache, weights },
         group.map((continuation) => ({
           continuation,
           count: length === 1 ? 0 : length,

@@ -224,49 +224,6 @@ describe('the running batch', () => {
     await policy.dispose();
   });
 
-  /** How many were in the batch at each token of the first, by a clock that goes on as told; newcomers arrive with the tokens that are named. */
-  async function runningAt(clockAt: (token: number) => number, arrivals: readonly number[]) {
-    const policy = microPolicy({ seed: 1, maxNewTokens: 30 });
-    const newcomers: Promise<unknown>[] = [];
-    const running: number[] = [];
-    const clock = vi.spyOn(performance, 'now').mockReturnValue(clockAt(0));
-    try {
-      const first = policy.sampleAlongside({
-        prompt: prompt(policy),
-        seed: 1,
-        temperature: 0,
-        onToken: () => {
-          running.push(policy.sampling.running);
-          const token = running.length;
-          if (arrivals.includes(token)) newcomers.push(policy.sampleAlongside({ prompt: prompt(policy), seed: token, maxNewTokens: 2 }));
-          clock.mockReturnValue(clockAt(token));
-        },
-      });
-      await first;
-      await Promise.all(newcomers);
-    } finally {
-      clock.mockRestore();
-    }
-    await policy.dispose();
-    return running;
-  }
-
-  it('begins with those together that arrive within a moment of one another', async () => {
-    // a millisecond a token: the first newcomer comes at 2 ms, and at the first step after 10 ms both begin
-    const running = await runningAt((token) => token, [3, 6]);
-    expect(running.slice(0, 11)).toEqual([...Array(10).fill(1), 3]);
-  });
-
-  it('waits for nobody else once three have come', async () => {
-    const running = await runningAt((token) => token, [3, 4, 5]);
-    expect(running.slice(0, 7)).toEqual([...Array(6).fill(1), 4]);
-  });
-
-  it('keeps nobody waiting where a token takes longer than that moment', async () => {
-    const running = await runningAt((token) => 100 * token, [3]);
-    expect(running.slice(0, 4)).toEqual([1, 1, 1, 2]);
-  });
-
   it.each([
     ['quick, in as few runs as it can', 0, 2],
     ['slow, in pieces between which others go on', 100, 3],

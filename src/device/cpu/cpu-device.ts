@@ -1,20 +1,16 @@
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
-import { RlpaError } from '../../errors';
+import type { RlpaError } from '../../errors';
 import { withoutTelemetry } from '../../telemetry';
 import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
 import { checkBufferData, checkedSeries } from '../checks';
-import type { Device, DeviceBuffer, NumberArray, Program, RunOptions, SeriesOptions } from '../device';
+import type { CompileOptions, Device, DeviceBuffer, DeviceLane, NumberArray, Program, RunOptions, SeriesOptions } from '../device';
 import { lowerGraph } from './lower';
-import type { Reply, Request, WorkerOptions } from './protocol';
-
-type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
+import type { Progress } from './protocol';
+import { type Call, Thread, type ThreadOwner } from './thread';
 
 /**
- * The CPU device: graphs are lowered to ONNX and run by onnxruntime in a worker thread, so that the caller's event loop stays free. It needs the
+ * The CPU device: graphs are lowered to ONNX and run by onnxruntime in worker threads, so that the caller's event loop stays free. It needs the
  * packages onnxruntime-node, which has the library, and koffi, which calls it; both are optional peers. `threads` defaults to the machine's cores.
  *
  * @example
@@ -27,34 +23,125 @@ export function cpuDevice({ threads = availableParallelism() }: { readonly threa
   return new CpuDevice(threads);
 }
 
-class CpuDevice implements Device {
-  readonly kind = 'cpu';
-  readonly #worker: Worker;
-  readonly #waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: unknown) => void }>();
-  #count = 0;
-  #ending = false;
-  readonly #ended: Promise<void>;
-  /** The first failure of a call that returns nothing; raised by the next call that can. */
+/** So many lanes at most: each computes for texts of its own, and a product of few rows takes as long as one of more. */
+const mostLanes = 4;
+/** So many buffers at a time at most; memory is used for those that there are. */
+const mostBuffers = 2 ** 20;
+
+/** The threads that the lanes of a device have each for themselves, started when they are first used, and the order between them. */
+class Threads implements ThreadOwner {
+  readonly #threads = new Map<number, Thread>();
+  readonly #served = new Int32Array(new SharedArrayBuffer(4 * mostLanes));
+  readonly #addresses = new BigUint64Array(new SharedArrayBuffer(8 * mostBuffers));
+  readonly #first: Thread;
+  /** Where the first was after what was asked of the device last, rather than of a lane. */
+  #common: Progress;
+  #programs = 0;
+  readonly #buffers = new Map<number, DeviceBuffer>();
+  readonly #freeIds: number[] = [];
   #failure: RlpaError | undefined;
 
-  constructor(threads: number) {
-    // the thread has a copy of the environment for itself; what onnxruntime reads is the process's
-    withoutTelemetry();
-    const path = createRequire(import.meta.url).resolve('#cpu-worker');
-    // The program's own flags, such as --input-type or a loader, are not for the thread, which may not even start with them.
-    this.#worker = new Worker(pathToFileURL(path), { workerData: { threads } satisfies WorkerOptions, execArgv: [] });
-    this.#worker.on('message', (reply: Reply) => this.#settle(reply));
-    this.#worker.on('error', (error) =>
-      this.#fail(new RlpaError('device-failed', `The CPU device's thread failed: ${error.message}`, {}, { cause: error })),
+  constructor() {
+    this.#first = this.#start(0);
+    this.#common = this.#first.progress;
+  }
+
+  /** What is asked of no lane waits for all of them, and they for it. */
+  ask(call: Call, lane?: number): Promise<unknown> {
+    return this.#inOrder(lane, (thread, after) => thread.ask({ ...call, after }));
+  }
+
+  /** @param transfer is handed over */
+  tell(call: Call, lane?: number, transfer?: ArrayBuffer[]): void {
+    this.#inOrder(lane, (thread, after) => thread.tell({ ...call, after }, transfer));
+  }
+
+  newProgram(): number {
+    return this.#programs++;
+  }
+
+  newBuffer(shape: Shape, type: ElementType): DeviceBuffer {
+    const buffer = { id: this.#freeIds.pop() ?? this.#buffers.size, shape, type };
+    this.#buffers.set(buffer.id, buffer);
+    return buffer;
+  }
+
+  /** Its number is given again. → whether it was there: who releases a buffer twice does not release another */
+  forget(buffer: DeviceBuffer): boolean {
+    if (this.#buffers.get(buffer.id) !== buffer) return false;
+    this.#buffers.delete(buffer.id);
+    this.#freeIds.push(buffer.id);
+    return true;
+  }
+
+  refuse(error: RlpaError): void {
+    this.#failure ??= error;
+    for (const thread of this.#threads.values()) thread.refuse(error);
+  }
+
+  fail(error: RlpaError): void {
+    this.#failure ??= error;
+    for (const thread of this.#threads.values()) thread.fail(error);
+  }
+
+  async end(): Promise<void> {
+    const others = [...this.#threads.values()].filter((thread) => thread !== this.#first);
+    // they read what is the first one's
+    await Promise.all(others.map((thread) => thread.end()));
+    await this.#first.end();
+  }
+
+  #inOrder<T>(lane: number | undefined, post: (thread: Thread, after?: readonly Progress[]) => T): T {
+    if (lane === 0) return post(this.#first);
+    if (lane !== undefined) {
+      const thread = this.#threads.get(lane) ?? this.#startAnother(lane);
+      return post(thread, [this.#common]);
+    }
+    const others = [...this.#threads.values()].filter((thread) => thread !== this.#first);
+    const result = post(
+      this.#first,
+      others.map(({ progress }) => progress),
     );
-    this.#worker.on('exit', () => this.#fail(new RlpaError('device-failed', 'The CPU device was disposed of.')));
-    this.#ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
-    this.#worker.unref(); // last: to listen to its messages counts as waiting for it
+    this.#common = this.#first.progress;
+    return result;
+  }
+
+  #startAnother(lane: number): Thread {
+    if (this.#threads.size === 1) this.tell({ kind: 'publish' });
+    return this.#start(lane);
+  }
+
+  #start(lane: number): Thread {
+    // a thread has a copy of the environment for itself; what onnxruntime reads is the process's
+    withoutTelemetry();
+    const thread = new Thread({ thread: lane, served: this.#served, addresses: this.#addresses }, this);
+    if (this.#failure) thread.refuse(this.#failure);
+    this.#threads.set(lane, thread);
+    return thread;
+  }
+}
+
+class CpuLane implements DeviceLane {
+  readonly kind = 'cpu';
+  protected readonly threads: Threads;
+  readonly #lane: number | undefined;
+  readonly #cores: number;
+  readonly #share: number;
+
+  /**
+   * @param cores that compute what is run here
+   * @param share of them, while the other lanes compute as well
+   */
+  constructor(threads: Threads, cores: number, share: number, lane?: number) {
+    this.threads = threads;
+    this.#cores = cores;
+    this.#share = share;
+    this.#lane = lane;
   }
 
   create(shape: Shape, type: ElementType, data?: NumberArray): DeviceBuffer {
-    const buffer = { id: this.#count++, shape, type };
     checkBufferData(shape, data);
+    const buffer = this.threads.newBuffer(shape, type);
     this.#tell({ kind: 'create', buffer: buffer.id, type, size: sizeOf(shape), data });
     return buffer;
   }
@@ -81,16 +168,18 @@ class CpuDevice implements Device {
   }
 
   release(buffers: Iterable<DeviceBuffer>): void {
-    this.#tell({ kind: 'release', buffers: [...buffers].map(({ id }) => id) });
+    const released = [...buffers].filter((buffer) => this.threads.forget(buffer));
+    this.#tell({ kind: 'release', buffers: released.map(({ id }) => id) });
   }
 
-  async compile(graph: Graph): Promise<Program> {
-    const program = { id: this.#count++, graph };
+  async compile(graph: Graph, { beside = false }: CompileOptions = {}): Promise<Program> {
+    const program = { id: this.threads.newProgram(), graph };
     // building the graph, translating it and sending it are turns of their own
     await setImmediate();
     const lowered = await lowerGraph(graph);
     await setImmediate();
-    await this.#ask({ kind: 'compile', program: program.id, lowered, buffers: [...graph.buffers.keys()] });
+    const threads = beside ? this.#share : this.#cores;
+    await this.#ask({ kind: 'compile', program: program.id, lowered, buffers: [...graph.buffers.keys()], threads });
     return program;
   }
 
@@ -109,55 +198,27 @@ class CpuDevice implements Device {
     this.#tell({ kind: 'discard', program: program.id });
   }
 
-  async dispose(): Promise<void> {
-    // an idle thread does not keep the process alive, but its end is to be waited for, whatever is still answered until then
-    this.#ending = true;
-    this.#worker.ref();
-    // it ends by itself, between two requests: a thread that is stopped within a call of onnxruntime takes the process along
-    this.#worker.postMessage({ kind: 'end' } satisfies Request);
-    await this.#ended;
+  #ask(call: Call): Promise<unknown> {
+    return this.threads.ask(call, this.#lane);
   }
 
-  #ask(request: WithoutId<Request>): Promise<unknown> {
-    if (this.#failure) return Promise.reject(this.#failure);
-    const id = this.#count++;
-    return new Promise((resolve, reject) => {
-      // the thread keeps the process alive only while somebody waits for it
-      if (this.#waiting.size === 0) this.#worker.ref();
-      this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...request, id } satisfies Request);
-    });
-  }
-
-  #tell(request: WithoutId<Request>, transfer: ArrayBuffer[] = []): void {
-    if (!this.#failure) this.#worker.postMessage(request satisfies Request, transfer);
-  }
-
-  #settle(reply: Reply): void {
-    const failure = 'error' in reply ? failureOf(reply) : undefined;
-    if (reply.id === undefined) {
-      this.#failure ??= failure;
-      return;
-    }
-    const waiting = this.#waiting.get(reply.id);
-    this.#waiting.delete(reply.id);
-    if (this.#waiting.size === 0 && !this.#ending) this.#worker.unref();
-    if ('error' in reply) waiting?.reject(failure);
-    else waiting?.resolve(reply.result);
-  }
-
-  #fail(error: RlpaError): void {
-    this.#failure ??= error;
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+  #tell(call: Call, transfer?: ArrayBuffer[]): void {
+    this.threads.tell(call, this.#lane, transfer);
   }
 }
 
-/** What `npm install` has to be told where not every version will do: of package.json's peers, the one that is pinned. */
-const pinned: Readonly<Record<string, string>> = { 'onnxruntime-node': 'onnxruntime-node@1.30.0' };
+class CpuDevice extends CpuLane implements Device {
+  readonly lanes: readonly DeviceLane[];
 
-function failureOf({ error, missingPackage, missingBytes: bytes }: Extract<Reply, { error: string }>): RlpaError {
-  if (missingPackage === undefined) return new RlpaError('device-failed', error, bytes === undefined ? {} : { bytes, outOfMemory: true });
-  const advice = `npm install ${pinned[missingPackage] ?? missingPackage}`;
-  return new RlpaError('missing-dependency', `The CPU device needs the package ${missingPackage}: ${advice}`, { package: missingPackage });
+  constructor(cores: number) {
+    const threads = new Threads();
+    const count = Math.min(cores, mostLanes);
+    const share = Math.floor(cores / count);
+    super(threads, cores, share);
+    this.lanes = count < 2 ? [] : Array.from({ length: count }, (_, lane) => new CpuLane(threads, cores, share, lane));
+  }
+
+  async dispose(): Promise<void> {
+    await this.threads.end();
+  }
 }

@@ -156,9 +156,18 @@ export class OnnxRuntime {
 
   /** What a session has put into its outputs. */
   adopt(pointer: Pointer, type: ElementType, size: number): OnnxValue {
-    const memory = this.#koffi.view(this.#create('GetTensorMutableData', pointer), 4 * size);
-    const data = type === 'f32' ? new Float32Array(memory) : new Int32Array(memory);
+    const data = this.numbersAt(this.#create('GetTensorMutableData', pointer), type, size);
     return { pointer, data, release: () => this.#functions.ReleaseValue(pointer) };
+  }
+
+  addressOf(data: NumberArray): Pointer {
+    return this.#koffi.address(data);
+  }
+
+  /** Numbers that somebody else holds. */
+  numbersAt(address: Pointer, type: ElementType, size: number): NumberArray {
+    const memory = this.#koffi.view(address, 4 * size);
+    return type === 'f32' ? new Float32Array(memory) : new Int32Array(memory);
   }
 
   session({ model, threads, inputs, outputs }: OnnxProgram): OnnxSession {

@@ -2,8 +2,17 @@ import type { ElementType } from '../../tensor/index';
 import type { NumberArray } from '../device';
 import type { LoweredGraph } from './lower';
 
-/** What the CPU device asks of its worker thread. Requests are served in order; one without an id has no reply, unless it fails. */
-export type Request = { readonly id?: number } & (
+/** So many requests of a thread, counted from its first one, are served; the count starts again at -2^31. */
+export interface Progress {
+  readonly thread: number;
+  readonly served: number;
+}
+
+/**
+ * What the CPU device asks of one of its threads. Requests are served in order, each after what it names of other threads; one without an id has no
+ * reply, unless it fails.
+ */
+export type Request = { readonly id?: number; readonly after?: readonly Progress[] } & (
   | { readonly kind: 'create'; readonly buffer: number; readonly type: ElementType; readonly size: number; readonly data?: NumberArray }
   | { readonly kind: 'write'; readonly buffer: number; readonly data: NumberArray }
   | { readonly kind: 'clear'; readonly buffers: readonly number[] }
@@ -17,7 +26,13 @@ export type Request = { readonly id?: number } & (
       readonly other: number;
     }
   | { readonly kind: 'release'; readonly buffers: readonly number[] }
-  | { readonly kind: 'compile'; readonly program: number; readonly lowered: LoweredGraph; readonly buffers: readonly string[] }
+  | {
+      readonly kind: 'compile';
+      readonly program: number;
+      readonly lowered: LoweredGraph;
+      readonly buffers: readonly string[];
+      readonly threads: number;
+    }
   | {
       readonly kind: 'run';
       readonly program: number;
@@ -27,6 +42,8 @@ export type Request = { readonly id?: number } & (
       readonly buffers: Int32Array;
     }
   | { readonly kind: 'discard'; readonly program: number }
+  /** From now on the other threads are to find this one's buffers. */
+  | { readonly kind: 'publish' }
   /** Ends the thread. */
   | { readonly kind: 'end' }
 );
@@ -42,5 +59,10 @@ export type Reply =
     };
 
 export interface WorkerOptions {
-  readonly threads: number;
+  /** Which of the device's threads it is. */
+  readonly thread: number;
+  /** How many requests each thread has served. Shared by all. */
+  readonly served: Int32Array;
+  /** Where the numbers of each buffer are in this process's memory, if its thread has published it. Shared by all. */
+  readonly addresses: BigUint64Array;
 }

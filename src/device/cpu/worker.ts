@@ -3,15 +3,19 @@ import { sizeOf } from '../../tensor/index';
 import type { NumberArray } from '../device';
 import type { LoweredGraph, Port } from './lower';
 import { DeviceMemory } from './memory';
-import { fixedArray, MissingPackage, OnnxRuntime, type OnnxSession, type OnnxValue, OutOfMemory } from './onnxruntime';
-import type { Reply, Request, WorkerOptions } from './protocol';
+import { fixedArray, MissingPackage, OnnxRuntime, type OnnxSession, type OnnxValue, OutOfMemory, type Pointer } from './onnxruntime';
+import type { Progress, Reply, Request, WorkerOptions } from './protocol';
 
 /**
- * The CPU device's thread: owns all buffers and runs onnxruntime, whose calls block the thread they are made on.
+ * A thread of the CPU device: owns the buffers that were made on it, reads those of the first, and runs onnxruntime, whose calls block the thread
+ * they are made on.
  */
-const { threads } = workerData as WorkerOptions;
+const { thread, served, addresses } = workerData as WorkerOptions;
 type RunRequest = Extract<Request, { kind: 'run' }>;
 const buffers = new Map<number, DeviceMemory>();
+/** Those of another thread, as they were found. */
+const foreign = new Map<number, { readonly address: Pointer; readonly memory: DeviceMemory }>();
+let isPublished = false;
 /** Buffers for which there was no memory: nobody waits for their creation, and whoever uses one is told. */
 const missing = new Map<number, OutOfMemory>();
 
@@ -42,13 +46,33 @@ function buffer(id: number): DeviceMemory {
   return found;
 }
 
+/** What a run finds in the place of a buffer: its thread's own, or another's. */
+function bound(runtime: OnnxRuntime, id: number, { type, shape }: Pick<Port, 'type' | 'shape'>): DeviceMemory {
+  const address = addresses[id]!;
+  if (buffers.has(id) || address === 0n) return buffer(id);
+  let found = foreign.get(id);
+  if (found?.address !== address || found.memory.data.length !== sizeOf(shape)) {
+    found?.memory.release();
+    found = { address, memory: new DeviceMemory(runtime.numbersAt(address, type, sizeOf(shape))) };
+    foreign.set(id, found);
+  }
+  return found.memory;
+}
+
+/** Other threads find the buffer, also where it has moved to. */
+function publish(runtime: OnnxRuntime, id: number): void {
+  addresses[id] = runtime.addressOf(buffer(id).data);
+}
+
 async function serve(request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'create':
       create(request);
+      if (isPublished && buffers.has(request.buffer)) publish(await openRuntime(), request.buffer);
       return undefined;
     case 'write':
       buffer(request.buffer).replace(request.data);
+      if (isPublished) publish(await openRuntime(), request.buffer);
       return undefined;
     case 'clear':
       for (const id of request.buffers) buffer(id).data.fill(0);
@@ -66,6 +90,7 @@ async function serve(request: Request): Promise<unknown> {
         buffers.get(id)?.release();
         buffers.delete(id);
         missing.delete(id);
+        if (isPublished) addresses[id] = 0n;
       }
       return undefined;
     case 'compile':
@@ -76,13 +101,21 @@ async function serve(request: Request): Promise<unknown> {
     case 'discard':
       discard(request.program);
       return undefined;
+    case 'publish': {
+      const runtime = await openRuntime();
+      isPublished = true;
+      for (const id of buffers.keys()) publish(runtime, id);
+      return undefined;
+    }
     case 'end':
       try {
         // the library's threads have to be gone before the library is
         for (const id of programs.keys()) discard(id);
         for (const memory of buffers.values()) memory.release();
+        for (const { memory } of foreign.values()) memory.release();
         (await opening)?.close();
       } finally {
+        finished();
         process.exit();
       }
   }
@@ -97,7 +130,7 @@ function create({ buffer: id, type, size, data }: Extract<Request, { kind: 'crea
   }
 }
 
-function compile(runtime: OnnxRuntime, { lowered, buffers: names }: Extract<Request, { kind: 'compile' }>): Program {
+function compile(runtime: OnnxRuntime, { lowered, buffers: names, threads }: Extract<Request, { kind: 'compile' }>): Program {
   const { model, inputs, outputs, appends, assignments, inPlace } = lowered;
   const written = [...outputs, ...appends.map(({ value }) => value), ...assignments, ...inPlace];
   const onnxNames = (ports: readonly Port[]) => ports.map(({ onnxName }) => onnxName);
@@ -144,10 +177,10 @@ function runSeries(runtime: OnnxRuntime, { program: id, inputs, buffers: ids }: 
 
 function run(runtime: OnnxRuntime, program: Program, given: Readonly<Record<string, NumberArray>>, ids: Int32Array): void {
   const { session, lowered, inputs, outputs, placeOf } = program;
-  const bound = (name: string) => buffer(ids[placeOf.get(name)!]!);
+  const idOf = (name: string) => ids[placeOf.get(name)!]!;
   for (const [index, { name }] of lowered.inputs.entries()) inputs[index]!.data.set(given[name]!);
-  for (const [index, { name, shape }] of lowered.buffers.entries()) {
-    session.inputs[inputs.length + index] = bound(name).pointer(runtime, shape);
+  for (const [index, port] of lowered.buffers.entries()) {
+    session.inputs[inputs.length + index] = bound(runtime, idOf(port.name), port).pointer(runtime, port.shape);
   }
   const firstAppend = outputs.length;
   const firstAssignment = firstAppend + lowered.appends.length;
@@ -156,10 +189,10 @@ function run(runtime: OnnxRuntime, program: Program, given: Readonly<Record<stri
   session.outputs.fill(0n, firstAppend, firstInPlace);
   for (const [index, { name, shape, offsets }] of lowered.inPlace.entries()) {
     checkRoom(name, given[offsets]!, shape);
-    session.outputs[firstInPlace + index] = bound(name).pointer(runtime, shape);
+    session.outputs[firstInPlace + index] = buffer(idOf(name)).pointer(runtime, shape);
   }
-  const assigned = lowered.assignments.map(({ name }) => bound(name));
-  const appended = lowered.appends.map(({ buffer: name }) => bound(name));
+  const assigned = lowered.assignments.map(({ name }) => buffer(idOf(name)));
+  const appended = lowered.appends.map(({ buffer: name }) => buffer(idOf(name)));
   session.run();
   for (const [index, { cache, value, offsets, counts, rows }] of lowered.appends.entries()) {
     const entries = runtime.adopt(session.outputs[firstAppend + index]!, value.type, sizeOf(value.shape));
@@ -173,11 +206,13 @@ function run(runtime: OnnxRuntime, program: Program, given: Readonly<Record<stri
     );
     entries.release();
   }
-  for (const [index, { type, shape }] of lowered.assignments.entries()) {
+  for (const [index, { name, type, shape }] of lowered.assignments.entries()) {
     const value = runtime.adopt(session.outputs[firstAssignment + index]!, type, sizeOf(shape));
     const memory = assigned[index]!;
-    if (memory.data.length === value.data.length) memory.adopt(value, shape);
-    else {
+    if (memory.data.length === value.data.length) {
+      memory.adopt(value, shape);
+      if (isPublished) publish(runtime, idOf(name));
+    } else {
       // the first rows of more
       memory.data.set(value.data);
       value.release();
@@ -225,25 +260,42 @@ function appendEntries(
   }
 }
 
+/** Blocks until another thread has come so far. */
+function waitFor({ thread: other, served: count }: Progress): void {
+  for (;;) {
+    const now = Atomics.load(served, other);
+    // both start again at -2^31
+    if (((now - count) | 0) >= 0) return;
+    Atomics.wait(served, other, now);
+  }
+}
+
+function finished(): void {
+  Atomics.add(served, thread, 1);
+  Atomics.notify(served, thread);
+}
+
+async function answer(request: Request): Promise<void> {
+  let reply: Reply;
+  try {
+    for (const progress of request.after ?? []) waitFor(progress);
+    const result = await serve(request);
+    if (request.id === undefined) return;
+    reply = { id: request.id, result };
+  } catch (error) {
+    reply = {
+      id: request.id,
+      error: error instanceof Error ? error.message : String(error),
+      ...(error instanceof MissingPackage && { missingPackage: error.packageName }),
+      ...(error instanceof OutOfMemory && { missingBytes: error.bytes }),
+    };
+  } finally {
+    finished();
+  }
+  parentPort!.postMessage(reply, 'result' in reply && request.kind === 'read' ? [(reply.result as NumberArray).buffer as ArrayBuffer] : []);
+}
+
 let queue: Promise<void> = Promise.resolve();
 parentPort!.on('message', (request: Request) => {
-  queue = queue.then(async () => {
-    let reply: Reply;
-    try {
-      const result = await serve(request);
-      if (request.id === undefined) return;
-      reply = { id: request.id, result };
-    } catch (error) {
-      reply = {
-        id: request.id,
-        error: error instanceof Error ? error.message : String(error),
-        ...(error instanceof MissingPackage && { missingPackage: error.packageName }),
-        ...(error instanceof OutOfMemory && { missingBytes: error.bytes }),
-      };
-    }
-    parentPort!.postMessage(
-      reply,
-      'result' in reply && request.kind === 'read' ? [(reply.result as NumberArray).buffer as ArrayBuffer] : [],
-    );
-  });
+  queue = queue.then(() => answer(request));
 });

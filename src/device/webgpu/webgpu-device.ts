@@ -68,6 +68,7 @@ const tuningRounds = 3;
  */
 export class WebGpuDevice implements GpuDevice {
   readonly kind: 'webgpu' | 'webgpu-f16';
+  readonly lanes = [];
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
   readonly #tuner: Tuner;
