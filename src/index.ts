@@ -2,7 +2,18 @@
 
 export { type AiSdkMiddleware, type PersonalizedOptions, type ProfileMetadata, personalized } from './adapters/index';
 export * from './agent-entry';
-export type { Device, DeviceBuffer, DeviceKind, MatmulPrecision, NumberArray, Program, RunOptions } from './device/index';
+export type {
+  CompileOptions,
+  Device,
+  DeviceBuffer,
+  DeviceKind,
+  DeviceLane,
+  MatmulPrecision,
+  NumberArray,
+  Program,
+  RunOptions,
+  SeriesOptions,
+} from './device/index';
 export {
   type Arithmetic,
   type DeviceCounters,

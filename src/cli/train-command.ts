@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { DeviceKind } from '../device/index';
 import { RlpaError } from '../errors';
-import { type ExperimentOptions, type ExperimentResult, type RewardMode, rewardModes, type TinySize } from '../experiments/index';
+import { type ExperimentOptions, type ExperimentResult, keptRun, type RewardMode, rewardModes, type TinySize } from '../experiments/index';
 import { nonNegativeNumber, outputFolder, policyName, positiveInteger, positiveNumber } from './arguments';
 import { addHelperOptions, apiKeyHelp, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
@@ -71,15 +71,27 @@ export function trainCommand(context: CommandContext): Command {
     .addOption(seedOption())
     .optionsGroup('Files:')
     .option('--out <folder>', 'keep checkpoints, metrics and the trained policy here (default: nothing is kept)', outputFolder)
-    .option('--resume', 'go on from the last checkpoint in --out')
+    .option('--resume', 'go on from the last checkpoint in --out, with the options that the run was begun with')
     .option('--checkpoint-every <n>', "iterations between checkpoints (default: the recipe's)", positiveInteger);
   return addOutputOptions(command)
     .addHelpText('after', examples + recipeHelp + apiKeyHelp)
-    .action((flags: TrainFlags) => train(flags, context));
+    .action(async (flags: TrainFlags, command: Command) => {
+      checkOutFolder(flags);
+      await train(flags.resume ? await goneOnWith(flags, command) : flags, context);
+    });
+}
+
+/** A run that is gone on with is as it was begun, but for what is said now; models have to be named again. */
+async function goneOnWith(flags: TrainFlags, command: Command): Promise<TrainFlags> {
+  const kept = await keptRun(flags.ablation ? join(flags.out!, rewardModes[0]) : flags.out!);
+  if (!kept) return flags;
+  const { people, policyFolder = 'tiny', loraRank, ...others } = kept;
+  const was = { ...others, policy: policyFolder, lora: loraRank, ...(typeof people === 'object' && { dialogues: people.csv }) };
+  const said = Object.entries(flags).filter(([name]) => command.getOptionValueSource(name) === 'cli');
+  return { ...flags, ...was, ...Object.fromEntries(said) };
 }
 
 async function train(flags: TrainFlags, context: CommandContext): Promise<void> {
-  checkOutFolder(flags);
   const display = progressDisplay(context.terminal, flags);
   const { userModel, judgeModel } = helpersFromFlags(flags, context.terminal);
   let kept: { iteration: number; location: string } | undefined;

@@ -13,6 +13,7 @@ export type {
   TrainingTotals,
 } from './experiment';
 export { rewardModes, tinySizes } from './experiment';
+export { keptRun } from './kept-run';
 export { openPolicy } from './open-policy';
 export { runEvaluation } from './run-evaluation';
 export { runExperiment } from './run-experiment';

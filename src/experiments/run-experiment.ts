@@ -13,6 +13,7 @@ import { openDevice } from './device';
 import { demonstrationEnvironment, environmentFor } from './environments';
 import { type ExperimentOptions, type ExperimentResult, type RunExperiment, tinySizes } from './experiment';
 import type { People } from './generated-people';
+import { checkSameRun, readKept, runFile, runOf } from './kept-run';
 import { findPeople } from './people';
 import { microBatchTokens, recipeFor, warmStartFor } from './recipes';
 import { progressOf } from './run-evaluation';
@@ -28,7 +29,7 @@ const shownTurns = 5;
 function places(outDir: string) {
   return {
     start: join(outDir, 'start'),
-    run: join(outDir, 'run.json'),
+    run: join(outDir, runFile),
     before: join(outDir, 'before.json'),
     checkpoints: join(outDir, 'checkpoints'),
     metrics: join(outDir, 'metrics.jsonl'),
@@ -117,48 +118,12 @@ export const runExperiment: RunExperiment = async (given: ExperimentOptions): Pr
   }
 };
 
-/** What a run is: with any of it changed it would be another one. How long it is may change. */
-function identity(options: ExperimentOptions): Record<string, unknown> {
-  const { people, seed, reward, users, evalUsers, turns, dialoguesPerIteration, learningRate, kl, policyFolder, loraRank, size } = options;
-  const models = { userModel: options.userModel?.name, judgeModel: options.judgeModel?.name };
-  return {
-    people,
-    seed,
-    reward,
-    users,
-    evalUsers,
-    turns,
-    dialoguesPerIteration,
-    learningRate,
-    kl,
-    policyFolder,
-    loraRank,
-    size,
-    ...models,
-  };
-}
-
-/** Holds a resumed run to what was written down of it. */
-function checkSameRun(kept: Readonly<Record<string, unknown>>, options: ExperimentOptions): void {
-  // earlier versions wrote no size down, or one that did not matter
-  const expected: Record<string, unknown> = { ...kept, size: kept.policyFolder === undefined ? (kept.size ?? 'tiny') : undefined };
-  const found = identity(options);
-  const changed = Object.keys({ ...expected, ...found }).filter((key) => JSON.stringify(expected[key]) !== JSON.stringify(found[key]));
-  if (changed.length === 0) return;
-  const list = changed.map((key) => `${key} was ${described(expected[key])} and is ${described(found[key])}`).join(', ');
-  throw new RlpaError('invalid-option', `The run in this folder is another one: ${list}.`, { expected, found });
-}
-
-function described(value: unknown): string {
-  return value === undefined ? "the recipe's" : JSON.stringify(value);
-}
-
 /**
  * Writes down what the run is. What was made before the first checkpoint is made again: the same seeds give the same, and nothing in
  * between was kept.
  */
 async function claimFolder(kept: Places, options: ExperimentOptions): Promise<void> {
-  await writeJsonWhole(kept.run, identity(options));
+  await writeJsonWhole(kept.run, runOf(options));
   if (!hasCheckpoint(kept)) for (const path of [kept.start, kept.before]) await rm(path, { recursive: true, force: true });
 }
 
@@ -255,11 +220,4 @@ async function remembered(path: string | undefined, resume: boolean, measure: ()
   const report = await measure();
   if (path !== undefined) await writeJsonWhole(path, report);
   return report;
-}
-
-/** A file of an earlier part of the run, if it wrote it. @throws RlpaError `invalid-file` for one that was damaged since, `file-failed` */
-async function readKept(path: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-  const kept = await readJsonIfThere(path);
-  if (kept === undefined || isObject(kept)) return kept;
-  throw new RlpaError('invalid-file', `${path}: expected what the run wrote there, an object of JSON.`, { file: path });
 }

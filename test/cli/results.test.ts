@@ -1,3 +1,4 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -127,6 +128,43 @@ describe('rlpa train', () => {
     const { exitCode, stdout } = await commandLine(['train', '--json'], { runExperiment });
     expect(exitCode).toBe(1);
     expect(JSON.parse(stdout)).toEqual({ error: { code: 'model-unreachable', message: 'No answer.', details: { url: 'u' } } });
+  });
+});
+
+describe('rlpa train --resume', () => {
+  /** What the experiment is asked for by a command line that goes on with a run that wrote this down. */
+  async function askedFor(written: Record<string, unknown>, argv: readonly string[], folder = '.') {
+    const out = mkdtempSync(join(tmpdir(), 'rlpa-'));
+    mkdirSync(join(out, folder), { recursive: true });
+    writeFileSync(join(out, folder, 'run.json'), JSON.stringify(written));
+    const seen: ExperimentOptions[] = [];
+    const runExperiment = async (options: ExperimentOptions) => {
+      seen.push(options);
+      return result;
+    };
+    const { exitCode, stderr } = await commandLine(['train', '--out', out, '--resume', ...argv], { runExperiment });
+    rmSync(out, { recursive: true });
+    expect(exitCode, stderr).toBe(0);
+    return seen;
+  }
+  const csv = import.meta.filename;
+  const written = { people: { csv }, seed: 7, reward: 'profile', turns: 4, kl: 0, policyFolder: './model', loraRank: 8, iterations: 30 };
+
+  it('goes on with all that the run was begun with, but for models, which are named again', async () => {
+    const [options] = await askedFor({ ...written, judgeModel: 'judge' }, []);
+    expect(options).toMatchObject({ ...written, resume: true });
+    expect(options!.judgeModel).toBeUndefined();
+  });
+
+  it('takes what is said now instead, also where it is the default', async () => {
+    const [options] = await askedFor(written, ['--seed', '1', '--reward', 'both', '--iterations', '60']);
+    expect(options).toMatchObject({ ...written, seed: 1, reward: 'both', iterations: 60 });
+  });
+
+  it('goes on with an ablation, of whose three runs each is written down', async () => {
+    const seen = await askedFor({ people: 'generated', seed: 7, reward: 'profile', turns: 4, size: 'micro' }, ['--ablation'], 'profile');
+    expect(seen.map(({ reward }) => reward)).toEqual(['profile', 'response', 'both']);
+    for (const options of seen) expect(options).toMatchObject({ people: 'generated', seed: 7, turns: 4, size: 'micro' });
   });
 });
 

@@ -31,10 +31,12 @@ it('trains, is killed in the warm start and begins again, is interrupted and goe
   expect(mistaken.code).not.toBe(0);
   expect(jsonOf(mistaken).error.message).toContain('is another one: seed was 1 and is 9.');
 
-  const resumed = await rlpa([...run, '--resume']);
+  // what the run was begun with need not be said again
+  const resumed = await rlpa(['train', '--out', out, '--resume', '--json']);
   expect(resumed.code, resumed.stderr.slice(-2000)).toBe(0);
   expect(resumed.stderr).not.toContain('"phase":"warm-start"');
   const result = jsonOf(resumed);
+  expect(result).toMatchObject({ seed: 1, turns: 2, iterations: 3, training: { iterations: 3 } });
   expect(result.before.users).toBe(6);
   expect(result.after.turns).toHaveLength(2);
   expect(result.policyFolder).toBe(join(out, 'policy'));

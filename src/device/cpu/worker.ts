@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { sizeOf } from '../../tensor/index';
+import { type ElementType, sizeOf } from '../../tensor/index';
 import type { NumberArray } from '../device';
 import type { LoweredGraph, Port } from './lower';
 import { DeviceMemory } from './memory';
@@ -14,7 +14,7 @@ const { thread, served, addresses } = workerData as WorkerOptions;
 type RunRequest = Extract<Request, { kind: 'run' }>;
 const buffers = new Map<number, DeviceMemory>();
 /** Those of another thread, as they were found. */
-const foreign = new Map<number, { readonly address: Pointer; readonly memory: DeviceMemory }>();
+const foreign = new Map<number, { readonly address: Pointer; readonly type: ElementType; readonly memory: DeviceMemory }>();
 let isPublished = false;
 /** Buffers for which there was no memory: nobody waits for their creation, and whoever uses one is told. */
 const missing = new Map<number, OutOfMemory>();
@@ -50,13 +50,13 @@ function buffer(id: number): DeviceMemory {
 function bound(runtime: OnnxRuntime, id: number, { type, shape }: Pick<Port, 'type' | 'shape'>): DeviceMemory {
   const address = addresses[id]!;
   if (buffers.has(id) || address === 0n) return buffer(id);
-  let found = foreign.get(id);
-  if (found?.address !== address || found.memory.data.length !== sizeOf(shape)) {
-    found?.memory.release();
-    found = { address, memory: new DeviceMemory(runtime.numbersAt(address, type, sizeOf(shape))) };
-    foreign.set(id, found);
-  }
-  return found.memory;
+  const size = sizeOf(shape);
+  const known = foreign.get(id);
+  if (known?.address === address && known.type === type && known.memory.data.length === size) return known.memory;
+  known?.memory.release();
+  const memory = new DeviceMemory(runtime.numbersAt(address, type, size));
+  foreign.set(id, { address, type, memory });
+  return memory;
 }
 
 /** Other threads find the buffer, also where it has moved to. */
