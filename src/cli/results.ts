@@ -10,6 +10,7 @@ import type { AgentTurnRecord, ExperimentOptions, ExperimentResult, RewardMode, 
 import type { CommandContext, OutputFlags } from './context';
 import { describeModelUse, type ModelUse } from './model-use';
 import { describeDuration } from './pace';
+import { shellCommand } from './shell-command';
 import { renderTable } from './table';
 import { painter, printLine } from './terminal';
 
@@ -23,7 +24,8 @@ export interface Outcome {
   readonly trainings?: Readonly<Record<string, TrainingTotals>>;
   readonly models: ModelUse;
   readonly agentTurns?: readonly AgentTurnRecord[];
-  readonly policyFolder?: string;
+  /** Where what was trained is kept, if it is, by its name in the text. */
+  readonly policies?: Readonly<Record<string, string | undefined>>;
   readonly seconds: number;
 }
 
@@ -47,7 +49,7 @@ export function experimentOutcome(
     trainings: { training },
     models,
     agentTurns: result.agentTurns,
-    policyFolder: result.policyFolder,
+    policies: { policy: result.policyFolder },
     seconds,
   };
 }
@@ -73,6 +75,11 @@ export function ablationOutcome(
       'training for profile': profile.training,
       'training for response': response.training,
       'training for both': both.training,
+    },
+    policies: {
+      'policy trained for profile': profile.policyFolder,
+      'policy trained for response': response.policyFolder,
+      'policy trained for both': both.policyFolder,
     },
     models,
     seconds,
@@ -112,8 +119,9 @@ export function printOutcome(outcome: Outcome, { terminal }: CommandContext, fla
     printLine(stdout, paint('dim', `      knows ${describeProfile(turn.profile)}`));
   }
   printLine(stdout, `\nTook ${describeDuration(outcome.seconds)}.`);
-  if (outcome.policyFolder)
-    printLine(stdout, `The policy is in ${outcome.policyFolder}. Talk to it: rlpa chat --policy ${outcome.policyFolder}`);
+  for (const [name, folder] of Object.entries(outcome.policies ?? {})) {
+    if (folder) printLine(stdout, `The ${name} is in ${folder}. Talk to it: ${shellCommand('chat', '--policy', folder)}`);
+  }
 }
 
 /** What a reader of the table must know to trust it. */

@@ -10,8 +10,8 @@ import type { CommandContext, OutputFlags } from './context';
 import { describeModelUse, modelUse } from './model-use';
 import { type ProgressDisplay, progressDisplay } from './progress';
 import { ablationOutcome, experimentOutcome, type Outcome, printOutcome } from './results';
-import { resumeCommand } from './resume-advice';
 import { addOutputOptions, addPeopleOptions, deviceOption, recipeHelp, seedOption, sizeOption, turnsOption } from './shared-options';
+import { resumeCommand } from './shell-command';
 import { UsageError } from './usage-error';
 
 interface TrainFlags extends HelperFlags, OutputFlags {

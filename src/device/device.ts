@@ -17,7 +17,7 @@ export interface Program {
 
 export interface CompileOptions {
   /** Whether other lanes compute at the same time, so that the program gets a share of the processors instead of all. */
-  readonly beside?: boolean;
+  readonly beside?: boolean | undefined;
 }
 
 export interface BuffersByName {

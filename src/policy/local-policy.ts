@@ -193,7 +193,7 @@ export class LocalPolicy implements TrainablePolicy {
       layout,
       microBatchTokens,
       temperature,
-      exclusive: (signal, task) => this.#lock.alone(signal, task),
+      lock: this.#lock,
     });
     this.#isNewAdapter = this.lora !== undefined && ![...(model.weights?.keys() ?? [])].some(isAdapterTensor);
   }

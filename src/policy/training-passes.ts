@@ -15,6 +15,7 @@ import type {
   ScoredSequence,
   TrainingSequence,
 } from './trainable-policy';
+import type { WeightsLock } from './weights-lock';
 
 export interface TrainingPassesHost {
   readonly device: Device;
@@ -25,8 +26,7 @@ export interface TrainingPassesHost {
   readonly microBatchTokens: number;
   /** Of the distribution whose log-probabilities are computed. */
   readonly temperature: number;
-  /** Runs the task while nothing else uses the weights. */
-  exclusive<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T>;
+  readonly lock: WeightsLock;
 }
 
 /** A model's passes over whole sequences, forward to score them and backward to learn from them, and the optimiser's steps. */
@@ -171,7 +171,7 @@ export class TrainingPasses {
     signal: AbortSignal | undefined,
     run: (batch: Batch) => Promise<void>,
   ): Promise<void> {
-    const { form, layout, microBatchTokens, exclusive } = this.#host;
+    const { form, layout, microBatchTokens, lock } = this.#host;
     const { maxPositions } = form.config;
     for (const { tokens, actionMask } of sequences) {
       if (tokens.length !== actionMask.length || tokens.length > maxPositions) {
@@ -182,7 +182,7 @@ export class TrainingPasses {
       }
     }
     for (const batch of planBatches(sequences, layout, microBatchTokens)) {
-      await exclusive(signal, async () => {
+      await lock.alone(signal, async () => {
         await run(batch);
         throwIfAborted(signal);
       });

@@ -94,9 +94,20 @@ describe('rlpa train', () => {
     const { stdout } = await commandLine(['train', '--ablation'], { runExperiment });
     expect(rewards).toEqual(['profile', 'response', 'both']);
     expect(stdout).toMatch(/before.*profile.*response.*both/);
+    expect(stdout).not.toContain('Talk to it');
     const json = JSON.parse((await commandLine(['train', '--ablation', '--json'], { runExperiment })).stdout);
     expect(Object.keys(json.ablation)).toEqual(['profile', 'response', 'both']);
     expect(json.table.columns).toEqual(['before', 'profile', 'response', 'both']);
+  });
+
+  it('says after an ablation where each of the three policies is', async () => {
+    const runExperiment = async ({ outDir }: ExperimentOptions) => ({ ...result, policyFolder: join(outDir!, 'policy') });
+    const out = join(tmpdir(), 'rlpa no such run');
+    const { stdout } = await commandLine(['train', '--ablation', '--out', out], { runExperiment });
+    for (const reward of ['profile', 'response', 'both']) {
+      const folder = join(out, reward, 'policy');
+      expect(stdout).toContain(`The policy trained for ${reward} is in ${folder}. Talk to it: rlpa chat --policy '${folder}'\n`);
+    }
   });
 
   it('says that unjudged replies and broken dialogues are not in the table', async () => {
