@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cpuDevice } from '../../src/device/cpu/index';
 import type { LocalPolicy } from '../../src/policy/index';
 import { microPolicy, warmWeights } from '../integration/micro-policy';
@@ -24,6 +24,10 @@ async function together(policy: LocalPolicy, given: readonly Int32Array[] = prom
 }
 
 describe('the running batches of a quick model', () => {
+  // quick whatever else the machine does
+  beforeEach(() => void vi.spyOn(performance, 'now').mockReturnValue(0));
+  afterEach(() => vi.restoreAllMocks());
+
   it('are computed in all lanes where many ask at once, and write what each would have been written alone', async () => {
     const { policy, beside } = lanedPolicy({ seed: 1, maxNewTokens: 20 });
     const expected = await alone(policy, prompts);

@@ -68,7 +68,7 @@ describe('the lanes of a CPU device', () => {
   it('do not wait for each other', async () => {
     const finished: string[] = [];
     await Promise.all([
-      run(0, 300).then(() => finished.push('the long one, which was begun first')),
+      run(0, 1500).then(() => finished.push('the long one, which was begun first')),
       run(1).then(() => finished.push('the short one')),
     ]);
     expect(finished).toEqual(['the short one', 'the long one, which was begun first']);
