@@ -2,6 +2,8 @@ import type { CompileOptions, DeviceLane, Program } from '../device/index';
 import type { Graph } from '../tensor/index';
 import { TimeSlice } from '../time-slice';
 
+const mostPrograms = 96;
+
 /** Compiled programs by key, the least recently used dropped when there are too many: each holds memory on the device. */
 export class ProgramCache {
   readonly #programs = new Map<string, Program>();
@@ -9,7 +11,6 @@ export class ProgramCache {
   constructor(
     readonly device: DeviceLane,
     readonly options: CompileOptions = {},
-    readonly limit = 96,
   ) {}
 
   async get(key: string, build: () => Graph | Promise<Graph>): Promise<Program> {
@@ -21,7 +22,7 @@ export class ProgramCache {
       program = await this.device.compile(await build(), this.options);
     }
     this.#programs.set(key, program);
-    if (this.#programs.size > this.limit) {
+    if (this.#programs.size > mostPrograms) {
       const [oldest, dropped] = this.#programs.entries().next().value!;
       this.#programs.delete(oldest);
       this.device.discard(dropped);

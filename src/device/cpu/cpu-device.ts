@@ -39,6 +39,7 @@ class Threads implements ThreadOwner {
   #programs = 0;
   readonly #buffers = new Map<number, DeviceBuffer>();
   readonly #freeIds: number[] = [];
+  /** The first failure of a thread, or of a call that returns nothing; raised by the next call that can. */
   #failure: RlpaError | undefined;
 
   constructor() {
@@ -48,12 +49,13 @@ class Threads implements ThreadOwner {
 
   /** What is asked of no lane waits for all of them, and they for it. */
   ask(call: Call, lane?: number): Promise<unknown> {
+    if (this.#failure) return Promise.reject(this.#failure);
     return this.#inOrder(lane, (thread, after) => thread.ask({ ...call, after }));
   }
 
   /** @param transfer is handed over */
   tell(call: Call, lane?: number, transfer?: ArrayBuffer[]): void {
-    this.#inOrder(lane, (thread, after) => thread.tell({ ...call, after }, transfer));
+    if (!this.#failure) this.#inOrder(lane, (thread, after) => thread.tell({ ...call, after }, transfer));
   }
 
   newProgram(): number {
@@ -76,19 +78,21 @@ class Threads implements ThreadOwner {
 
   refuse(error: RlpaError): void {
     this.#failure ??= error;
-    for (const thread of this.#threads.values()) thread.refuse(error);
   }
 
   fail(error: RlpaError): void {
-    this.#failure ??= error;
+    this.refuse(error);
     for (const thread of this.#threads.values()) thread.fail(error);
   }
 
   async end(): Promise<void> {
-    const others = [...this.#threads.values()].filter((thread) => thread !== this.#first);
     // they read what is the first one's
-    await Promise.all(others.map((thread) => thread.end()));
+    await Promise.all(this.#others.map((thread) => thread.end()));
     await this.#first.end();
+  }
+
+  get #others(): Thread[] {
+    return [...this.#threads.values()].filter((thread) => thread !== this.#first);
   }
 
   #inOrder<T>(lane: number | undefined, post: (thread: Thread, after?: readonly Progress[]) => T): T {
@@ -97,11 +101,8 @@ class Threads implements ThreadOwner {
       const thread = this.#threads.get(lane) ?? this.#startAnother(lane);
       return post(thread, [this.#common]);
     }
-    const others = [...this.#threads.values()].filter((thread) => thread !== this.#first);
-    const result = post(
-      this.#first,
-      others.map(({ progress }) => progress),
-    );
+    const others = this.#others.map(({ progress }) => progress);
+    const result = post(this.#first, others);
     this.#common = this.#first.progress;
     return result;
   }
@@ -115,7 +116,6 @@ class Threads implements ThreadOwner {
     // a thread has a copy of the environment for itself; what onnxruntime reads is the process's
     withoutTelemetry();
     const thread = new Thread({ thread: lane, served: this.#served, addresses: this.#addresses }, this);
-    if (this.#failure) thread.refuse(this.#failure);
     this.#threads.set(lane, thread);
     return thread;
   }

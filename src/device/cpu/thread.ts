@@ -24,7 +24,6 @@ export class Thread {
   #requests = 0;
   #ending = false;
   readonly #ended: Promise<void>;
-  #failure: RlpaError | undefined;
 
   constructor(options: WorkerOptions, owner: ThreadOwner) {
     this.#options = options;
@@ -51,7 +50,6 @@ export class Thread {
   }
 
   ask(call: Call): Promise<unknown> {
-    if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#calls++;
     return new Promise((resolve, reject) => {
       // the thread keeps the process alive only while somebody waits for it
@@ -62,17 +60,11 @@ export class Thread {
   }
 
   tell(call: Call, transfer?: ArrayBuffer[]): void {
-    if (!this.#failure) this.#post(call, transfer);
+    this.#post(call, transfer);
   }
 
-  /** Later calls fail; the first reason stays. */
-  refuse(error: RlpaError): void {
-    this.#failure ??= error;
-  }
-
-  /** Calls under way fail as well. */
+  /** Calls under way fail. */
   fail(error: RlpaError): void {
-    this.refuse(error);
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }

@@ -15,7 +15,8 @@ type RunRequest = Extract<Request, { kind: 'run' }>;
 const buffers = new Map<number, DeviceMemory>();
 /** Those of another thread, as they were found. */
 const foreign = new Map<number, { readonly address: Pointer; readonly type: ElementType; readonly memory: DeviceMemory }>();
-let isPublished = false;
+/** Once the other threads are to find this one's buffers: what says where they are. */
+let publisher: OnnxRuntime | undefined;
 /** Buffers for which there was no memory: nobody waits for their creation, and whoever uses one is told. */
 const missing = new Map<number, OutOfMemory>();
 
@@ -59,20 +60,20 @@ function bound(runtime: OnnxRuntime, id: number, { type, shape }: Pick<Port, 'ty
   return memory;
 }
 
-/** Other threads find the buffer, also where it has moved to. */
-function publish(runtime: OnnxRuntime, id: number): void {
-  addresses[id] = runtime.addressOf(buffer(id).data);
+/** Other threads, if they are to, find the buffer where it is now. */
+function publish(id: number): void {
+  if (publisher) addresses[id] = buffers.has(id) ? publisher.addressOf(buffer(id).data) : 0n;
 }
 
 async function serve(request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'create':
       create(request);
-      if (isPublished && buffers.has(request.buffer)) publish(await openRuntime(), request.buffer);
+      publish(request.buffer);
       return undefined;
     case 'write':
       buffer(request.buffer).replace(request.data);
-      if (isPublished) publish(await openRuntime(), request.buffer);
+      publish(request.buffer);
       return undefined;
     case 'clear':
       for (const id of request.buffers) buffer(id).data.fill(0);
@@ -90,7 +91,7 @@ async function serve(request: Request): Promise<unknown> {
         buffers.get(id)?.release();
         buffers.delete(id);
         missing.delete(id);
-        if (isPublished) addresses[id] = 0n;
+        publish(id);
       }
       return undefined;
     case 'compile':
@@ -101,12 +102,10 @@ async function serve(request: Request): Promise<unknown> {
     case 'discard':
       discard(request.program);
       return undefined;
-    case 'publish': {
-      const runtime = await openRuntime();
-      isPublished = true;
-      for (const id of buffers.keys()) publish(runtime, id);
+    case 'publish':
+      publisher = await openRuntime();
+      for (const id of buffers.keys()) publish(id);
       return undefined;
-    }
     case 'end':
       try {
         // the library's threads have to be gone before the library is
@@ -211,7 +210,7 @@ function run(runtime: OnnxRuntime, program: Program, given: Readonly<Record<stri
     const memory = assigned[index]!;
     if (memory.data.length === value.data.length) {
       memory.adopt(value, shape);
-      if (isPublished) publish(runtime, idOf(name));
+      publish(idOf(name));
     } else {
       // the first rows of more
       memory.data.set(value.data);
