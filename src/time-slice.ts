@@ -2,14 +2,8 @@
 const longestSlice = 5;
 
 /**
- * Long work on a thread that others need too: it asks now and then whether its slice of time is over, and then lets the event loop go round.
- *
- * @example
- * const slice = new TimeSlice();
- * for (const node of nodes) {
- *   if (slice.isOver) await slice.next();
- *   translate(node);
- * }
+ * Long work on a thread that others need too: now and then it asks whether its slice of time `isOver`, and then lets the event loop go
+ * round by awaiting `next`.
  */
 export class TimeSlice {
   #began = performance.now();

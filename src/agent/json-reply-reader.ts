@@ -3,10 +3,6 @@ const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b
 /**
  * Reads the string under the top-level key "reply" of a JSON object while that is being written. It follows strings and nesting and
  * nothing else: whether the JSON is right is seen when it is whole.
- *
- * @example
- * const reader = new JsonReplyReader();
- * reader.push('{"changes": [], "reply": "How w'); // 'How w'
  */
 export class JsonReplyReader {
   #depth = 0;

@@ -13,7 +13,7 @@ export function modelUse(models: Readonly<Partial<Record<ModelRole, OpenAIChatMo
 
 const titles: Readonly<Record<ModelRole, string>> = { user: 'User model', judge: 'Judge model', policy: 'Model' };
 
-/** @example describeModelUse(use); // ['Judge model qwen2.5:7b, in this process: 412 calls, 19 requests repeated, 5 calls failed (timeout 3, model-failed 2); …'] */
+/** A line each: `Judge model qwen2.5:7b, in this process: 412 calls, 19 requests repeated, 5 calls failed (timeout 5); …`. */
 export function describeModelUse(use: ModelUse): string[] {
   return roles.flatMap((role) => {
     const of = use[role];

@@ -26,7 +26,7 @@ export class PaceMeter {
   }
 }
 
-/** @example describeDuration(83); // '1m 23s' */
+/** Such as `1m 23s`. */
 export function describeDuration(seconds: number): string {
   const whole = Math.round(seconds);
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
@@ -35,7 +35,7 @@ export function describeDuration(seconds: number): string {
   return `${rest}s`;
 }
 
-/** @example describePace({ rate: 0.25, remainingSeconds: 83, elapsedSeconds: 40 }, 'iterations'); // '15 iterations/min, 1m 23s left' */
+/** Such as `15 iterations/min, 1m 23s left`. */
 export function describePace({ rate, remainingSeconds, elapsedSeconds }: Pace, unit: string): string {
   if (rate === undefined || remainingSeconds === undefined) return `${describeDuration(elapsedSeconds)} so far`;
   const speed = rate >= 1 ? `${significant(rate)} ${unit}/s` : `${significant(rate * 60)} ${unit}/min`;

@@ -132,7 +132,7 @@ const shown: Readonly<Record<string, string>> = {
   klK1: 'KL',
 };
 
-/** @example describeMetrics({ reward: 1.2345, klK1: 0.01 }); // 'reward 1.23, KL 0.01' */
+/** Such as `reward 1.23, KL 0.01`. */
 function describeMetrics(metrics: ExperimentProgress['metrics']): string {
   const names = 'reward' in (metrics ?? {}) ? Object.keys(shown).filter((name) => name !== 'loss') : ['loss'];
   return names

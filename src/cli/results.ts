@@ -146,7 +146,7 @@ function trainingCaveats(totals: TrainingTotals): string[] {
   return notes.filter(([count]) => count > 0).map(([, note]) => note);
 }
 
-/** @example describeProfile({ occupation: 'nurse', interests: ['hiking', 'jazz'] }); // 'occupation: nurse · interests: hiking, jazz' */
+/** Such as `occupation: nurse · interests: hiking, jazz`. */
 export function describeProfile(profile: Readonly<Record<string, unknown>>): string {
   const slots = Object.entries(profile).map(([slot, value]) => `${slot}: ${Array.isArray(value) ? value.join(', ') : String(value)}`);
   return slots.length > 0 ? slots.join(' · ') : 'nothing yet';

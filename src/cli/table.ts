@@ -32,7 +32,7 @@ function bare({ columns, rows }: ReportTable): string {
 
 const narrow = (cell: Estimate | null, decimals: number) => renderEstimate(cell, decimals).replaceAll(' ', '');
 
-/** @example renderEstimate({ mean: 0.5, se: 0.0491, n: 64 }, 3); // '0.500 ± 0.049' */
+/** Such as `0.500 ± 0.049`. */
 export function renderEstimate(cell: Estimate | null, decimals: number): string {
   if (cell === null || cell.mean === null) return '–';
   return cell.se === null ? cell.mean.toFixed(decimals) : `${cell.mean.toFixed(decimals)} ± ${cell.se.toFixed(decimals)}`;

@@ -57,10 +57,6 @@ export interface Device extends DeviceLane {
    * Parts of a device that work at the same time, if it has any. The calls of a lane are executed in the order in which they are made, and beside
    * those of other lanes; the device's own calls after all that were made before them in any lane, and before all that are made after them. A
    * lane runs what was compiled in it, reads the device's buffers, and writes those that were made in it.
-   *
-   * @example
-   * const programs = await Promise.all(device.lanes.map((lane) => lane.compile(graph, { beside: true })));
-   * await Promise.all(device.lanes.map((lane, i) => lane.run(programs[i], { inputs: { x: some[i] }, buffers: weights })));
    */
   readonly lanes: readonly DeviceLane[];
   /** Ends the device; calls under way fail. */
@@ -87,13 +83,8 @@ export interface DeviceLane {
   run(program: Program, options: RunOptions): Promise<Record<string, NumberArray>>;
   /**
    * Runs the program several times, as {@link run} does, one after the other; → the outputs of each run. What a run leaves in a buffer the
-   * next one finds there, without the way back to the caller. Another series may be begun before the results of this one are read.
-   *
-   * @example
-   * // samples six tokens: each run reads the buffer `tokens`, and assigns what it sampled
-   * const first = device.runSeries(program, { inputs: [at(5), at(6), at(7)], buffers });
-   * const second = device.runSeries(program, { inputs: [at(8), at(9), at(10)], buffers });
-   * const sampled = [...(await first), ...(await second)];
+   * next one finds there, without the way back to the caller: the token that it sampled, for one. Another
+   * series may be begun before the results of this one are read.
    */
   runSeries(program: Program, options: SeriesOptions): Promise<Record<string, NumberArray>[]>;
   /** Frees a program. */

@@ -14,10 +14,8 @@ const wordsOfAStatement = 3;
 
 /**
  * What could be written down of a message: of each statement in which people speak of themselves a few words in a row, in their own
- * spelling, from the first word after "I" or "my" that tells something.
- *
- * @example
- * notesOn('Oh, nice. I live in a small town with my parents!'); // ['live in a small town']
+ * spelling, from the first word after "I" or "my" that tells something. Of "Oh, nice. I live in a small
+ * town with my parents!" it is "live in a small town".
  */
 export function notesOn(message: string): string[] {
   return statements(message).flatMap((statement) => {

@@ -42,11 +42,9 @@ const spelledOut = remember((question: string): string => {
 });
 
 /**
- * The keys of the slots whose values the questions in `text` ask for, in the schema's order. A question about what is known already
- * ("Do you like your job?") asks for no slot. Where all slots take free-form facts, any personal question asks for them.
- *
- * @example
- * asksAbout('Nice. What do you do for a living?', ProfileSchema.standard); // ['occupation']
+ * The keys of the slots whose values the questions in `text` ask for, in the schema's order: `occupation` for "What do you do
+ * for a living?". A question about what is known already ("Do you like your job?") asks for no slot. Where all slots take free-form facts,
+ * any personal question asks for them.
  */
 export function asksAbout(text: string, schema: ProfileSchema): string[] {
   const forms = questions(text)

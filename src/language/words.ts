@@ -31,12 +31,7 @@ export function normalizeUtterance(text: string): string {
   return words(text).join(' ');
 }
 
-/**
- * The sentences of a text, each with its closing punctuation. A line break ends a sentence as well.
- *
- * @example
- * sentences('A nurse! Where do you live?'); // ['A nurse!', 'Where do you live?']
- */
+/** The sentences of a text, each with its closing punctuation. A line break ends a sentence as well. */
 export const sentences: (text: string) => readonly string[] = remember((text) => {
   const parts = text.split(/\n+|(?<=[.!?…]["')]?)(?<!\b(?:Dr|Mr|Mrs|Ms|St|vs|e\.g|i\.e|a\.m|p\.m)\.)\s+/);
   const found: string[] = [];

@@ -34,9 +34,6 @@ import { writeJsonWhole, writeWhole } from './write-whole';
  *
  * @throws RlpaError `invalid-file` for what is missing, truncated or not of its format; `invalid-model` for a configuration that is not
  *   implemented, tensors that do not fit it, or a tokenizer with more tokens than the embedding; `file-failed` for what the system refuses
- * @example
- * const folder = await readModelFolder('./Qwen2.5-0.5B-Instruct');
- * const embedding = await folder.tensors.read('model.embed_tokens.weight'); // [vocabularySize, hiddenSize]
  */
 export async function readModelFolder(path: string): Promise<ModelFolder> {
   await requireFolder(path);

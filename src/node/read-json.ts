@@ -20,8 +20,6 @@ export async function readJson(path: string): Promise<unknown> {
  * The same of a file that need not be there: undefined where it is not.
  *
  * @throws RlpaError `invalid-file` when it is not JSON, `file-failed`
- * @example
- * const settings = (await readJsonIfThere('settings.json')) ?? {};
  */
 export function readJsonIfThere(path: string): Promise<unknown> {
   return readJson(path).catch((error: unknown) => {
@@ -30,12 +28,7 @@ export function readJsonIfThere(path: string): Promise<unknown> {
   });
 }
 
-/**
- * A file of text; throws as {@link readJson} does.
- *
- * @example
- * const notes = await readText('run/notes.txt');
- */
+/** A file of text; throws as {@link readJson} does. */
 export async function readText(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((cause: unknown) => {
     throw fileError(path, cause);

@@ -26,9 +26,6 @@ export interface SafetensorsFile {
  * Reads the header of a safetensors file. No file stays open between reads.
  *
  * @throws RlpaError `invalid-file`, `file-failed`
- * @example
- * const file = await openSafetensors('adapter_model.safetensors');
- * const values = toFloat32Array(await file.read('base_model.model.model.layers.0.mlp.up_proj.lora_A.weight'));
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const header = await withFile(path, async (handle) => {

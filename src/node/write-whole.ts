@@ -12,8 +12,6 @@ export const temporarySuffix = '.partial';
  *
  * @param content the parts of a list are written one after the other
  * @throws RlpaError `file-failed`
- * @example
- * await writeWhole('run/notes.txt', 'All went well.\n');
  */
 export async function writeWhole(path: string, content: string | Uint8Array | Iterable<string | Uint8Array>): Promise<void> {
   const folder = dirname(path);

@@ -24,12 +24,7 @@ export function valueText(value: unknown): string {
   return JSON.stringify(value) ?? '';
 }
 
-/**
- * An item outside of any schema: its value is compared by its normalised text.
- *
- * @example
- * profileItem('occupation', 'A Nurse').key; // 'occupation:nurse'
- */
+/** An item outside of any schema: its value is compared by its normalised text. */
 export function profileItem(slot: string, value: unknown): ProfileItem {
   const text = valueText(value);
   return { slot, value, text, key: `${slot}:${normalizeText(text)}` };

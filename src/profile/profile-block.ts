@@ -7,12 +7,7 @@ export type ParsedProfile<S extends SlotMap = SlotMap> =
   | { readonly ok: true; readonly profile: Profile<S>; readonly rejected: readonly RejectedValue[] }
   | { readonly ok: false; readonly problem: TurnProblem };
 
-/**
- * Reads a text that is to be the `<profile>` block alone; a response after it does not matter. Never throws.
- *
- * @example
- * parseProfileBlock(schema, '<profile>\n- Occupation: nurse\n</profile>');
- */
+/** Reads a text that is to be the `<profile>` block alone; a response after it does not matter. Never throws. */
 export function parseProfileBlock<S extends SlotMap>(schema: ProfileSchema<S>, text: string, options?: ParseOptions): ParsedProfile<S> {
   const [block] = text.split(openResponse, 1);
   const turn = parseTurn(schema, `${block}\n${openResponse}-</response>`, options);

@@ -1,10 +1,8 @@
 import type { JsonSchema } from './value-schema';
 
 /**
- * What values a JSON Schema takes, in words for a model; nothing where any text will do, or where words would not say it.
- *
- * @example
- * valueWords({ type: 'integer', minimum: 0, maximum: 130 }); // 'a whole number from 0 to 130'
+ * What values a JSON Schema takes, in words for a model (`a whole number from 0 to 130`); nothing where any text will do, or where words
+ * would not say it.
  */
 export function valueWords(schema: JsonSchema): string | undefined {
   if (Array.isArray(schema.enum)) return `one of ${schema.enum.map(written).join(', ')}`;

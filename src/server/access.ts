@@ -12,11 +12,7 @@ export function bearerCheck(token: string): (authorization: string | undefined) 
   };
 }
 
-/**
- * Whether only programs on this machine reach a server that listens there.
- *
- * @example isLoopback('127.0.0.2'); // true, and false for the name '127.example.org'
- */
+/** Whether only programs on this machine reach a server that listens there: at `127.0.0.2`, but not at the name `127.example.org`. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }

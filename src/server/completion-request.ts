@@ -75,7 +75,7 @@ export function parseCompletionRequest(json: string): CompletionRequest | Refusa
   return result.data;
 }
 
-/** @example pathText(['messages', 0, 'content']); // 'messages[0].content' */
+/** Such as `messages[0].content`. */
 function pathText(path: readonly PropertyKey[]): string {
   return path.map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index > 0 ? '.' : ''}${String(key)}`)).join('');
 }

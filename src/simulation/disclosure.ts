@@ -7,9 +7,6 @@ const requiredShare = 2 / 3;
 /**
  * Which of the items a message discloses: those whose content words it has, as whole words (`contentWords` of the normalised text,
  * so inflection and the spelling of numbers do not matter). It errs on the side of disclosure: "I am not a nurse" tells `nurse`.
- *
- * @example
- * disclosedItems('I work as a nurse.', profile.items()); // [{ slot: 'occupation', text: 'nurse', … }]
  */
 export function disclosedItems(message: string, items: readonly ProfileItem[]): ProfileItem[] {
   const normalized = normalizeText(message);

@@ -8,8 +8,6 @@ export type ScheduleShape = 'constant' | 'linear' | 'cosine';
  * @param step 0-based; the first step of a warm-up already has a rate above 0
  * @param total steps of the run
  * @param warmup share of the run, in [0, 1)
- * @example
- * scheduleFactor('linear', 50, 100, 0); // 0.5
  */
 export function scheduleFactor(shape: ScheduleShape, step: number, total: number, warmup: number): number {
   const warm = warmup * total;

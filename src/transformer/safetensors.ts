@@ -101,9 +101,6 @@ export function readSafetensorsHeader(bytes: Uint8Array, fileSize: number, name:
  * Reads a whole file. The tensors' bytes are views of `bytes`, not copies.
  *
  * @throws RlpaError `invalid-file`
- * @example
- * const tensors = decodeSafetensors(new Uint8Array(await file.arrayBuffer()), file.name);
- * const weights = toFloat32Array(tensors.get('value_head.weight')!);
  */
 export function decodeSafetensors(bytes: Uint8Array | ArrayBuffer, name: string): Map<string, StoredTensor> {
   const file = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
@@ -173,8 +170,6 @@ export function toStoredTensor(tensor: TensorToStore, name: string): StoredTenso
  * Writes a whole file.
  *
  * @throws RlpaError `invalid-file` where a shape does not fit its data
- * @example
- * const bytes = encodeSafetensors(new Map([['bias', { shape: [2], data: new Float32Array([1, 2]) }]]));
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, TensorToStore>,

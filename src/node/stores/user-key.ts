@@ -7,9 +7,6 @@ const longestKey = 120;
  * A user id as a name that every file system and database takes: small letters, digits and `_-@%~` alone. Different ids have different
  * keys, also where capitals, Unicode forms or halves of surrogate pairs are all that differs. What else stands in an id is written as
  * its UTF-16 units, `%2e` or `%u20ac`; of a long id the key holds the beginning and a SHA-256.
- *
- * @example
- * userKey('anna@example.com'); // 'anna@example%2ecom'
  */
 export function userKey(userId: string): string {
   const key = userId.replace(/[^a-z0-9_@-]/g, (unit) => {
