@@ -29,7 +29,10 @@ export type ErrorCode =
  * The one error class that the library throws on purpose.
  *
  * @example
- * try { … } catch (error) {
+ * import { LocalPolicy, RlpaError } from 'rlpa';
+ * try {
+ *   await LocalPolicy.load('./runs/1/policy');
+ * } catch (error) {
  *   if (RlpaError.isInstance(error) && error.code === 'invalid-file') console.error(error.message);
  * }
  */

@@ -52,6 +52,7 @@ export interface RandomState {
  *
  * @throws `invalid-option` for a seed that is no whole number, or none.
  * @example
+ * import { Random } from 'rlpa';
  * const dice = new Random(7).split('dialogue', 3);
  * dice.integer(6) + 1;
  */

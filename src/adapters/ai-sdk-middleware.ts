@@ -65,8 +65,13 @@ export interface AiSdkMiddleware {
  * @throws `invalid-option` at once for an empty `userId`, without a store, and for an option that it has not; from calls `store-failed` where
  * the profile cannot be read, what the model throws, and for an aborted call its signal's own reason.
  * @example
- * const model = wrapLanguageModel({ model: openai('gpt-4o-mini'), middleware: personalized({ schema, store, userId: 'u1' }) });
- * const { textStream } = streamText({ model, messages });
+ * import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
+ * import { streamText, wrapLanguageModel } from 'ai';
+ * import { memoryStore, personalized, ProfileSchema } from 'rlpa';
+ * const ollama = createOpenAICompatible({ name: 'ollama', baseURL: 'http://localhost:11434/v1' });
+ * const middleware = personalized({ schema: ProfileSchema.standard, store: memoryStore(), userId: 'u1' });
+ * const model = wrapLanguageModel({ model: ollama('qwen2.5:3b'), middleware });
+ * const { textStream } = streamText({ model, prompt: 'Night shift again, the ward was full.' });
  */
 export function personalized<S extends SlotMap>(options: PersonalizedOptions<S>): AiSdkMiddleware {
   checkKnown('personalized', options, known);

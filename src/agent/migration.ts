@@ -13,6 +13,7 @@ export interface SlotValue {
  * list says that it does not hold any longer. It is called for current and for past values, and again if a record could not be written.
  *
  * @example
+ * import type { Migration } from 'rlpa';
  * const renamed: Migration = ({ slot, value }) => ({ slot: slot === 'job' ? 'occupation' : slot, value });
  * const split: Migration = (item) =>
  *   item.slot === 'hobbies' ? String(item.value).split(', ').map((value) => ({ slot: 'interests', value })) : item;

@@ -38,6 +38,7 @@ import { definitionOf, emptyRecord, profileOf, rememberProfile, type StoredItem,
  * @throws `invalid-option` from the constructor, also for an option that it has not, and for empty messages or ids; from a turn what the
  * model throws, `store-failed` where the profile cannot be read, `timeout`, `aborted`.
  * @example
+ * import { openAIChat, PersonalizedAgent, ProfileSchema } from 'rlpa';
  * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }) });
  * const turn = await agent.respond({ userId: 'u1', message: 'Night shift again, the ward was full.' });
  * console.log(turn.reply, turn.profile.values.occupation, turn.changes[0]?.evidence);

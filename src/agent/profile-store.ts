@@ -17,7 +17,9 @@ export interface ProfileStore {
  * Keeps records as long as the program runs.
  *
  * @example
- * const agent = new PersonalizedAgent({ schema, model, store: memoryStore() });
+ * import { memoryStore, openAIChat, PersonalizedAgent, ProfileSchema } from 'rlpa';
+ * const model = openAIChat({ model: 'gpt-4o-mini' });
+ * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model, store: memoryStore() });
  */
 export function memoryStore(): ProfileStore {
   const records = new Map<string, UserRecord>();

@@ -39,7 +39,9 @@ and do not repeat what the user said.`;
  * template or of this library gets a blank after its bracket, and invisible characters are left out.
  *
  * @example
- * new PersonalizedAgent({ schema, model, prompt: fencedPrompt({ instruction: 'You are the assistant of a book shop.' }) });
+ * import { fencedPrompt, openAIChat, PersonalizedAgent, ProfileSchema } from 'rlpa';
+ * const prompt = fencedPrompt({ instruction: 'You are the assistant of a book shop.' });
+ * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }), prompt });
  */
 export function fencedPrompt({ instruction = defaultInstruction }: { instruction?: string } = {}): PromptBuilder {
   return ({ schema, slots, profile, omitted, turns, message, form }) => [
@@ -71,7 +73,9 @@ export interface TranscriptPromptOptions {
  * in answers, without consent. The policy goes by its own last profile, so that what was edited by hand since then is not seen by it.
  *
  * @example
- * new PersonalizedAgent({ schema, model: policy.asChatModel(), prompt: transcriptPrompt() });
+ * import { LocalPolicy, PersonalizedAgent, ProfileSchema, transcriptPrompt } from 'rlpa';
+ * const policy = await LocalPolicy.load('./runs/1/policy');
+ * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: policy.asChatModel(), prompt: transcriptPrompt() });
  */
 export function transcriptPrompt({ instruction, history = 'keep' }: TranscriptPromptOptions = {}): PromptBuilder {
   const build = ({ schema, profile, turns, message }: PromptContext): ChatMessage[] => {

@@ -37,8 +37,11 @@ export interface AiSdkChatModel extends LimitedChatModel {
  *
  * @throws `invalid-option` for what is no such model, and for limits that are out of range.
  * @example
- * import { openai } from '@ai-sdk/openai';
- * const agent = new PersonalizedAgent({ schema, model: aiSdkChat(openai('gpt-4o-mini'), { concurrency: 4 }) });
+ * import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
+ * import { aiSdkChat, PersonalizedAgent, ProfileSchema } from 'rlpa';
+ * const ollama = createOpenAICompatible({ name: 'ollama', baseURL: 'http://localhost:11434/v1' });
+ * const model = aiSdkChat(ollama('qwen2.5:3b'), { concurrency: 4 });
+ * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model });
  */
 export function aiSdkChat(model: AiSdkLanguageModel, options: AiSdkChatOptions = {}): AiSdkChatModel {
   checkModel(model);

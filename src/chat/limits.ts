@@ -36,6 +36,8 @@ export interface LimitedChatModel extends ChatModel {
  *
  * @throws `invalid-option` for a limit that is not positive.
  * @example
+ * import { LocalPolicy, withLimits } from 'rlpa';
+ * const policy = await LocalPolicy.load('./runs/1/policy');
  * const model = withLimits(policy.asChatModel(), { concurrency: 4, timeoutMs: 10_000 });
  */
 export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedChatModel {

@@ -47,6 +47,7 @@ export interface OpenAIChatModel extends LimitedChatModel {
  * @throws `invalid-option` for an empty model name, a `baseURL` that is none, an `apiKey` that no HTTP header can hold, and limits that are
  * not positive.
  * @example
+ * import { openAIChat } from 'rlpa';
  * const model = openAIChat({ model: 'qwen2.5:3b', baseURL: 'http://localhost:11434/v1', concurrency: 4, tokenBudget: 1_000_000 });
  * const { text } = await model.generate({ messages: [{ role: 'user', content: 'Hello!' }], timeoutMs: 10_000 });
  * model.stats.retries;

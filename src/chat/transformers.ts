@@ -28,9 +28,12 @@ export interface TransformersChatModel extends LimitedChatModel {
  * @throws `invalid-option` at once. Besides the codes of `ChatModel`: `missing-dependency` where the package is not installed, and
  * `invalid-model` where the model cannot be loaded, both from `load` and from calls that load.
  * @example
+ * import { transformersChat } from 'rlpa';
  * const model = transformersChat({ model: './models/Qwen2.5-0.5B-Instruct', dtype: 'q4' });
  * await model.load();
- * for await (const part of model.stream({ messages, stop: ['\n'] })) …
+ * for await (const part of model.stream({ messages: [{ role: 'user', content: 'Hello!' }], stop: ['\n'] })) {
+ *   if (part.type === 'text') console.log(part.text);
+ * }
  */
 export function transformersChat(options: TransformersChatOptions): TransformersChatModel {
   const { model, maxTokens = 512 } = options;

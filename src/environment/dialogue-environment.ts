@@ -74,8 +74,11 @@ const noReply = '…';
  *
  * @throws `invalid-option` for limits that are not positive.
  * @example
- * const environment = new DialogueEnvironment({ schema, user: new SimulatedUser({ behaviour: scriptedBehaviour() }), reward: new DualReward() });
- * const episodes = await environment.rollout({ policy, personas, seed: 1 });
+ * import { DialogueEnvironment, DualReward, generatePersonas, LocalPolicy, ProfileSchema, scriptedBehaviour, SimulatedUser } from 'rlpa';
+ * const user = new SimulatedUser({ behaviour: scriptedBehaviour() });
+ * const environment = new DialogueEnvironment({ schema: ProfileSchema.standard, user, reward: new DualReward() });
+ * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct');
+ * const episodes = await environment.rollout({ policy, personas: generatePersonas({ count: 8, seed: 1 }), seed: 1 });
  */
 export class DialogueEnvironment {
   readonly schema: ProfileSchema;

@@ -8,7 +8,8 @@ import type { Episode, EpisodeTurn } from './episode';
  * An episode as one line of JSON: states, actions with their tokens, rewards in parts, verdicts, disclosure. `parseEpisode` reads it back.
  *
  * @example
- * const jsonl = episodes.map((episode) => `${serializeEpisode(episode)}\n`).join('');
+ * import { type Episode, serializeEpisode } from 'rlpa';
+ * const jsonLines = (episodes: readonly Episode[]) => episodes.map((episode) => `${serializeEpisode(episode)}\n`).join('');
  */
 export function serializeEpisode(episode: Episode): string {
   return JSON.stringify(episode, function (key) {

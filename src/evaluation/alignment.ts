@@ -36,6 +36,7 @@ const replicates = 1000;
  * N-AL(k) = (AL(k) − min) / (max − min) over k. A flat curve has nothing to normalise and becomes 0 everywhere.
  *
  * @example
+ * import { normaliseAlignment } from 'rlpa';
  * normaliseAlignment([60, 70, 80]); // [0, 0.5, 1]
  */
 export function normaliseAlignment(alignment: readonly (number | null)[]): (number | null)[] {
@@ -51,6 +52,7 @@ export function normaliseAlignment(alignment: readonly (number | null)[]): (numb
  *
  * @param alignment AL(k) for k = 1..K, in any unit.
  * @example
+ * import { improvementTrend } from 'rlpa';
  * improvementTrend([62.16, 68.92, 70.27, 74.32, 72.97, 74.32, 75.68, 78.38, 77.03, 79.73]); // { nIR: 0.090…, nR2: 0.855… }
  */
 export function improvementTrend(alignment: readonly (number | null)[]): ImprovementTrend {
@@ -93,6 +95,7 @@ export function averageAlignment(table: AlignmentTable): number | null {
  * @param seed Seeds the bootstrap.
  * @throws RlpaError `invalid-option` for rows of unequal length.
  * @example
+ * import { summariseAlignment } from 'rlpa';
  * summariseAlignment([[0, 1, 1], [0, 0, 1]], 1).alignment.map((turn) => turn.mean); // [0, 50, 100]
  */
 export function summariseAlignment(table: AlignmentTable, seed: number): AlignmentSummary {

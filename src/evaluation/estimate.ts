@@ -23,6 +23,7 @@ export function standardDeviation(values: readonly number[]): number | null {
  * The mean of independent observations and its standard error s/√n. For yes-or-no observations this is √(p(1−p)/(n−1)).
  *
  * @example
+ * import { estimate } from 'rlpa';
  * estimate([0, 1, 1, 1]); // { mean: 0.75, se: 0.25, n: 4 }
  */
 export function estimate(values: readonly number[]): Estimate {

@@ -28,7 +28,10 @@ export interface EvaluateOptions {
  * @throws RlpaError `invalid-option` for no personas, for two with one id, or for a reward that leaves out a part; `aborted`; and what
  * the environment throws when users, judge or policy are gone for good.
  * @example
- * const report = await evaluate({ policy, environment, personas, seed: 1 });
+ * import { evaluate } from 'rlpa';
+ * import { tinyTask } from 'rlpa/tiny';
+ * const { warmStart, measuring, heldOut } = tinyTask();
+ * const report = await evaluate({ ...measuring, policy: await warmStart(), personas: heldOut });
  * report.profileF1Last.mean;
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluationReport> {

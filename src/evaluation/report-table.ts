@@ -25,7 +25,9 @@ type Measured = Pick<EvaluationReport, 'average' | 'nIR' | 'nR2' | 'profileF1Ave
  * Named reports as one table: F1@k, its mean, AL@k, AVG, N-IR, N-R², malformed.
  *
  * @example
- * reportTable({ profile: a, response: b, both: c }).columns; // ['profile', 'response', 'both']
+ * import { type EvaluationReport, reportTable } from 'rlpa';
+ * const ablationTable = (profile: EvaluationReport, response: EvaluationReport, both: EvaluationReport) =>
+ *   reportTable({ profile, response, both }); // columns: ['profile', 'response', 'both']
  */
 export function reportTable(reports: Readonly<Record<string, Measured>>): ReportTable {
   const measured = Object.values(reports);

@@ -63,6 +63,8 @@ export interface TinyTask {
  *
  * @throws RlpaError `invalid-option` for a size that there is not, or a seed that is no integer
  * @example
+ * import { evaluate, PPOTrainer } from 'rlpa';
+ * import { tinyTask } from 'rlpa/tiny';
  * const task = tinyTask({ size: 'micro', seed: 1 });
  * const policy = await task.warmStart(); // in a browser: { device: 'webgpu' }
  * const trainer = new PPOTrainer({ ...task.ppo, policy, environment: task.environment, personas: task.training, seed: task.seed });

@@ -33,7 +33,12 @@ const namePattern = /^checkpoint-(\d+)\.safetensors$/;
  * @throws RlpaError `invalid-option`; from the store's methods `invalid-checkpoint`, `invalid-file` where the directory is a file,
  *   `file-failed`
  * @example
- * const trainer = new PPOTrainer({ policy, environment, personas, checkpoints: fileCheckpoints('./runs/1/checkpoints') });
+ * import { PPOTrainer } from 'rlpa';
+ * import { fileCheckpoints } from 'rlpa/node';
+ * import { tinyTask } from 'rlpa/tiny';
+ * const { warmStart, environment, training, ppo } = tinyTask();
+ * const checkpoints = fileCheckpoints('./runs/1/checkpoints');
+ * const trainer = new PPOTrainer({ ...ppo, policy: await warmStart(), environment, personas: training, checkpoints });
  */
 export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointOptions = {}): CheckpointStore {
   checkFolderPath(directory);

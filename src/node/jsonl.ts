@@ -9,6 +9,7 @@ import { fileError } from './file-error';
  * before the first append.
  *
  * @example
+ * import { JsonLines } from 'rlpa/node';
  * const log = new JsonLines('run/notes.jsonl');
  * await log.append({ step: 1 });
  */
@@ -51,9 +52,13 @@ export class JsonLines<T = unknown> {
  * Keeps finished episodes, one a line: every state, action with its tokens, reward part, verdict and disclosure.
  *
  * @example
+ * import { parseEpisode } from 'rlpa';
+ * import { episodeLog, readJsonLines } from 'rlpa/node';
+ * import { tinyTask } from 'rlpa/tiny';
+ * const { warmStart, environment, heldOut } = tinyTask();
  * const log = episodeLog('run/episodes.jsonl');
- * await log.append(episode);
- * const episodes = await readJsonLines('run/episodes.jsonl', (line) => parseEpisode(line, schema));
+ * for (const episode of await environment.rollout({ policy: await warmStart(), personas: heldOut, seed: 1 })) await log.append(episode);
+ * const episodes = await readJsonLines('run/episodes.jsonl', (line) => parseEpisode(line, environment.schema));
  */
 export function episodeLog(path: string): JsonLines<Episode> {
   return new JsonLines(path, serializeEpisode);

@@ -32,6 +32,8 @@ const entryPoints = new Map<string, WebGpu>();
  *
  * @throws `missing-dependency` if the package is not installed, does not load on this system, or finds no GPU
  * @example
+ * import { LocalPolicy } from 'rlpa';
+ * import { webgpuDevice } from 'rlpa/node';
  * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { device: await webgpuDevice(), lora: { rank: 16 } });
  */
 export async function webgpuDevice({ dawn = [], ...options }: NodeWebGpuOptions = {}): Promise<GpuDevice> {

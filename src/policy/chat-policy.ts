@@ -20,7 +20,10 @@ export interface ChatPolicyOptions {
  * @throws RlpaError `invalid-option` for limits that are not positive; from `act`, `aborted` and what the model throws that is no failure
  *   of one answer.
  * @example
- * const report = await evaluate({ policy: chatPolicy(openAIChat({ model: 'gpt-4o-mini' })), environment, personas, seed: 1 });
+ * import { chatPolicy, evaluate, openAIChat } from 'rlpa';
+ * import { tinyTask } from 'rlpa/tiny';
+ * const { measuring, heldOut } = tinyTask();
+ * const report = await evaluate({ ...measuring, policy: chatPolicy(openAIChat({ model: 'gpt-4o-mini' })), personas: heldOut });
  */
 export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1, timeoutMs }: ChatPolicyOptions = {}): Policy {
   for (const [option, value] of Object.entries({ maxTokens, temperature, timeoutMs })) {

@@ -55,6 +55,7 @@ import { WeightsLock } from './weights-lock';
  * caches live on the device; calls are served one after the other.
  *
  * @example
+ * import { LocalPolicy } from 'rlpa';
  * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { lora: { rank: 16 } });
  * const [action] = await policy.act([{ dialogueId: 'a', messages: [{ role: 'user', content: 'Hi!' }], seed: 1 }]);
  */
@@ -92,6 +93,7 @@ export class LocalPolicy implements TrainablePolicy {
    * @throws RlpaError `invalid-file` or `invalid-model` for a folder that is not whole, `invalid-option`, `missing-dependency` outside
    *   Node, `aborted`
    * @example
+   * import { LocalPolicy } from 'rlpa';
    * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { lora: { rank: 16 } });
    * const trained = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { adapter: './runs/1/adapter' });
    */
@@ -309,7 +311,9 @@ export class LocalPolicy implements TrainablePolicy {
    *
    * @throws RlpaError `invalid-option`
    * @example
-   * const agent = new PersonalizedAgent({ schema, model: policy.asChatModel(), prompt: transcriptPrompt() });
+   * import { LocalPolicy, PersonalizedAgent, ProfileSchema, transcriptPrompt } from 'rlpa';
+   * const policy = await LocalPolicy.load('./runs/1/policy');
+   * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: policy.asChatModel(), prompt: transcriptPrompt() });
    */
   asChatModel(options: LocalChatModelOptions = {}): ChatModel {
     return localChatModel(this, options);
@@ -380,6 +384,8 @@ export class LocalPolicy implements TrainablePolicy {
    * @throws RlpaError `invalid-option` for an empty path or an adapter into a folder that holds a model, `invalid-file` where the folder is a
    *   file, `file-failed`, `missing-dependency` outside Node
    * @example
+   * import { LocalPolicy } from 'rlpa';
+   * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { lora: { rank: 16 } });
    * await policy.save('./runs/1/policy');
    */
   async save(folder: string, { merged = false }: SaveOptions = {}): Promise<void> {
@@ -393,6 +399,8 @@ export class LocalPolicy implements TrainablePolicy {
    *
    * @throws RlpaError `invalid-option` for an empty path, `file-failed`, `missing-dependency` outside Node
    * @example
+   * import { LocalPolicy } from 'rlpa';
+   * const policy = await LocalPolicy.load('./runs/1/policy');
    * await policy.exportOnnx('./models/my-policy');
    * // elsewhere: env.localModelPath = './models'; const write = await pipeline('text-generation', 'my-policy');
    */

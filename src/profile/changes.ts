@@ -29,7 +29,9 @@ type SlotChange<K extends string, T extends Slot> =
  * spelling of a known value, or another order, is no change.
  *
  * @example
- * diffProfiles(schema.profile({ occupation: 'nurse' }), schema.profile({ occupation: 'teacher' }));
+ * import { diffProfiles, ProfileSchema } from 'rlpa';
+ * const { standard } = ProfileSchema;
+ * diffProfiles(standard.profile({ occupation: 'nurse' }), standard.profile({ occupation: 'teacher' }));
  * // [{ op: 'set', slot: 'occupation', value: 'teacher' }]
  */
 export function diffProfiles<S extends SlotMap>(before: Profile<S>, after: Profile<S>): ProfileChange<S>[] {

@@ -69,7 +69,9 @@ export interface ParseOptions {
  * Writes a turn. Slots come in the schema's order, one line each; slots that hold nothing have none.
  *
  * @example
- * formatTurn(schema.profile({ occupation: 'nurse', interests: ['hiking', 'jazz'] }), 'How was the shift?');
+ * import { formatTurn, ProfileSchema } from 'rlpa';
+ * const profile = ProfileSchema.standard.profile({ occupation: 'nurse', interests: ['hiking', 'jazz'] });
+ * formatTurn(profile, 'How was the shift?');
  */
 export function formatTurn(profile: Profile, reply: string): string {
   return `${formatProfileBlock(profile)}\n\n${openResponse}\n${escapeTags(reply.trim())}\n${closeResponse}`;
@@ -91,7 +93,9 @@ export function formatProfileBlock(profile: Profile): string {
  * become numbers, booleans or objects where the slot's type asks for them.
  *
  * @example
- * const turn = parseTurn(schema, text);
+ * import { parseTurn, ProfileSchema } from 'rlpa';
+ * const answer = '<profile>\n- Occupation: nurse\n</profile>\n\n<response>\nHow was the shift?\n</response>';
+ * const turn = parseTurn(ProfileSchema.standard, answer);
  * if (turn.ok) console.log(turn.profile.values, turn.reply);
  * else console.warn(turn.problem.code, turn.reply);
  */

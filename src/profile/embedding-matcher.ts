@@ -21,8 +21,10 @@ export interface EmbeddingMatcherOptions {
  * @throws `missing-dependency` where @huggingface/transformers is not installed, `invalid-model` where the model cannot be loaded,
  * `model-failed` for embeddings that are not vectors of one length, `aborted`: all from `similarity`. `invalid-option` at once.
  * @example
+ * import { embeddingMatcher, ProfileSchema, profileF1 } from 'rlpa';
+ * const { standard } = ProfileSchema;
  * const matcher = embeddingMatcher({ model: './all-MiniLM-L6-v2', threshold: 0.6 });
- * await profileF1(inferred, golden, { matcher });
+ * await profileF1(standard.profile({ occupation: 'nurse' }), standard.profile({ occupation: 'works on a ward' }), { matcher });
  */
 export function embeddingMatcher({ model, threshold = 0.6, cacheSize = 10_000 }: EmbeddingMatcherOptions): ItemMatcher {
   checkThreshold('embeddingMatcher', threshold);

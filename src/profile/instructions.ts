@@ -7,7 +7,10 @@ import { valueWords } from './value-words';
  * Tells a chat model the text form of a turn and the slots that it may fill: all of the schema's, unless told which.
  *
  * @example
- * const messages = [{ role: 'system', content: formatInstructions(schema) }, { role: 'user', content: 'Night shift again.' }];
+ * import { formatInstructions, openAIChat, ProfileSchema } from 'rlpa';
+ * const system = formatInstructions(ProfileSchema.standard);
+ * const messages = [{ role: 'system', content: system }, { role: 'user', content: 'Night shift again.' }] as const;
+ * const { text } = await openAIChat({ model: 'gpt-4o-mini' }).generate({ messages });
  */
 export function formatInstructions(schema: ProfileSchema, slots: readonly SlotDefinition[] = Object.values(schema.slots)): string {
   return `Every time you answer, first write down everything you know about the user by now, then reply. Use exactly this form:
@@ -34,7 +37,8 @@ Rules:
  * One line a slot: label, how many values of which kind, description.
  *
  * @example
- * describeSlots([schema.slots.age]); // '- Age (one value: a whole number from 0 to 130)'
+ * import { describeSlots, ProfileSchema } from 'rlpa';
+ * describeSlots([ProfileSchema.standard.slots.age]); // '- Age (one value: a whole number from 0 to 130)'
  */
 export function describeSlots(slots: readonly SlotDefinition[]): string {
   const { values } = valueSchemas(slots);

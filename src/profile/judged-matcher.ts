@@ -20,7 +20,10 @@ export interface JudgedMatcherOptions {
  *
  * @throws from `similarity`: `model-failed` for an answer that is not of the form asked for, and what the model throws.
  * @example
- * await profileF1(inferred, golden, { matcher: judgedMatcher({ model: openAIChat({ model: 'gpt-4o-mini' }) }) });
+ * import { judgedMatcher, openAIChat, ProfileSchema, profileF1 } from 'rlpa';
+ * const { standard } = ProfileSchema;
+ * const matcher = judgedMatcher({ model: openAIChat({ model: 'gpt-4o-mini' }) });
+ * await profileF1(standard.profile({ occupation: 'nurse' }), standard.profile({ occupation: 'works on a ward' }), { matcher });
  */
 export function judgedMatcher({ model, timeoutMs = 60_000 }: JudgedMatcherOptions): ItemMatcher {
   return {

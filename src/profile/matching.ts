@@ -51,7 +51,9 @@ export function normalizedMatcher(): SynchronousItemMatcher {
  *
  * @throws `invalid-option` for a threshold outside (0, 1].
  * @example
- * fuzzyMatcher().similarity([[profileItem('o', 'night nurse'), profileItem('o', 'a nurse')]]); // [0.667]: 2·1 / (2 + 1)
+ * import { fuzzyMatcher, ProfileSchema } from 'rlpa';
+ * const item = (occupation: string) => ProfileSchema.standard.profile({ occupation }).items()[0]!;
+ * fuzzyMatcher().similarity([[item('night nurse'), item('a nurse')]]); // [0.667]: 2·1 / (2 + 1)
  */
 export function fuzzyMatcher({ threshold = 0.5 }: { threshold?: number } = {}): SynchronousItemMatcher {
   checkThreshold('fuzzyMatcher', threshold);
@@ -81,7 +83,10 @@ export function schemaMatcher(schema: ProfileSchema): SynchronousItemMatcher {
  *
  * @throws what the matcher throws; `aborted`.
  * @example
- * await matchItems(inferred.items(), golden.items(), fuzzyMatcher());
+ * import { fuzzyMatcher, matchItems, ProfileSchema } from 'rlpa';
+ * const items = (...interests: string[]) => ProfileSchema.standard.profile({ interests }).items();
+ * const matches = await matchItems(items('hiking', 'jazz'), items('modern jazz', 'opera'), fuzzyMatcher());
+ * matches.map((match) => [match.inferred.text, match.golden.text]); // [['jazz', 'modern jazz']]
  */
 export async function matchItems(
   inferred: readonly ProfileItem[],

@@ -16,6 +16,7 @@ const rewritten = new RegExp(String.raw`\b(?:0\d+|${[...articles, ...numbers.key
  * `+` and `#` stay where they end a word, so that C, C++ and C# differ. A text of nothing but punctuation stays as it is.
  *
  * @example
+ * import { normalizeText } from 'rlpa';
  * normalizeText('The  Café—Owner!'); // 'cafe owner'
  */
 export function normalizeText(text: string): string {

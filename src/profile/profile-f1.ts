@@ -31,8 +31,10 @@ export interface ProfileF1Options {
  *
  * @throws what the matcher throws.
  * @example
- * const score = await profileF1(turn.profile, persona.profile, { matcher: fuzzyMatcher() });
- * score.f1;
+ * import { ProfileSchema, profileF1 } from 'rlpa';
+ * const golden = ProfileSchema.standard.profile({ occupation: 'nurse', interests: ['hiking', 'jazz'] });
+ * const inferred = ProfileSchema.standard.profile({ occupation: 'A Nurse' });
+ * const { precision, recall, f1 } = await profileF1(inferred, golden); // 1, 1/3, 1/2
  */
 export async function profileF1(
   inferred: Profile | readonly ProfileItem[],

@@ -10,7 +10,8 @@ const noValues: readonly unknown[] = Object.freeze([]);
  * What is known about a user, at one moment. Immutable; made by `schema.empty()`, `schema.profile(values)` and `profile.with(changes)`.
  *
  * @example
- * const profile = schema.profile({ occupation: 'nurse', interests: ['hiking'] });
+ * import { ProfileSchema } from 'rlpa';
+ * const profile = ProfileSchema.standard.profile({ occupation: 'nurse', interests: ['hiking'] });
  * const next = profile.with([{ op: 'add', slot: 'interests', value: 'jazz' }]);
  * next.version; // profile.version + 1
  */

@@ -52,6 +52,7 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
    * @throws `invalid-schema` without slots, for an empty or doubled label, for an option that slots do not have, and for a type that is no
    * {@link ValueType}, as those of zod/mini.
    * @example
+   * import { ProfileSchema, slot, text } from 'rlpa';
    * const schema = ProfileSchema.define({ occupation: slot.one(text), interests: slot.many(text) });
    */
   static define<const S extends SlotMap>(slots: S): ProfileSchema<S> {
@@ -80,7 +81,8 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
   /**
    * @throws `invalid-profile` naming the slot and what was found, for an unknown slot or a value that the slot refuses.
    * @example
-   * schema.profile({ occupation: 'nurse', interests: ['hiking', 'jazz'] });
+   * import { ProfileSchema } from 'rlpa';
+   * ProfileSchema.standard.profile({ occupation: 'nurse', interests: ['hiking', 'jazz'] });
    */
   profile(values: InputOf<S>, version = 0): Profile<S> {
     const { profile, rejected } = this.safeProfile(values, version);

@@ -44,6 +44,8 @@ export interface SlotDefinition<Value = unknown, C extends Cardinality = Cardina
  * (`z.stringbool()`, `z.string().transform(Number)`): such a value is refused when it is first read.
  *
  * @example
+ * import { ProfileSchema, slot } from 'rlpa';
+ * import { z } from 'zod';
  * const schema = ProfileSchema.define({
  *   age: slot.one(z.int()),
  *   interests: slot.many(z.string(), { description: 'what they like to do' }),

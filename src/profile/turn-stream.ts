@@ -8,8 +8,13 @@ const tagHere = /^<\\*\/?(?:profile|response)>/;
  * reports; until `<response>` has come there are none.
  *
  * @example
+ * import { formatInstructions, openAIChat, ProfileSchema, TurnStream } from 'rlpa';
+ * const schema = ProfileSchema.standard;
+ * const messages = [{ role: 'system', content: formatInstructions(schema) }, { role: 'user', content: 'Night shift again.' }] as const;
  * const turn = new TurnStream(schema);
- * for await (const part of model.stream(request)) if (part.type === 'text') show(turn.push(part.text));
+ * for await (const part of openAIChat({ model: 'gpt-4o-mini' }).stream({ messages })) {
+ *   if (part.type === 'text') process.stdout.write(turn.push(part.text));
+ * }
  * const result = turn.end();
  */
 export class TurnStream<S extends SlotMap = SlotMap> {

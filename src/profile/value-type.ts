@@ -4,6 +4,7 @@ import { RlpaError } from '../errors';
  * What a slot asks of the type of its values. zod's types have it, and so have {@link text} and {@link wholeNumber}, without zod.
  *
  * @example
+ * import type { ValueType } from 'rlpa';
  * const email: ValueType<string> = {
  *   safeParse: (value) =>
  *     typeof value === 'string' && value.includes('@')
@@ -28,6 +29,7 @@ interface Issue {
  * Any text: `z.string()`, for those who define no types of their own and need not load zod for it.
  *
  * @example
+ * import { ProfileSchema, slot, text } from 'rlpa';
  * const schema = ProfileSchema.define({ occupation: slot.one(text), interests: slot.many(text) });
  */
 export const text: ValueType<string> = {
@@ -40,6 +42,7 @@ export const text: ValueType<string> = {
  *
  * @throws `invalid-schema` where no whole number lies between the two.
  * @example
+ * import { ProfileSchema, slot, wholeNumber } from 'rlpa';
  * const schema = ProfileSchema.define({ age: slot.one(wholeNumber(0, 130)) });
  */
 export function wholeNumber(minimum: number, maximum: number): ValueType<number> {

@@ -46,8 +46,16 @@ export interface RewardCounts {
  *
  * @throws `invalid-option` for weights that are not finite and non-negative or a `malformedReward` that is not finite.
  * @example
- * const reward = new DualReward({ response: responseReward({ judge }), parts: 'both' });
- * const { total, status, profile, response } = await reward.score({ dialogue, reply, inferred, golden, disclosed });
+ * import { DualReward, ProfileSchema, responseReward, ruleJudge } from 'rlpa';
+ * const reward = new DualReward({ response: responseReward({ judge: ruleJudge() }), parts: 'both' });
+ * const golden = ProfileSchema.standard.profile({ occupation: 'nurse', interests: ['jazz'] });
+ * const { total, status, profile, response } = await reward.score({
+ *   dialogue: [{ role: 'user', content: 'I am a nurse.' }],
+ *   reply: 'A nurse, that keeps you busy. What do you do for fun?',
+ *   inferred: ProfileSchema.standard.profile({ occupation: 'nurse' }),
+ *   golden,
+ *   disclosed: golden.items().filter(({ slot }) => slot === 'occupation'),
+ * }); // total: 2/3 + 1
  */
 export class DualReward {
   readonly parts: 'profile' | 'response' | 'both';

@@ -10,7 +10,10 @@ export interface ProfileReward {
  * F1 over slot-value pairs.
  *
  * @example
- * const { f1 } = await profileReward({ matcher: fuzzyMatcher() }).score(inferred, golden);
+ * import { fuzzyMatcher, ProfileSchema, profileReward } from 'rlpa';
+ * const { standard } = ProfileSchema;
+ * const reward = profileReward({ matcher: fuzzyMatcher() });
+ * const { f1 } = await reward.score(standard.profile({ occupation: 'nurse' }), standard.profile({ occupation: 'night nurse' })); // 1
  */
 export function profileReward(options: Omit<ProfileF1Options, 'signal'> = {}): ProfileReward {
   return { score: (inferred, golden, signal) => profileF1(inferred, golden, { ...options, signal }) };

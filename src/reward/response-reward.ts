@@ -12,8 +12,9 @@ export interface ResponseReward {
  * Five binary criteria by the rules, or by the judge that is given.
  *
  * @example
+ * import { type JudgeContext, openAIChat, passes, responseReward, rubricJudge } from 'rlpa';
  * const reward = responseReward({ judge: rubricJudge({ model: openAIChat({ model: 'gpt-4o-mini' }) }) });
- * passes(await reward.verdict(context)) ? 1 : 0;
+ * const score = async (context: JudgeContext) => (passes(await reward.verdict(context)) ? 1 : 0);
  */
 export function responseReward({ judge = ruleJudge() }: { readonly judge?: ResponseJudge } = {}): ResponseReward {
   return { judge, verdict: (context) => judge.judge(context) };

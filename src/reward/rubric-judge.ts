@@ -53,6 +53,7 @@ const verdictSchema = {
  * @throws from `judge`: `model-failed` when the second answer is malformed as well, and whatever the model throws.
  * `invalid-option` when the inferred profile is asked for and the context has none.
  * @example
+ * import { openAIChat, rubricJudge } from 'rlpa';
  * const judge = rubricJudge({ model: openAIChat({ model: 'gpt-4o-mini' }) });
  */
 export function rubricJudge({ model, timeoutMs, profile = 'golden' }: RubricJudgeOptions): ResponseJudge {

@@ -17,7 +17,14 @@ export type RuleJudgeOptions = Optional<RuleBounds>;
  *
  * @throws `invalid-option` for bounds that are not positive.
  * @example
- * const { relevance } = await ruleJudge().judge({ dialogue, reply: 'A nurse, that keeps you busy. Where do you live?', golden, disclosed });
+ * import { ProfileSchema, ruleJudge } from 'rlpa';
+ * const golden = ProfileSchema.standard.profile({ occupation: 'nurse', location: 'Bremen' });
+ * const { relevance } = await ruleJudge().judge({
+ *   dialogue: [{ role: 'user', content: 'I am a nurse.' }],
+ *   reply: 'A nurse, that keeps you busy. Where do you live?',
+ *   golden,
+ *   disclosed: golden.items().filter(({ slot }) => slot === 'occupation'),
+ * });
  * relevance; // { pass: true, reason: 'asks for the location' }
  */
 export function ruleJudge({ maxWords = 30, maxSentences = 3, maxEcho = 0.7 }: RuleJudgeOptions = {}): ResponseJudge {

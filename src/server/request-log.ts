@@ -16,7 +16,11 @@ export interface RequestRecord {
   readonly error?: unknown;
 }
 
-/** @example requestLine({ method: 'GET', path: '/health', status: 200, left: false, milliseconds: 1.2 }); // 'GET /health 200 1 ms' */
+/**
+ * @example
+ * import { requestLine } from 'rlpa/server';
+ * requestLine({ method: 'GET', path: '/health', status: 200, left: false, milliseconds: 1.2 }); // 'GET /health 200 1 ms'
+ */
 export function requestLine({ method, path, status, code, left, milliseconds, inputTokens, outputTokens }: RequestRecord): string {
   const tokens = outputTokens === undefined ? '' : ` ${inputTokens}+${outputTokens} tokens`;
   return `${method} ${path} ${status ?? '-'}${code ? ` ${code}` : ''} ${Math.round(milliseconds)} ms${tokens}${left ? ' (client left)' : ''}`;

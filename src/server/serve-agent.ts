@@ -62,8 +62,11 @@ export interface AgentServer {
  *
  * @throws `invalid-option`; `server-failed` when it cannot listen there
  * @example
+ * import OpenAI from 'openai';
+ * import { LocalPolicy, ProfileSchema, transcriptPrompt } from 'rlpa';
+ * import { serveAgent } from 'rlpa/server';
  * const policy = await LocalPolicy.load('./runs/first/policy');
- * const server = await serveAgent({ schema, model: policy.asChatModel(), prompt: transcriptPrompt(), port: 8000 });
+ * const server = await serveAgent({ schema: ProfileSchema.standard, model: policy.asChatModel(), prompt: transcriptPrompt(), port: 8000 });
  * const client = new OpenAI({ baseURL: server.url, apiKey: 'none' });
  * await server.close();
  */

@@ -20,7 +20,8 @@ export interface ModelBehaviourOptions {
  *
  * @throws (from `reply`) the model's errors, and `model-failed` for an empty message.
  * @example
- * new SimulatedUser({ behaviour: modelBehaviour({ model: openAIChat({ model: 'gpt-4o-mini' }) }) });
+ * import { modelBehaviour, openAIChat, SimulatedUser } from 'rlpa';
+ * const user = new SimulatedUser({ behaviour: modelBehaviour({ model: openAIChat({ model: 'gpt-4o-mini' }) }) });
  */
 export function modelBehaviour({ model, temperature = 0.8, maxTokens = 120, timeoutMs }: ModelBehaviourOptions): UserBehaviour {
   return {

@@ -4,7 +4,8 @@ import type { UserBehaviour } from './user-behaviour';
  * Says what a recorded person said (`Persona.messages`), in order, whatever it is answered. Done with the last message.
  *
  * @example
- * new SimulatedUser({ behaviour: replayBehaviour() });
+ * import { replayBehaviour, SimulatedUser } from 'rlpa';
+ * const user = new SimulatedUser({ behaviour: replayBehaviour() });
  */
 export function replayBehaviour(): UserBehaviour {
   return {

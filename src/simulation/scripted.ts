@@ -17,7 +17,8 @@ export interface ScriptedBehaviourOptions {
  * tells something at random or makes small talk. So a policy that asks good questions learns more. One fact a message at most.
  *
  * @example
- * new SimulatedUser({ behaviour: scriptedBehaviour({ volunteering: 0.35 }) });
+ * import { scriptedBehaviour, SimulatedUser } from 'rlpa';
+ * const user = new SimulatedUser({ behaviour: scriptedBehaviour({ volunteering: 0.35 }) });
  */
 export function scriptedBehaviour({ volunteering = 0.35, questioning = 0.08 }: ScriptedBehaviourOptions = {}): UserBehaviour {
   for (const [option, probability] of Object.entries({ volunteering, questioning })) {

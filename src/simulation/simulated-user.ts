@@ -39,8 +39,10 @@ const secondChances = 2;
  *
  * @throws `invalid-option` for a share outside (0, 1] or a deadline that is not positive.
  * @example
+ * import { generatePersonas, Random, scriptedBehaviour, SimulatedUser } from 'rlpa';
+ * const [persona] = generatePersonas({ count: 1, seed: 1 });
  * const user = new SimulatedUser({ behaviour: scriptedBehaviour(), firstMessage: 'Hello' });
- * const session = user.begin(persona, new Random(7));
+ * const session = user.begin(persona!, new Random(7));
  * const { text, disclosed } = await session.next([]);
  */
 export class SimulatedUser {

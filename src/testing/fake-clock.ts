@@ -13,8 +13,10 @@ export interface FakeClock {
  *
  * @throws `invalid-option` for what is no date
  * @example
+ * import { PersonalizedAgent, ProfileSchema } from 'rlpa';
+ * import { fakeClock, scriptedChatModel } from 'rlpa/testing';
  * const clock = fakeClock('2026-01-01T12:00:00Z');
- * const agent = new PersonalizedAgent({ schema, model, now: clock.now });
+ * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: scriptedChatModel(['Hello!']), now: clock.now });
  * clock.advance(24 * 60 * 60 * 1000);
  */
 export function fakeClock(start: Date | string = '2026-01-01T00:00:00Z'): FakeClock {

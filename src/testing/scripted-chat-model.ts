@@ -20,9 +20,10 @@ export interface ScriptedChatModel extends ChatModel {
  * that has come to its end throws `model-failed`; what the function throws is passed on.
  *
  * @example
+ * import { scriptedChatModel } from 'rlpa/testing';
  * const model = scriptedChatModel(['Hello!', 'A nurse. Where do you live?']);
  * await model.generate({ messages: [{ role: 'user', content: 'Hi' }] }); // text: 'Hello!'
- * model.requests[0].messages;
+ * model.requests[0]?.messages;
  */
 export function scriptedChatModel(
   script: readonly string[] | ((request: ChatRequest) => string | Promise<string>),

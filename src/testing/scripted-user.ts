@@ -15,8 +15,12 @@ export interface ScriptedUser extends UserBehaviour {
  * A user by a list of messages, or by a function that sees what was said so far.
  *
  * @example
- * const turns = await scriptedUser(['Hello!', 'I am a nurse.']).talkTo(agent, { userId: 'u1' });
- * turns[1].profile.values.occupation; // 'nurse'
+ * import { PersonalizedAgent, ProfileSchema } from 'rlpa';
+ * import { scriptedChatModel, scriptedUser } from 'rlpa/testing';
+ * const model = scriptedChatModel(['<profile>\n- Occupation: nurse\n</profile>\n\n<response>\nHow was the shift?\n</response>']);
+ * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model });
+ * const turns = await scriptedUser(['I am a nurse.']).talkTo(agent, { userId: 'u1' });
+ * turns[0]?.profile.values.occupation; // 'nurse'
  */
 export function scriptedUser(script: UserScript): ScriptedUser {
   const said = (dialogue: readonly DialogueMessage[]) => dialogue.filter(({ role }) => role === 'user').length;

@@ -51,6 +51,11 @@ export interface TurnAdvantages {
  *   truncated, undefined when nobody knows. With `credit: 'turn'` it is not used.
  * @throws RlpaError `training-failed` for a turn without tokens or with arrays of unequal length
  * @example
+ * import { dialogueAdvantages } from 'rlpa';
+ * const turns = [
+ *   { values: [0.5, 0.6], kl: [0, 0.1], reward: 0 },
+ *   { values: [0.8, 0.9], kl: [0.1, 0], reward: 1 },
+ * ];
  * const [first, second] = dialogueAdvantages(turns, 0, { gamma: 1, lambda: 0.95, klCoefficient: 0.01, credit: 'dialogue' });
  */
 export function dialogueAdvantages(

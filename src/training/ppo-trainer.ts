@@ -29,9 +29,14 @@ import { nextKlCoefficient } from './schedule';
  * @throws RlpaError `invalid-option`, naming the option, what was expected and what was found, and `invalid-persona`; nothing is written
  *   before that
  * @example
- * const trainer = new PPOTrainer({ policy, environment, personas, checkpoints: fileCheckpoints('./runs/1') });
+ * import { PPOTrainer } from 'rlpa';
+ * import { fileCheckpoints } from 'rlpa/node';
+ * import { tinyTask } from 'rlpa/tiny';
+ * const { warmStart, environment, training: personas, iterations, ppo } = tinyTask();
+ * const checkpoints = fileCheckpoints('./runs/1');
+ * const trainer = new PPOTrainer({ ...ppo, policy: await warmStart(), environment, personas, checkpoints });
  * trainer.on('iteration', ({ iteration, metrics }) => console.log(iteration, metrics.reward, metrics.kl));
- * await trainer.train({ iterations: 200, signal });
+ * await trainer.train({ iterations });
  */
 export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
   readonly options: PPOHyperparameters;

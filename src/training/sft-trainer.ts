@@ -109,9 +109,13 @@ export const sftDefaults: SFTHyperparameters = {
  *
  * @throws RlpaError `invalid-option`, naming the option or the example, what was expected and what was found
  * @example
+ * import { formatTurn, LocalPolicy, ProfileSchema, SFTTrainer } from 'rlpa';
+ * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { lora: { rank: 16 } });
+ * const content = formatTurn(ProfileSchema.standard.profile({ occupation: 'nurse' }), 'How was the shift?');
+ * const examples = [{ messages: [{ role: 'user', content: 'I am a nurse.' }, { role: 'assistant', content }] }] as const;
  * const trainer = new SFTTrainer({ policy, examples, epochs: 2, learningRate: 1e-3 });
  * trainer.on('step', ({ step, steps, metrics }) => console.log(`${step}/${steps}`, metrics.loss));
- * await trainer.train({ signal });
+ * await trainer.train();
  * await policy.setReference();
  */
 export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {

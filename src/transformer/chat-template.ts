@@ -13,8 +13,11 @@ export interface RenderOptions {
  * A model's Jinja chat template, which turns messages into the text that the model was trained on.
  *
  * @example
- * const template = ChatTemplate.of(tokenizer);
+ * import { ChatTemplate, Tokenizer, trainTokenizer } from 'rlpa';
+ * const files = trainTokenizer({ texts: ['Hi, hello!'], vocabularySize: 300 });
+ * const template = ChatTemplate.of(Tokenizer.fromJSON(files.tokenizer, files.tokenizerConfig));
  * template.render([{ role: 'user', content: 'Hi' }], { addGenerationPrompt: true });
+ * // '<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n'
  */
 export class ChatTemplate {
   /** The Jinja source. */
@@ -79,8 +82,6 @@ export class ChatTemplate {
  * Special tokens that are spelled out in a message's content are encoded as plain text: a message cannot forge another's turn.
  *
  * @throws RlpaError `invalid-option` when the template refuses the messages, `invalid-model` when it drops or repeats one with `tokens`
- * @example
- * const prompt = encodeChat(tokenizer, template, messages, { addGenerationPrompt: true });
  */
 export function encodeChat(
   tokenizer: Tokenizer,

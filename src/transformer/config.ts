@@ -49,8 +49,10 @@ const mostLayers = 1024;
  * @param json the parsed file
  * @throws RlpaError `invalid-model` with the field, what was expected and what was found
  * @example
- * const config = parseModelConfig(JSON.parse(text));
- * config.layers; // 24 for Qwen2.5-0.5B
+ * import { readFile } from 'node:fs/promises';
+ * import { parseModelConfig } from 'rlpa';
+ * const config = parseModelConfig(JSON.parse(await readFile('./Qwen2.5-0.5B-Instruct/config.json', 'utf8')));
+ * config.layers; // 24
  */
 export function parseModelConfig(json: unknown): ModelConfig {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw refused('(root)', 'a JSON object', json);
@@ -121,12 +123,7 @@ export function toHuggingFaceConfig(config: ModelConfig): Record<string, unknown
   };
 }
 
-/**
- * Every parameter by its Hugging Face name with its shape, in the order of the layers. Projections are [out, in].
- *
- * @example
- * parameterShapes(config).get('model.layers.0.self_attn.k_proj.weight'); // [kvHeads · headSize, hiddenSize]
- */
+/** Every parameter by its Hugging Face name with its shape, in the order of the layers. Projections are [out, in]. */
 export function parameterShapes(config: ModelConfig): Map<string, readonly number[]> {
   const { hiddenSize, intermediateSize, vocabularySize } = config;
   const queryWidth = config.heads * config.headSize;

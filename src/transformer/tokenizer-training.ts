@@ -49,7 +49,9 @@ export interface TokenizerFiles {
  * @returns tokenizer.json and tokenizer_config.json, which {@link Tokenizer} and Hugging Face read
  * @throws RlpaError `invalid-option` when the vocabulary has no room for the bytes and the added tokens
  * @example
- * const { tokenizer, tokenizerConfig } = trainTokenizer({ texts, vocabularySize: 1024, addedTokens: ['<profile>', '</profile>'] });
+ * import { Tokenizer, trainTokenizer } from 'rlpa';
+ * const texts = ['Night shift again, the ward was full.', 'The night shift again?'];
+ * const { tokenizer, tokenizerConfig } = trainTokenizer({ texts, vocabularySize: 300, addedTokens: ['<profile>', '</profile>'] });
  * const words = Tokenizer.fromJSON(tokenizer, tokenizerConfig);
  */
 export function trainTokenizer(options: TrainTokenizerOptions): TokenizerFiles {

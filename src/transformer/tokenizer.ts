@@ -25,7 +25,10 @@ export interface DecodeOptions {
  * character.
  *
  * @example
- * const tokenizer = Tokenizer.fromJSON(tokenizerJson, tokenizerConfigJson);
+ * import { readFile } from 'node:fs/promises';
+ * import { Tokenizer } from 'rlpa';
+ * const read = async (name: string) => JSON.parse(await readFile(`./Qwen2.5-0.5B-Instruct/${name}`, 'utf8'));
+ * const tokenizer = Tokenizer.fromJSON(await read('tokenizer.json'), await read('tokenizer_config.json'));
  * tokenizer.decode(tokenizer.encode('Bonjour 🙂')); // 'Bonjour 🙂'
  */
 export class Tokenizer {

@@ -14,10 +14,10 @@ import { type Call, Thread, type ThreadOwner } from './thread';
  * packages onnxruntime-node, which has the library, and koffi, which calls it; both are optional peers. `threads` defaults to the machine's cores.
  *
  * @example
- * const device = cpuDevice();
- * const program = await device.compile(graph);
- * const { y } = await device.run(program, { inputs: { x: Float32Array.of(1, 2) } });
- * await device.dispose();
+ * import { LocalPolicy } from 'rlpa';
+ * import { cpuDevice } from 'rlpa/node';
+ * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { device: cpuDevice({ threads: 4 }) });
+ * await policy.dispose(); // and its device
  */
 export function cpuDevice({ threads = availableParallelism() }: { readonly threads?: number } = {}): Device {
   return new CpuDevice(threads);

@@ -30,8 +30,10 @@ const wantedFeatures = ['shader-f16', 'subgroups', 'timestamp-query', 'chromium-
  *
  * @throws `missing-dependency` where there is no WebGPU or no adapter, `device-failed` where half precision is asked of one that lacks it
  * @example
- * const device = await openWebGpu();                       // in a browser
- * const policy = await LocalPolicy.create({ ...model, device });
+ * import { openWebGpu } from 'rlpa';
+ * import { tinyTask } from 'rlpa/tiny';
+ * const device = await openWebGpu(); // in a browser
+ * const policy = await tinyTask().warmStart({ device });
  */
 export async function openWebGpu({
   gpu,

@@ -50,7 +50,10 @@ interface Current {
  *
  * @throws RlpaError `invalid-option`
  * @example
- * const agent = new PersonalizedAgent({ schema, model, store: fileStore({ folder: './profiles' }) });
+ * import { openAIChat, PersonalizedAgent, ProfileSchema } from 'rlpa';
+ * import { fileStore } from 'rlpa/node';
+ * const store = fileStore({ folder: './profiles' });
+ * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }), store });
  */
 export function fileStore(options: FileStoreOptions): ProfileStore {
   if (typeof options.folder !== 'string' || options.folder === '')

@@ -51,8 +51,10 @@ const alreadyMade = new Set(['42P07', '23505']);
  *
  * @throws RlpaError `invalid-option`
  * @example
- * const store = postgresStore({ database: process.env.DATABASE_URL });
- * const agent = new PersonalizedAgent({ schema, model, store });
+ * import { openAIChat, PersonalizedAgent, ProfileSchema } from 'rlpa';
+ * import { postgresStore } from 'rlpa/node';
+ * const store = postgresStore({ database: process.env.DATABASE_URL! });
+ * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }), store });
  */
 export function postgresStore(options: PostgresStoreOptions): DatabaseProfileStore {
   const { table, timeoutMs } = checkDatabaseOptions('postgresStore', options);

@@ -37,8 +37,10 @@ interface Connection {
  *
  * @throws RlpaError `invalid-option`
  * @example
+ * import { openAIChat, PersonalizedAgent, ProfileSchema } from 'rlpa';
+ * import { sqliteStore } from 'rlpa/node';
  * const store = sqliteStore({ database: './profiles.sqlite' });
- * const agent = new PersonalizedAgent({ schema, model, store });
+ * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }), store });
  */
 export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
   const { table, timeoutMs } = checkDatabaseOptions('sqliteStore', options);

@@ -62,6 +62,7 @@ const heldOutEvery = 4;
  * @throws `invalid-option` for a count that is not a positive whole number, a split that there is not, a share outside [0, 0.5], or a seed
  * that is no whole number.
  * @example
+ * import { generatePersonas } from 'rlpa';
  * const training = generatePersonas({ count: 256, seed: 1, split: 'train' });
  * const heldOut = generatePersonas({ count: 64, seed: 1, split: 'held-out' });
  */

@@ -33,6 +33,8 @@ const columns = ['user 1 personas', 'user 2 personas', 'Best Generated Conversat
  * @throws `invalid-file` with the row for unequal or missing columns and lines that no one says; `invalid-persona` for a user without
  * persona sentences or without messages.
  * @example
+ * import { readFile } from 'node:fs/promises';
+ * import { parsePersonaChat } from 'rlpa';
  * const { dialogues } = parsePersonaChat(await readFile('valid.csv', 'utf8'));
  */
 export function parsePersonaChat(csv: string): { dialogues: RecordedDialogue[] } {
