@@ -6,30 +6,43 @@ import { describe, expect, it } from 'vitest';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
-/** A block of TypeScript on a page: what a reader pastes into a file of their own. */
+const pages = ['README.md', ...filesIn('docs', '.md'), ...filesIn('examples', '.md')];
+const links = pages.flatMap((page) => [...textOf(page).matchAll(/\]\((?!http)([^)#]+)/g)].map(([, link]) => ({ page, link: link! })));
+
+function filesIn(folder: string, extension: string): string[] {
+  const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
+  return files.filter((file) => file.endsWith(extension)).map((file) => `${folder}/${file}`);
+}
+
+function textOf(path: string): string {
+  return readFileSync(join(root, path), 'utf8');
+}
+
+/** TypeScript on a page or in a docstring, with its imports: what a reader pastes into a file of their own. */
 interface Sample {
+  /** A page of Markdown, or a source. */
   readonly page: string;
   /** Of the page, where the code begins. */
   readonly line: number;
   readonly code: string;
 }
 
-const pages = ['README.md', ...['docs', 'examples'].flatMap(pagesIn)].map((page) => {
-  const text = readFileSync(join(root, page), 'utf8');
-  return { page, samples: samplesOf(page, text), links: [...text.matchAll(/\]\((?!http)([^)#]+)/g)].map(([, path]) => path!) };
-});
-
-function pagesIn(folder: string): string[] {
-  const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
-  return files.filter((file) => file.endsWith('.md')).map((file) => `${folder}/${file}`);
-}
+/** The blocks of TypeScript on a page of Markdown. */
+const block = /^( *)```(?:ts|typescript)\b[^\n]*\n(?<code>.*?)^\1```$/gms;
+/** In a docstring, what stands between `@example` and the next tag or the end: code alone, which editors show as such. */
+const example = /(?:\/\*\*|^ *\*) @example\b(?<code>.*?)(?=^ *\* @|\*\/)/gms;
 
 function samplesOf(page: string, text: string): Sample[] {
-  return [...text.matchAll(/^( *)```(?:ts|typescript)\b[^\n]*\n(.*?)^\1```$/gms)].map(({ 2: code, index }) => ({
-    page,
-    line: text.slice(0, index).split('\n').length + 1,
-    code: code!,
-  }));
+  const isSource = page.endsWith('.ts');
+  return [...text.matchAll(isSource ? example : block)].map(({ index, 0: match, groups }) => {
+    const code = groups!.code!;
+    const line = lineAt(text, index + match.indexOf(code));
+    return { page, line, code: isSource ? code.replace(/^ *\* ?/gm, '') : code };
+  });
+}
+
+function lineAt(text: string, index: number): number {
+  return text.slice(0, index).split('\n').length;
 }
 
 /**
@@ -58,20 +71,19 @@ function typeErrors(samples: readonly Sample[]): string[] {
 
 describe('documentation', () => {
   it('shows code that is well typed as it stands', () => {
-    const samples = pages.flatMap((page) => page.samples);
-    const [first] = samples;
-    expect(first?.page).toBe('README.md');
-    const misspelt = { page: 'misspelt', line: 1, code: first!.code.replace('values.occupation', 'values.ocupation') };
-    const line = misspelt.code.slice(0, misspelt.code.indexOf('ocupation')).split('\n').length;
-    const errors = typeErrors([misspelt, ...samples]);
+    const samples = [...pages, ...filesIn('src', '.ts')].flatMap((page) => samplesOf(page, textOf(page)));
+    const misspelt = ['README.md', 'src/agent/personalized-agent.ts'].map((page) => {
+      const text = textOf(page).replace('values.occupation', 'values.ocupation');
+      return { page: `misspelt ${page}`, text, line: lineAt(text, text.indexOf('ocupation')) };
+    });
+    const errors = typeErrors([...misspelt.flatMap(({ page, text }) => samplesOf(page, text)), ...samples]);
     expect(errors.filter((error) => !error.startsWith('misspelt'))).toEqual([]);
-    expect(errors).toEqual([expect.stringMatching(`^misspelt:${line}: Property 'ocupation' does not exist`)]);
+    expect(errors).toEqual(
+      misspelt.map(({ page, line }) => expect.stringMatching(`^${page}:${line}: Property 'ocupation' does not exist`)),
+    );
   });
 
-  it.each(pages.flatMap(({ page, links }) => links.map((link) => ({ page, link }))))(
-    'links from $page to $link, which is there',
-    ({ page, link }) => {
-      expect(existsSync(join(root, dirname(page), link))).toBe(true);
-    },
-  );
+  it.each(links)('links from $page to $link, which is there', ({ page, link }) => {
+    expect(existsSync(join(root, dirname(page), link))).toBe(true);
+  });
 });
