@@ -110,7 +110,7 @@ ${changesInstructions(slots)}`;
 
 /** What a change is, for the model. */
 export function changesInstructions(slots: readonly SlotDefinition[]): string {
-  return `A change has an "op", a "slot", a "value", and in "evidence" the user's own words that it rests on, or null.
+  return `A change has a "slot", an "op", a "value", and in "evidence" the user's own words that it rests on, or null.
 - "set": the value of a slot that holds one value.
 - "add": one more value of a slot that holds any number.
 - "remove": a value that does not hold any longer; for a slot that holds one value, null will do.

@@ -33,8 +33,9 @@ function changesJsonSchema(slots: readonly SlotDefinition[], others: Record<stri
   const { values, root } = valueSchemas(slots);
   const change = (slot: SlotDefinition) =>
     strictObject({
-      op: { type: 'string', enum: slot.cardinality === 'one' ? ['set', 'remove'] : ['add', 'remove'] },
+      // First, so that it decides which kind of change the rest is of: a strict schema asks for that.
       slot: { type: 'string', enum: [slot.key] },
+      op: { type: 'string', enum: slot.cardinality === 'one' ? ['set', 'remove'] : ['add', 'remove'] },
       value: slot.cardinality === 'one' ? orNull(values[slot.key]!) : values[slot.key],
       evidence: { type: ['string', 'null'] },
     });

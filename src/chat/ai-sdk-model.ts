@@ -25,6 +25,8 @@ export interface AiSdkCallOptions {
     | { readonly type: 'text' }
     | { readonly type: 'json'; readonly schema?: object; readonly name?: string }
     | undefined;
+  /** By the provider's name. */
+  readonly providerOptions?: Readonly<Record<string, object>> | undefined;
   readonly abortSignal?: AbortSignal | undefined;
 }
 

@@ -12,6 +12,7 @@ import {
 } from './ai-sdk-model';
 import type { ChatModel, ChatPart, ChatRequest, ChatResult } from './chat-model';
 import { type ChatLimits, type ChatStats, type LimitedChatModel, limitedFor } from './limits';
+import { strictSchema } from './strict-schema';
 import { estimateUsage } from './usage';
 
 export interface AiSdkChatOptions extends ChatLimits {
@@ -138,10 +139,22 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
       ...(maxTokens !== undefined && { maxOutputTokens: maxTokens }),
       ...(stop !== undefined && stop.length > 0 && { stopSequences: [...stop] }),
       ...(seed !== undefined && { seed }),
-      ...(structured && { responseFormat: { type: 'json', name: jsonSchema.name, schema: jsonSchema.schema } }),
+      ...(structured && formatOf(this.#model, jsonSchema)),
       ...(signal && { abortSignal: signal }),
     };
   }
+}
+
+/**
+ * The providers of OpenAI and Azure send `strict` by themselves from AI SDK 6 on, with any schema, and the servers refuse those that have no
+ * strict form. All others keep to the schema as it is.
+ */
+function formatOf({ provider }: AiSdkLanguageModel, { name, schema }: NonNullable<ChatRequest['jsonSchema']>): Partial<AiSdkCallOptions> {
+  if (!/^(?:openai|azure)\b/.test(provider)) return { responseFormat: { type: 'json', name, schema } };
+  const strict = strictSchema(schema);
+  if (strict) return { responseFormat: { type: 'json', name, schema: strict } };
+  const options = { strictJsonSchema: false };
+  return { responseFormat: { type: 'json', name, schema }, providerOptions: { openai: options, azure: options } };
 }
 
 function checkModel(model: AiSdkLanguageModel): void {

@@ -92,9 +92,14 @@ export function waitAskedFor(headers: Headers): { readonly retryAfterMs?: number
   return retryAfterMs > 0 && Number.isFinite(retryAfterMs) ? { retryAfterMs } : {};
 }
 
-function hint({ status, message, param }: ApiError): string {
-  const isRefused = status === 400 && /response_format|json_schema/.test(`${param} ${message}`);
-  return isRefused ? ' (With structuredOutput: false, openAIChat sends no response_format.)' : '';
+function hint(error: ApiError): string {
+  return refusesFormat(error) ? ' (With structuredOutput: false, openAIChat sends no response_format.)' : '';
+}
+
+/** Whether a request was refused for its `response_format`. */
+export function refusesFormat(error: unknown): boolean {
+  const { status, message, param } = error as ApiError;
+  return status === 400 && /response_format|schema/i.test(`${param} ${message}`);
 }
 
 function isWord(value: unknown): value is string {

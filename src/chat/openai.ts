@@ -3,9 +3,10 @@ import { longestTimer } from '../deadline';
 import { invalidOption, RlpaError, throwIfAborted } from '../errors';
 import type { ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
 import { type ChatLimits, type ChatStats, type LimitedChatModel, limitedFor } from './limits';
-import { type Endpoint, endpointOf, openAIError, unusableAnswer } from './openai-errors';
+import { type Endpoint, endpointOf, openAIError, refusesFormat, unusableAnswer } from './openai-errors';
 import { patientFetch } from './openai-retries';
 import { serverWords } from './server-words';
+import { strictSchema } from './strict-schema';
 import { estimateUsage } from './usage';
 
 export interface OpenAIChatOptions extends ChatLimits {
@@ -19,7 +20,10 @@ export interface OpenAIChatOptions extends ChatLimits {
   readonly apiKey?: string | undefined;
   /** How often a request is repeated after a failed connection, 408, 409, 429 and 5xx, with jittered exponential waits; default 2. */
   readonly maxRetries?: number | undefined;
-  /** Whether the server takes a JSON Schema as `response_format`; default true. */
+  /**
+   * Whether the server takes a JSON Schema as `response_format`; default true. OpenAI and Azure are asked to keep to it (`strict`) where their
+   * rules for schemas allow it.
+   */
   readonly structuredOutput?: boolean | undefined;
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
@@ -110,11 +114,15 @@ interface Connection {
   failureIn(body: unknown): RlpaError | undefined;
 }
 
+type Body = OpenAI.Chat.ChatCompletionCreateParamsNonStreaming;
+
 /** The protocol alone, without limits. Requests come with a signal and a deadline. */
 class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
   readonly #options: OpenAIChatOptions;
   readonly #maxRetries: number;
   readonly #onAttempt: (attempt: number) => void;
+  /** As JSON, the strict schemas that the server has refused. */
+  readonly #refused = new Set<string>();
 
   constructor(options: OpenAIChatOptions, maxRetries: number, onAttempt: (attempt: number) => void) {
     this.#options = options;
@@ -127,8 +135,9 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
     let completion: OpenAI.Chat.ChatCompletion;
     let response: Response;
     try {
-      const answer = client.chat.completions.create(this.#body(request, client.baseURL), { signal });
-      ({ data: completion, response } = await answer.withResponse());
+      ({ data: completion, response } = await this.#send(request, client.baseURL, (body) =>
+        client.chat.completions.create(body, { signal }).withResponse(),
+      ));
     } catch (error) {
       throw errorOf(error);
     }
@@ -154,8 +163,9 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
     let finish: string | undefined;
     let usage: ChatUsage | undefined;
     try {
-      const body = { ...this.#body(request, client.baseURL), stream: true, stream_options: { include_usage: true } } as const;
-      const answer = await client.chat.completions.create(body, { signal }).withResponse();
+      const answer = await this.#send(request, client.baseURL, (body) =>
+        client.chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } }, { signal }).withResponse(),
+      );
       response = answer.response;
       if (isJSON(response))
         throw failureIn(await response.json()) ?? unusableAnswer('a stream was asked for, and the answer is one piece of JSON.', endpoint);
@@ -228,9 +238,31 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
     };
   }
 
-  #body(request: ChatRequest, baseURL: string): OpenAI.Chat.ChatCompletionCreateParamsNonStreaming {
-    const { messages, temperature, topP, maxTokens, stop, seed, jsonSchema } = request;
-    const structured = jsonSchema !== undefined && (this.#options.structuredOutput ?? true);
+  /**
+   * OpenAI and Azure keep to a schema only with `strict`. Their rules differ by model, so a schema that is refused is sent again without, now and
+   * from then on. No other server is sent it: most keep to any schema, and OpenRouter finds nobody who serves some of its models so.
+   */
+  async #send<T>(request: ChatRequest, baseURL: string, send: (body: Body) => Promise<T>): Promise<T> {
+    const { structuredOutput = true } = this.#options;
+    const body = this.#body(request, baseURL);
+    if (request.jsonSchema === undefined || !structuredOutput) return send(body);
+    const { name, schema } = request.jsonSchema;
+    const bestEffort: Body = { ...body, response_format: { type: 'json_schema', json_schema: { name, schema: { ...schema } } } };
+    const strict = isOpenAI(baseURL) ? strictSchema(schema) : undefined;
+    const text = JSON.stringify(strict);
+    if (strict === undefined || this.#refused.has(text)) return send(bestEffort);
+    try {
+      return await send({ ...body, response_format: { type: 'json_schema', json_schema: { name, strict: true, schema: { ...strict } } } });
+    } catch (error) {
+      if (!refusesFormat(error)) throw error;
+      const answer = await send(bestEffort);
+      this.#refused.add(text);
+      return answer;
+    }
+  }
+
+  #body(request: ChatRequest, baseURL: string): Body {
+    const { messages, temperature, topP, maxTokens, stop, seed } = request;
     return {
       model: this.#options.model,
       messages: messages.map(({ role, content }) => ({ role, content })),
@@ -240,9 +272,6 @@ class ChatCompletions implements Pick<ChatModel, 'generate' | 'stream'> {
       ...(maxTokens !== undefined && (isOpenAI(baseURL) ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens })),
       ...(stop !== undefined && stop.length > 0 && { stop: [...stop] }),
       ...(seed !== undefined && { seed }),
-      ...(structured && {
-        response_format: { type: 'json_schema', json_schema: { name: jsonSchema.name, schema: { ...jsonSchema.schema } } },
-      }),
     };
   }
 }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { PersonalizedAgent } from '../../src/agent/index';
-import { type AiSdkChatOptions, type AiSdkLanguageModel, aiSdkChat, type ChatPart } from '../../src/chat/index';
+import { type AiSdkCallOptions, type AiSdkChatOptions, type AiSdkLanguageModel, aiSdkChat, type ChatPart } from '../../src/chat/index';
 import { ProfileSchema, slot } from '../../src/profile/index';
 import { type OpenAIServer, type OpenAIServerOptions, startOpenAIServer } from '../chat/openai-server';
 import { type ProviderOptions, versions } from './versions';
@@ -226,6 +226,50 @@ describe('aiSdkChat', () => {
     cancelled = false;
     await expect(collect(model.stream({ messages, timeoutMs: 20 }))).rejects.toMatchObject({ code: 'timeout' });
     await expect.poll(() => cancelled).toBe(true);
+  });
+
+  describe('asking by a JSON Schema', () => {
+    async function callOf(provider: string, schema: Record<string, unknown>) {
+      let call: AiSdkCallOptions | undefined;
+      const model = {
+        specificationVersion: 'v4',
+        provider,
+        modelId: 'test',
+        async doGenerate(options: AiSdkCallOptions) {
+          call = options;
+          return { content: [{ type: 'text', text: '{}' }], finishReason: 'stop', usage: { inputTokens: 1, outputTokens: 1 } };
+        },
+        doStream: () => new Promise<never>(() => {}),
+      } satisfies AiSdkLanguageModel;
+      await aiSdkChat(model).generate({ messages, jsonSchema: { name: 'facts', schema } });
+      return call!;
+    }
+    const schema = { type: 'object', properties: { age: { type: 'integer', minimum: 0 } }, required: ['age'] };
+    const optional = { ...schema, required: [] };
+
+    it.each(['openai.responses', 'openai.chat', 'azure.chat', 'azure-openai.responses'])('sends %s its strict form', async (provider) => {
+      const call = await callOf(provider, schema);
+      const strict = { ...schema, properties: { age: { type: 'integer' } }, additionalProperties: false };
+      expect(call.responseFormat).toEqual({ type: 'json', name: 'facts', schema: strict });
+      expect(call.providerOptions).toBeUndefined();
+    });
+
+    it.each([
+      ['openai.responses', 'openai'],
+      ['azure.chat', 'azure'],
+    ])('has %s not be strict with one that has no strict form', async (provider, name) => {
+      const call = await callOf(provider, optional);
+      expect(call.responseFormat).toEqual({ type: 'json', name: 'facts', schema: optional });
+      expect(call.providerOptions?.[name]).toEqual({ strictJsonSchema: false });
+    });
+
+    it.each(['anthropic.messages', 'loopback.chat', 'openaiish.chat'])('sends %s what it is given', async (provider) => {
+      for (const given of [schema, optional]) {
+        const call = await callOf(provider, given);
+        expect(call.responseFormat).toEqual({ type: 'json', name: 'facts', schema: given });
+        expect(call.providerOptions).toBeUndefined();
+      }
+    });
   });
 
   it.each([

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type ChatPart, type OpenAIChatOptions, openAIChat } from '../../src/chat/index';
 import { RlpaError } from '../../src/errors';
 import { type Fault, type OpenAIServer, type OpenAIServerOptions, startOpenAIServer } from './openai-server';
+import { strictRefusal } from './openai-strict';
 
 const messages = [
   { role: 'system', content: 'Be brief.' },
@@ -179,6 +180,88 @@ describe('openAIChat', () => {
         details: { option, expected: expect.any(String), found },
       }),
     );
+  });
+});
+
+describe.each(ways)('openAIChat, asking by a JSON Schema: %s', (_, ask) => {
+  const openai = 'https://api.openai.com/v1';
+  /** A loopback server in the place of another, which refuses schemas as that does. */
+  async function startAs(baseURL: string, fault: OpenAIServerOptions['fault'] = refuseLoose) {
+    const { server, model } = await start(
+      { fault },
+      { baseURL, maxRetries: 0, fetch: (url, init) => fetch(String(url).replace(baseURL, server.url), init) },
+    );
+    return { server, model };
+  }
+  const refuseLoose: OpenAIServerOptions['fault'] = ({ body }) => {
+    const { strict, schema } = formatOf(body).json_schema;
+    const message = strict ? strictRefusal(schema) : undefined;
+    return message === undefined ? undefined : { kind: 'refused', message };
+  };
+  const refuseStrict: OpenAIServerOptions['fault'] = ({ body }) =>
+    formatOf(body).json_schema.strict ? { kind: 'refused', message: "Invalid schema: In context=('properties', 'a'), no." } : undefined;
+  const formatOf = (body: object) => (body as { response_format: { json_schema: { strict?: boolean; schema: object } } }).response_format;
+  const formats = ({ requests }: OpenAIServer) => requests.map(({ body }) => body.response_format);
+
+  const age = { type: 'integer', minimum: 0 };
+  const schema = { type: 'object', properties: { age }, required: ['age'] };
+  const request = { messages, jsonSchema: { name: 'facts', schema } };
+  const loose = { type: 'json_schema', json_schema: { name: 'facts', schema } };
+  const closed = { type: 'object', properties: { age: { type: 'integer' } }, required: ['age'], additionalProperties: false };
+  const strict = { type: 'json_schema', json_schema: { name: 'facts', strict: true, schema: closed } };
+
+  it.each([openai, 'https://eu.api.openai.com/v1', 'https://mine.openai.azure.com/openai/v1'])(
+    'has %s keep to its strict form',
+    async (baseURL) => {
+      const { model, server } = await startAs(baseURL);
+      await ask(model, request);
+      expect(formats(server)).toEqual([strict]);
+    },
+  );
+
+  it.each(['https://openrouter.ai/api/v1', 'http://localhost:8000/v1', 'https://openai.example.org/v1'])(
+    'sends it as it is to %s',
+    async (baseURL) => {
+      const { model, server } = await startAs(baseURL);
+      await ask(model, request);
+      expect(formats(server)).toEqual([loose]);
+    },
+  );
+
+  it('sends one without a strict form as it is', async () => {
+    const { model, server } = await startAs(openai);
+    const optional = { ...schema, required: [] };
+    await ask(model, { messages, jsonSchema: { name: 'facts', schema: optional } });
+    expect(formats(server)).toEqual([{ type: 'json_schema', json_schema: { name: 'facts', schema: optional } }]);
+  });
+
+  it('asks again without strict when that is refused, and from then on at once, for this schema alone', async () => {
+    const { model, server } = await startAs(openai, refuseStrict);
+    await ask(model, request);
+    expect(formats(server)).toEqual([strict, loose]);
+    await ask(model, request);
+    expect(formats(server)).toEqual([strict, loose, loose]);
+    await ask(model, { messages, jsonSchema: { name: 'facts', schema: { ...schema, description: 'What is known.' } } });
+    expect(server.requests).toHaveLength(5);
+    expect(model.stats).toMatchObject({ calls: 3, requests: 5, failures: {} });
+  });
+
+  it('reports the refusal of what is asked for without strict, and asks strictly the next time', async () => {
+    let message = "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model.";
+    const { model, server } = await startAs(openai, () => (message ? { kind: 'refused', message } : undefined));
+    expect((await errorOf(ask(model, request))).message).toContain('With structuredOutput: false, openAIChat sends no response_format.');
+    message = '';
+    await ask(model, request);
+    expect(formats(server)).toEqual([strict, loose, strict]);
+  });
+
+  it.each<[string, Fault]>([
+    ['refused for another reason', { kind: 'refused', message: "This model's maximum context length is 8192 tokens." }],
+    ['failed', { kind: 'other', status: 500, contentType: 'application/json', body: '{"error": {"message": "schema"}}' }],
+  ])('does not ask again when the request %s', async (_why, fault) => {
+    const { model, server } = await startAs(openai, () => fault);
+    await errorOf(ask(model, request));
+    expect(formats(server)).not.toContainEqual(loose);
   });
 });
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { ChatModel, ChatRequest } from '../../src/chat/index';
+import { strictSchema } from '../../src/chat/strict-schema';
 import {
   embeddingMatcher,
   exactMatcher,
@@ -309,7 +310,9 @@ describe('judgedMatcher', () => {
   it('asks for JSON by a schema where the model can', async () => {
     const { model, requests } = answering('{"same": []}', true);
     await judgedMatcher({ model }).similarity(pairs);
-    expect(requests[0]!.jsonSchema?.schema).toMatchObject({ required: ['same'] });
+    const { schema } = requests[0]!.jsonSchema!;
+    expect(schema).toMatchObject({ required: ['same'] });
+    expect(strictSchema(schema)).toEqual(schema);
   });
 
   it.each(['I think so.', '{"same": "all"}', '{"same": [7]}', '{"same": [-1]}', ''])('takes no verdict from %j', async (text) => {

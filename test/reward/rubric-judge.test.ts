@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { strictSchema } from '../../src/chat/strict-schema';
 import { RlpaError } from '../../src/errors';
 import { ProfileSchema } from '../../src/profile/index';
 import { criteria, type JudgeContext, passes, rubricJudge } from '../../src/reward/index';
@@ -70,7 +71,9 @@ A nurse, that keeps you busy.
   it('asks for JSON by a schema where the model takes one', async () => {
     const model = scriptedChatModel([answer(), answer()], { structuredOutput: true });
     await rubricJudge({ model, timeoutMs: 1234 }).judge(context);
-    expect(model.requests[0]!.jsonSchema?.schema).toMatchObject({ required: [...criteria] });
+    const { schema } = model.requests[0]!.jsonSchema!;
+    expect(schema).toMatchObject({ required: [...criteria] });
+    expect(strictSchema(schema)).toEqual(schema);
     expect(model.requests[0]!.timeoutMs).toBe(1234);
     const plain = scriptedChatModel([answer()]);
     await rubricJudge({ model: plain }).judge(context);
