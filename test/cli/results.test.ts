@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +7,10 @@ import { RlpaError } from '../../src/errors';
 import { reportEpisodes, reportTable } from '../../src/evaluation/index';
 import type { ExperimentOptions, ExperimentResult, RewardMode } from '../../src/experiments/index';
 import { episode, type Outcome } from '../evaluation/episodes';
+import { temporaryFolder } from '../node/temporary-folder';
 import { commandLine } from './command-line';
+
+const folder = temporaryFolder();
 
 const report = (policy: string, outcomes: readonly Outcome[]) =>
   reportEpisodes([episode('ann', outcomes), episode('bob', outcomes)], { policy, seed: 1 });
@@ -144,17 +147,16 @@ describe('rlpa train', () => {
 
 describe('rlpa train --resume', () => {
   /** What the experiment is asked for by a command line that goes on with a run that wrote this down. */
-  async function askedFor(written: Record<string, unknown>, argv: readonly string[], folder = '.') {
-    const out = mkdtempSync(join(tmpdir(), 'rlpa-'));
-    mkdirSync(join(out, folder), { recursive: true });
-    writeFileSync(join(out, folder, 'run.json'), JSON.stringify(written));
+  async function askedFor(written: Record<string, unknown>, argv: readonly string[], place = '.') {
+    const out = mkdtempSync(join(folder, 'kept-'));
+    mkdirSync(join(out, place), { recursive: true });
+    writeFileSync(join(out, place, 'run.json'), JSON.stringify(written));
     const seen: ExperimentOptions[] = [];
     const runExperiment = async (options: ExperimentOptions) => {
       seen.push(options);
       return result;
     };
     const { exitCode, stderr } = await commandLine(['train', '--out', out, '--resume', ...argv], { runExperiment });
-    rmSync(out, { recursive: true });
     expect(exitCode, stderr).toBe(0);
     return seen;
   }
@@ -219,7 +221,9 @@ describe('an interrupted run', () => {
     const runExperiment = async () => {
       throw new RlpaError('invalid-option', 'The run in this folder is another one.');
     };
-    const { exitCode, stderr } = await commandLine(['train', '--out', import.meta.dirname, '--resume'], { runExperiment });
+    const out = mkdtempSync(join(folder, 'refused-'));
+    writeFileSync(join(out, 'run.json'), '{}');
+    const { exitCode, stderr } = await commandLine(['train', '--out', out, '--resume'], { runExperiment });
     expect(exitCode).toBe(1);
     expect(stderr).toBe('error: The run in this folder is another one.\n');
   });
