@@ -111,7 +111,7 @@ export const runExperiment: RunExperiment = async (given: ExperimentOptions): Pr
       options.onWarning?.(`The agent's turns were left out: ${error.message}`);
       return undefined;
     });
-    return { before, after, training, ...(agentTurns && { agentTurns }), ...(kept && { policyFolder: kept.policy }) };
+    return { before, after, training, ...(agentTurns && { agentTurns }), ...(kept && { trainedPolicyFolder: kept.policy }) };
   } finally {
     await policy.dispose();
   }

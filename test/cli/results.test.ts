@@ -104,7 +104,7 @@ describe('rlpa train', () => {
   });
 
   it('says after an ablation where each of the three policies is', async () => {
-    const runExperiment = async ({ outDir }: ExperimentOptions) => ({ ...result, policyFolder: join(outDir!, 'policy') });
+    const runExperiment = async ({ outDir }: ExperimentOptions) => ({ ...result, trainedPolicyFolder: join(outDir!, 'policy') });
     const out = join(tmpdir(), 'rlpa no such run');
     const { stdout } = await commandLine(['train', '--ablation', '--out', out], { runExperiment });
     for (const reward of ['profile', 'response', 'both']) {
@@ -142,6 +142,41 @@ describe('rlpa train', () => {
     const { exitCode, stdout } = await commandLine(['train', '--json'], { runExperiment });
     expect(exitCode).toBe(1);
     expect(JSON.parse(stdout)).toEqual({ error: { code: 'model-unreachable', message: 'No answer.', details: { url: 'u' } } });
+  });
+});
+
+describe('the JSON of a command says what was run', () => {
+  const judge = ['--judge-model', 'judge', '--judge-base-url', 'http://localhost:1/v1'];
+
+  it('of train: the options, the policy that was given, and where the trained one is', async () => {
+    const out = join(folder, 'trained');
+    const runExperiment = async ({ outDir }: ExperimentOptions) => ({ ...result, trainedPolicyFolder: join(outDir!, 'policy') });
+    const { stdout } = await commandLine(['train', '--policy', folder, '--out', out, ...judge, '--json'], { runExperiment });
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ command: 'train', people: 'generated', seed: 1, reward: 'both', device: 'cpu', judgeModel: expect.stringContaining('judge') },
+      ...{ policyFolder: folder, outDir: out, trainedPolicyFolder: join(out, 'policy') },
+      ...result,
+    });
+  });
+
+  it('of eval: the options, and beside them a report with numbers of its own', async () => {
+    const measured = report(folder, [{ f1: 0.4 }, { f1: 0.9 }]); // an experiment derives the report's seed from its own
+    const argv = ['eval', '--policy', folder, '--seed', '7', '--turns', '2', '--users', '5', ...judge];
+    const { stdout } = await commandLine([...argv, '--json'], { runEvaluation: async () => measured });
+    const { models, seconds, ...json } = JSON.parse(stdout);
+    expect(json).toEqual({
+      ...{ command: 'eval', people: 'generated', seed: 7, evalUsers: 5, turns: 2, device: 'cpu', policyFolder: folder },
+      judgeModel: expect.stringContaining('judge'),
+      report: measured,
+    });
+    const table = await commandLine(argv, { runEvaluation: async () => measured });
+    expect(table.stdout).toContain(folder);
+  });
+
+  it('of eval: the chat model by its name', async () => {
+    const argv = ['eval', '--model', 'gpt', '--base-url', 'http://localhost:1/v1', '--json'];
+    const { stdout } = await commandLine(argv, { runEvaluation: async () => result.after });
+    expect(JSON.parse(stdout)).toMatchObject({ chatModel: expect.stringContaining('gpt'), report: result.after });
   });
 });
 

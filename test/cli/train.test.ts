@@ -231,6 +231,6 @@ it('rlpa train --ablation trains three times, goes on where it was killed, and p
   for (const reward of rewards) {
     expect(measured(ablation[reward].before)).toEqual(measured(ablation.both.before));
     expect(ablation[reward].training).toMatchObject({ iterations: 2, episodes: 12 });
-    expect(ablation[reward].policyFolder).toBe(join(folder, 'three', reward, 'policy'));
+    expect(ablation[reward].trainedPolicyFolder).toBe(join(folder, 'three', reward, 'policy'));
   }
 });

@@ -25,7 +25,7 @@ const knowsNothing = () => chatPolicy(scriptedChatModel(() => 'Hello, how can I 
 describe('evaluate', () => {
   it('talks to each user once and measures it by the rewards of the environment', async () => {
     const report = await evaluate({ policy: believesAllAreTheFirst(), environment, personas, seed: 1 });
-    expect(report).toMatchObject({ policy: 'first', users: 6, malformedRate: { mean: 0 }, failures: [], unjudged: 0 });
+    expect(report).toMatchObject({ policy: 'first', users: 6, temperature: 0, malformedRate: { mean: 0 }, failures: [], unjudged: 0 });
     expect(report.perUser.map((user) => user.personaId)).toEqual(personas.map((persona) => persona.id));
     expect(report.perUser[0]!.profileF1).toEqual([1, 1, 1]);
     expect(report.profileF1Last.mean).toBeLessThan(1);
