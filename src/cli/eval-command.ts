@@ -51,23 +51,24 @@ async function evaluateSubject(flags: EvalFlags, context: CommandContext): Promi
   const startedAt = performance.now();
   const policy = chatModelFromFlags({ ...flags, flag: '--model' }, terminal);
   const { userModel: user, judgeModel: judge } = helpersFromFlags(flags, terminal);
+  const options: EvaluationOptions = {
+    subject: subjectOf(flags.policy, policy),
+    people: flags.dialogues ? { csv: flags.dialogues } : 'generated',
+    seed: flags.seed,
+    evalUsers: flags.users,
+    turns: flags.turns,
+    device: flags.device,
+    userModel: user,
+    judgeModel: judge,
+    signal,
+    onProgress: (event) => display.update(event),
+    onWarning: (message) => display.note(message),
+  };
   try {
-    const report = await context.runEvaluation({
-      subject: subjectOf(flags.policy, policy),
-      people: flags.dialogues ? { csv: flags.dialogues } : 'generated',
-      seed: flags.seed,
-      evalUsers: flags.users,
-      turns: flags.turns,
-      device: flags.device,
-      userModel: user,
-      judgeModel: judge,
-      signal,
-      onProgress: (event) => display.update(event),
-      onWarning: (message) => display.note(message),
-    });
+    const report = await context.runEvaluation(options);
     display.stop();
     const seconds = (performance.now() - startedAt) / 1000;
-    printOutcome(evaluationOutcome(report, modelUse({ user, judge, policy }), seconds), context, flags);
+    printOutcome(evaluationOutcome(options, report, modelUse({ user, judge, policy }), seconds), context, flags);
   } finally {
     display.stop();
   }

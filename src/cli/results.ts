@@ -6,7 +6,14 @@ import {
   type ReportTable,
   reportTable,
 } from '../evaluation/index';
-import type { AgentTurnRecord, ExperimentOptions, ExperimentResult, RewardMode, TrainingTotals } from '../experiments/index';
+import type {
+  AgentTurnRecord,
+  EvaluationOptions,
+  ExperimentOptions,
+  ExperimentResult,
+  RewardMode,
+  TrainingTotals,
+} from '../experiments/index';
 import type { CommandContext, OutputFlags } from './context';
 import { describeModelUse, type ModelUse } from './model-use';
 import { describeDuration } from './pace';
@@ -49,7 +56,7 @@ export function experimentOutcome(
     trainings: { training },
     models,
     agentTurns: result.agentTurns,
-    policies: { policy: result.policyFolder },
+    policies: { policy: result.trainedPolicyFolder },
     seconds,
   };
 }
@@ -77,18 +84,18 @@ export function ablationOutcome(
       'training for both': both.training,
     },
     policies: {
-      'policy trained for profile': profile.policyFolder,
-      'policy trained for response': response.policyFolder,
-      'policy trained for both': both.policyFolder,
+      'policy trained for profile': profile.trainedPolicyFolder,
+      'policy trained for response': response.trainedPolicyFolder,
+      'policy trained for both': both.trainedPolicyFolder,
     },
     models,
     seconds,
   };
 }
 
-export function evaluationOutcome(report: EvaluationReport, models: ModelUse, seconds: number): Outcome {
+export function evaluationOutcome(options: EvaluationOptions, report: EvaluationReport, models: ModelUse, seconds: number): Outcome {
   return {
-    json: { command: 'eval', ...report, models, seconds },
+    json: { command: 'eval', ...evaluationSettings(options), report, models, seconds },
     title: `${report.users} users, value ± standard error`,
     table: reportTable({ [report.policy]: report }),
     reports: { [report.policy]: report },
@@ -157,6 +164,12 @@ function experimentJson(result: ExperimentResult): ExperimentJson {
 }
 
 /** The options as the caller gave them, models by name. JSON leaves the functions out; the signal is no option of the run. */
-function settings({ signal: _, userModel, judgeModel, ...options }: ExperimentOptions): Record<string, unknown> {
+function settings({ signal: _, userModel, judgeModel, ...options }: RunSettings): Record<string, unknown> {
   return { ...options, userModel: userModel?.name, judgeModel: judgeModel?.name };
+}
+
+type RunSettings = Pick<ExperimentOptions, 'signal' | 'userModel' | 'judgeModel'>;
+
+function evaluationSettings({ subject, ...options }: EvaluationOptions): Record<string, unknown> {
+  return { ...settings(options), ...('chatModel' in subject ? { chatModel: subject.chatModel.name } : subject) };
 }

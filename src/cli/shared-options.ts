@@ -13,7 +13,7 @@ A recipe is a set of numbers made for the policy and the people at hand. What is
 export function addOutputOptions(command: Command): Command {
   return command
     .optionsGroup('Output:')
-    .option('--json', 'for machines: stdout is one JSON object with all results, progress is JSON lines on stderr')
+    .option('--json', 'for machines: stdout is one JSON object with the options and all results, progress is JSON lines on stderr')
     .option('--quiet', 'show no progress')
     .helpOption('-h, --help', 'show this help');
 }

@@ -3,7 +3,15 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { DeviceKind } from '../device/index';
 import { RlpaError } from '../errors';
-import { type ExperimentOptions, type ExperimentResult, keptRun, type RewardMode, rewardModes, type TinySize } from '../experiments/index';
+import {
+  type ExperimentOptions,
+  type ExperimentResult,
+  holdsRun,
+  keptRun,
+  type RewardMode,
+  rewardModes,
+  type TinySize,
+} from '../experiments/index';
 import { nonNegativeNumber, outputFolder, policyName, positiveInteger, positiveNumber } from './arguments';
 import { addHelperOptions, apiKeyHelp, type HelperFlags, helpersFromFlags } from './chat-model-options';
 import type { CommandContext, OutputFlags } from './context';
@@ -83,7 +91,7 @@ export function trainCommand(context: CommandContext): Command {
 
 /** A run that is gone on with is as it was begun, but for what is said now; models have to be named again. */
 async function goneOnWith(flags: TrainFlags, command: Command): Promise<TrainFlags> {
-  const kept = await keptRun(flags.ablation ? join(flags.out!, rewardModes[0]) : flags.out!);
+  const kept = await keptRun(firstRun(flags.out!, flags));
   if (!kept) return flags;
   const { people, policyFolder = 'tiny', loraRank, ...others } = kept;
   const was = { ...others, policy: policyFolder, lora: loraRank, ...(typeof people === 'object' && { dialogues: people.csv }) };
@@ -115,7 +123,8 @@ async function train(flags: TrainFlags, context: CommandContext): Promise<void> 
     for (const line of describeModelUse(modelUse({ user: userModel, judge: judgeModel }))) display.say(line);
     if (kept) display.say(`Kept the checkpoint after iteration ${kept.iteration}: ${kept.location}`);
     const isRefused = RlpaError.isInstance(error) && error.code === 'invalid-option'; // the same command would be refused again
-    if (kept || (flags.out && isUsed(flags.out) && !isRefused)) display.say(`Go on with the run: ${resumeCommand(context.argv)}`);
+    if (kept || (flags.out && holdsRun(firstRun(flags.out, flags)) && !isRefused))
+      display.say(`Go on with the run: ${resumeCommand(context.argv)}`);
     throw error;
   }
 }
@@ -164,18 +173,26 @@ function experimentOptions(flags: TrainFlags, { signal }: CommandContext, displa
   };
 }
 
-function checkOutFolder({ out, resume, checkpointEvery, lora, policy }: TrainFlags): void {
+function checkOutFolder({ out, ablation, resume, checkpointEvery, lora, policy }: TrainFlags): void {
   if (out === undefined) {
     if (lora && policy === 'tiny') throw new UsageError('--lora with the embedded policy needs --out FOLDER: where to keep its base.');
     if (resume) throw new UsageError('--resume needs --out FOLDER: the folder of the run to go on with.');
     if (checkpointEvery) throw new UsageError('--checkpoint-every needs --out FOLDER: where to write the checkpoints.');
     return;
   }
-  if (isUsed(out) && !resume)
-    throw new UsageError(`--out ${out} is not empty. Add --resume to go on with the run in it, or choose another folder.`);
-  if (!isUsed(out) && resume) throw new UsageError(`--resume: there is no run in ${out}.`);
+  const isBegun = holdsRun(firstRun(out, { ablation }));
+  if (resume && !isBegun) {
+    const isOfOtherKind = holdsRun(firstRun(out, { ablation: !ablation }));
+    const advice = ablation ? 'a single run is there: leave --ablation out' : 'an ablation is there: add --ablation';
+    throw new UsageError(`--resume: there is no ${ablation ? 'ablation' : 'run'} in ${out}${isOfOtherKind ? `; ${advice}` : ''}.`);
+  }
+  if (!resume && existsSync(out) && readdirSync(out).length > 0) {
+    const advice = isBegun ? 'Add --resume to go on with the run in it, or choose another folder' : 'Choose another folder';
+    throw new UsageError(`--out ${out} is not empty. ${advice}.`);
+  }
 }
 
-function isUsed(folder: string): boolean {
-  return existsSync(folder) && readdirSync(folder).length > 0;
+/** The folder of the run, or of an ablation's first. */
+function firstRun(out: string, { ablation }: Pick<TrainFlags, 'ablation'>): string {
+  return ablation ? join(out, rewardModes[0]) : out;
 }

@@ -227,7 +227,8 @@ export class DialogueEnvironment {
    * personas. A user or an action that cannot be had ends its episode as `failed`; a verdict that cannot be had masks its turn; a dialogue
    * that has grown longer than the policy can read is truncated.
    *
-   * @throws `aborted`; `model-unreachable` or `budget-exceeded` when that is why every single episode failed or no turn could be judged;
+   * @throws `aborted`; `model-unreachable` or `budget-exceeded` when that is why every single episode failed or none of the
+   * well-formed replies could be judged;
    * `invalid-option`, also when the policy can read no dialogue at all; `invalid-persona`, and what the policy throws.
    */
   rollout(options: RolloutOptions): Promise<Episode[]> {

@@ -56,3 +56,8 @@ export interface Episode {
   readonly nextState?: PolicyState;
   readonly failure?: string;
 }
+
+/** All that was sampled and scored in these dialogues: the actions that they went on with, and the others. */
+export function outputsOf(episodes: readonly Episode[]): AlternativeAction[] {
+  return episodes.flatMap(({ turns }) => turns.flatMap((turn) => [turn, ...(turn.alternatives ?? [])]));
+}

@@ -6,7 +6,7 @@ import { Random } from '../random';
 import type { Persona } from '../simulation/index';
 import { actionSeed } from './action-seed';
 import type { DialogueEnvironment, DialogueState } from './dialogue-environment';
-import type { Episode, EpisodeTurn } from './episode';
+import { type Episode, type EpisodeTurn, outputsOf } from './episode';
 import { PolicyBatcher } from './policy-batcher';
 
 export interface RolloutOptions {
@@ -154,6 +154,8 @@ function checkPlayed(played: readonly PlayedEpisode[], policy: Policy): void {
       { option: 'instruction' },
     );
   }
+  // nobody was asked about malformed outputs: they say nothing of who could have been
+  const asked = outputsOf(played.map(({ episode }) => episode)).filter(({ reward }) => reward.status !== 'malformed');
   for (const code of ['model-unreachable', 'budget-exceeded'] as const) {
     const first = played[0]?.failure;
     if (first && played.every(({ episode, failure }) => episode.end === 'failed' && failure?.code === code)) {
@@ -164,9 +166,8 @@ function checkPlayed(played: readonly PlayedEpisode[], policy: Policy): void {
         { cause: first },
       );
     }
-    const rewards = played.flatMap(({ episode }) => episode.turns.map(({ reward }) => reward));
-    if (rewards.length > 0 && rewards.every(({ status, failure }) => status === 'unjudged' && failure?.startsWith(`${code}:`))) {
-      throw new RlpaError(code, `None of ${rewards.length} turns could be judged. ${rewards[0]!.failure}`, { turns: rewards.length });
+    if (asked.length > 0 && asked.every(({ reward }) => reward.status === 'unjudged' && reward.failure?.startsWith(`${code}:`))) {
+      throw new RlpaError(code, `None of ${asked.length} replies could be judged. ${asked[0]!.reward.failure}`, { replies: asked.length });
     }
   }
 }

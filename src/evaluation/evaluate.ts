@@ -63,5 +63,5 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
     bootstrap: false,
     onEpisode: () => onProgress?.({ done: ++done, total }),
   });
-  return reportEpisodes(episodes, { policy: policy.name, seed });
+  return reportEpisodes(episodes, { policy: policy.name, seed, temperature });
 }

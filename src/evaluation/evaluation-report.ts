@@ -40,6 +40,8 @@ export interface EvaluationReport {
   readonly policy: string;
   readonly users: number;
   readonly seed: number;
+  /** That the policy sampled at, if it was said. */
+  readonly temperature?: number;
   readonly turns: readonly TurnMetrics[];
   /** AVG in %. */
   readonly average: Estimate;
@@ -70,7 +72,10 @@ export interface EvaluationReport {
  * @param seed Seeds the bootstrap of N-IR and N-R².
  * @throws RlpaError `invalid-option` without episodes, or for two of one persona: users are the independent unit of every standard error.
  */
-export function reportEpisodes(episodes: readonly Episode[], options: { policy: string; seed: number }): EvaluationReport {
+export function reportEpisodes(
+  episodes: readonly Episode[],
+  options: { policy: string; seed: number; temperature?: number | undefined },
+): EvaluationReport {
   const ids = new Set(episodes.map((episode) => episode.personaId));
   if (episodes.length === 0) throw new RlpaError('invalid-option', 'There are no dialogues to report on.');
   if (ids.size < episodes.length) {
@@ -88,6 +93,7 @@ export function reportEpisodes(episodes: readonly Episode[], options: { policy: 
     policy: options.policy,
     users: episodes.length,
     seed: options.seed,
+    ...(options.temperature !== undefined && { temperature: options.temperature }),
     turns: Array.from({ length }, (_, k) => ({
       turn: k + 1,
       profileF1: atTurn(perUser, k, (user) => user.profileF1),

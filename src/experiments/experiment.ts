@@ -73,7 +73,8 @@ export interface ExperimentResult {
   readonly before: EvaluationReport;
   readonly after: EvaluationReport;
   readonly training: TrainingTotals;
-  readonly policyFolder?: string;
+  /** Where the trained policy is kept, if it is. */
+  readonly trainedPolicyFolder?: string;
   readonly agentTurns?: readonly AgentTurnRecord[];
 }
 

@@ -16,5 +16,5 @@ export { rewardModes, tinySizes } from './experiment';
 export { keptRun } from './kept-run';
 export { openPolicy } from './open-policy';
 export { runEvaluation } from './run-evaluation';
-export { runExperiment } from './run-experiment';
+export { holdsRun, runExperiment } from './run-experiment';
 export { settingFile } from './setting-file';

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { RlpaError } from '../errors';
 import { isObject } from '../json-object';
 import { readJsonIfThere } from '../node/index';
@@ -9,7 +9,8 @@ export const runFile = 'run.json';
 
 /** What a run is: with any of it changed it would be another one. */
 function identity(options: ExperimentOptions): Record<string, unknown> {
-  const { people, seed, reward, users, evalUsers, turns, dialoguesPerIteration, learningRate, kl, policyFolder, loraRank, size } = options;
+  const { seed, reward, users, evalUsers, turns, dialoguesPerIteration, learningRate, kl, loraRank, size } = options;
+  const { people, policyFolder } = pathsOf(options);
   const models = { userModel: options.userModel?.name, judgeModel: options.judgeModel?.name };
   return {
     people,
@@ -25,6 +26,14 @@ function identity(options: ExperimentOptions): Record<string, unknown> {
     loraRank,
     size,
     ...models,
+  };
+}
+
+/** Whole paths: a run may go on from another working directory than the one in which it was begun. */
+function pathsOf({ people, policyFolder }: Pick<KeptRun, 'people' | 'policyFolder'>): Pick<KeptRun, 'people' | 'policyFolder'> {
+  return {
+    people: typeof people === 'object' ? { csv: resolve(people.csv) } : people,
+    policyFolder: policyFolder === undefined ? undefined : resolve(policyFolder),
   };
 }
 
@@ -50,8 +59,9 @@ export async function keptRun(folder: string): Promise<KeptRun | undefined> {
 
 /** Holds a resumed run to what was written down of it. */
 export function checkSameRun({ iterations: _, ...kept }: Readonly<Record<string, unknown>>, options: ExperimentOptions): void {
-  // earlier versions wrote no size down, or one that did not matter
-  const expected: Record<string, unknown> = { ...kept, size: kept.policyFolder === undefined ? (kept.size ?? 'tiny') : undefined };
+  // earlier versions wrote no size down, or one that did not matter, and paths as they were given
+  const size = kept.policyFolder === undefined ? (kept.size ?? 'tiny') : undefined;
+  const expected: Record<string, unknown> = { ...kept, ...pathsOf(kept), size };
   const found = identity(options);
   const changed = Object.keys({ ...expected, ...found }).filter((key) => JSON.stringify(expected[key]) !== JSON.stringify(found[key]));
   if (changed.length === 0) return;

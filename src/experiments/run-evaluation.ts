@@ -37,6 +37,7 @@ export const runEvaluation: RunEvaluation = async (options: EvaluationOptions): 
     });
   if ('chatModel' in subject) return measured(chatPolicy(subject.chatModel));
   const policy = await LocalPolicy.load(subject.policyFolder, {
+    name: subject.policyFolder,
     device: await openDevice(options),
     signal,
     maxNewTokens: recipe.maxNewTokens,

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import type { DialogueEnvironment } from '../environment/index';
 import { RlpaError } from '../errors';
 import { type EvaluationReport, evaluate } from '../evaluation/index';
-import { isObject } from '../json-object';
-import { fileCheckpoints, fileMetrics, readJsonIfThere, readJsonLines, writeJsonWhole } from '../node/index';
+import { fileCheckpoints, fileMetrics, readJsonLines, writeJsonWhole } from '../node/index';
 import { LocalPolicy } from '../policy/index';
 import { type PPOHyperparameters, type PPOMetrics, PPOTrainer } from '../training/index';
 import { takeTurns } from './agent-turns';
@@ -112,7 +111,7 @@ export const runExperiment: RunExperiment = async (given: ExperimentOptions): Pr
       options.onWarning?.(`The agent's turns were left out: ${error.message}`);
       return undefined;
     });
-    return { before, after, training, ...(agentTurns && { agentTurns }), ...(kept && { policyFolder: kept.policy }) };
+    return { before, after, training, ...(agentTurns && { agentTurns }), ...(kept && { trainedPolicyFolder: kept.policy }) };
   } finally {
     await policy.dispose();
   }
@@ -125,6 +124,12 @@ export const runExperiment: RunExperiment = async (given: ExperimentOptions): Pr
 async function claimFolder(kept: Places, options: ExperimentOptions): Promise<void> {
   await writeJsonWhole(kept.run, runOf(options));
   if (!hasCheckpoint(kept)) for (const path of [kept.start, kept.before]) await rm(path, { recursive: true, force: true });
+}
+
+/** Whether there is a run in this folder, or what is left of one, to go on with. */
+export function holdsRun(outDir: string): boolean {
+  const kept = places(outDir);
+  return existsSync(kept.run) || hasCheckpoint(kept);
 }
 
 function hasCheckpoint({ checkpoints }: Places): boolean {

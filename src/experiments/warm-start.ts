@@ -3,6 +3,7 @@ import type { DialogueEnvironment } from '../environment/index';
 import { LocalPolicy, type LocalPolicyOptions } from '../policy/index';
 import { Random } from '../random';
 import type { Persona } from '../simulation/index';
+import { Graph, sum } from '../tensor/index';
 import { type SFTExample, SFTTrainer } from '../training/index';
 import { type ModelConfig, parseModelConfig } from '../transformer/index';
 import { canStartCopying, copyingWeights } from './copying-weights';
@@ -35,16 +36,18 @@ export interface WarmStartOptions {
  */
 export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy> {
   const { setting, environment, plan, seed, maxNewTokens, signal, onProgress } = options;
-  const { schema } = environment;
-  const open = openSlot(schema);
-  const { courses, texts } = open && plan.copying ? await notesMaterial(options, open.key, plan.copying) : await factsMaterial(options);
-  const tokenizer = tinyTokenizer(schema, texts, plan.vocabularySize);
-
-  const config = tinyConfig(plan, tokenizer.size);
-  const named = { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens };
-  const weights = open && canStartCopying(config) ? copyingWeights(config, new Random(seed)) : undefined;
-  const policy = new LocalPolicy(await options.device(), { config, tokenizer, ...(weights && { weights }) }, named);
+  const device = await options.device();
   try {
+    await checkThatItComputes(device);
+    const { schema } = environment;
+    const open = openSlot(schema);
+    const { courses, texts } = open && plan.copying ? await notesMaterial(options, open.key, plan.copying) : await factsMaterial(options);
+    const tokenizer = tinyTokenizer(schema, texts, plan.vocabularySize);
+
+    const config = tinyConfig(plan, tokenizer.size);
+    const named = { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens };
+    const weights = open && canStartCopying(config) ? copyingWeights(config, new Random(seed)) : undefined;
+    const policy = new LocalPolicy(device, { config, tokenizer, ...(weights && { weights }) }, named);
     const total = courses.reduce((sum, { examples }) => sum + examples.length, 0);
     let finished = 0;
     for (const { examples, learningRate } of courses) {
@@ -57,9 +60,16 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
     await taught.setReference();
     return taught;
   } catch (error) {
-    await policy.dispose();
+    await device.dispose();
     throw error;
   }
+}
+
+/** A device loads its libraries when it first compiles: where they are missing, that is to be known before the material is made. */
+async function checkThatItComputes(device: Device): Promise<void> {
+  const graph = new Graph();
+  graph.output('y', sum(graph.input('x', [1])));
+  device.discard(await device.compile(graph));
 }
 
 /** The same policy with its logits multiplied: they are linear in the weights of the last norm. The one that was given is at its end. */

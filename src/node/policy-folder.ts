@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { RlpaError } from '../errors';
 import type { PolicyToStore, StoredPolicy } from '../policy/index';
 import { checkShapes, loraShapes, modelFiles, parameterShapes, type TensorSource, valueHeadShapes } from '../transformer/index';
@@ -55,7 +55,8 @@ export async function writePolicyFolder(folder: string, policy: PolicyToStore): 
         { folder },
       );
     }
-    await writeAdapterFolder(folder, { config, tensors: pick(loraShapes(config, adapter.lora)), ...adapter });
+    const baseModel = adapter.baseModel === undefined ? undefined : await baseFrom(folder, adapter.baseModel);
+    await writeAdapterFolder(folder, { config, tensors: pick(loraShapes(config, adapter.lora)), lora: adapter.lora, baseModel });
   } else {
     // Before the model: an adapter that an earlier save left would be put on top of it.
     for (const file of [modelFiles.adapterConfig, modelFiles.adapterWeights]) await removeFile(join(folder, file));
@@ -78,6 +79,11 @@ export function generationConfigOf(
   return { ...given, eos_token_id: stopTokens.length === 1 ? stopTokens[0] : stopTokens };
 }
 
+/** How an adapter names its base: a folder by the way from its own, so that both are found from anywhere and may be moved; a hub's name as it is. */
+async function baseFrom(folder: string, baseModel: string): Promise<string> {
+  return (await filesIn(baseModel)).includes(modelFiles.config) ? relative(folder, baseModel) : baseModel;
+}
+
 /** Where the model and the adapter of a folder lie. */
 async function placesOf(folder: string): Promise<{ readonly model: string; readonly adapter?: string }> {
   await requireFolder(folder);
@@ -86,7 +92,8 @@ async function placesOf(folder: string): Promise<{ readonly model: string; reado
   if (files.includes(modelFiles.config)) return { model: folder, adapter: folder };
   const { base_model_name_or_path: base } = ((await readJson(join(folder, modelFiles.adapterConfig))) ?? {}) as Record<string, unknown>;
   if (typeof base === 'string') {
-    for (const model of [base, join(folder, base)])
+    // PEFT's own adapters name a folder by the way from where they were trained
+    for (const model of [resolve(folder, base), base])
       if ((await filesIn(model)).includes(modelFiles.config)) return { model, adapter: folder };
   }
   throw new RlpaError(

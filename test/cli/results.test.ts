@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +7,10 @@ import { RlpaError } from '../../src/errors';
 import { reportEpisodes, reportTable } from '../../src/evaluation/index';
 import type { ExperimentOptions, ExperimentResult, RewardMode } from '../../src/experiments/index';
 import { episode, type Outcome } from '../evaluation/episodes';
+import { temporaryFolder } from '../node/temporary-folder';
 import { commandLine } from './command-line';
+
+const folder = temporaryFolder();
 
 const report = (policy: string, outcomes: readonly Outcome[]) =>
   reportEpisodes([episode('ann', outcomes), episode('bob', outcomes)], { policy, seed: 1 });
@@ -101,7 +104,7 @@ describe('rlpa train', () => {
   });
 
   it('says after an ablation where each of the three policies is', async () => {
-    const runExperiment = async ({ outDir }: ExperimentOptions) => ({ ...result, policyFolder: join(outDir!, 'policy') });
+    const runExperiment = async ({ outDir }: ExperimentOptions) => ({ ...result, trainedPolicyFolder: join(outDir!, 'policy') });
     const out = join(tmpdir(), 'rlpa no such run');
     const { stdout } = await commandLine(['train', '--ablation', '--out', out], { runExperiment });
     for (const reward of ['profile', 'response', 'both']) {
@@ -142,19 +145,53 @@ describe('rlpa train', () => {
   });
 });
 
+describe('the JSON of a command says what was run', () => {
+  const judge = ['--judge-model', 'judge', '--judge-base-url', 'http://localhost:1/v1'];
+
+  it('of train: the options, the policy that was given, and where the trained one is', async () => {
+    const out = join(folder, 'trained');
+    const runExperiment = async ({ outDir }: ExperimentOptions) => ({ ...result, trainedPolicyFolder: join(outDir!, 'policy') });
+    const { stdout } = await commandLine(['train', '--policy', folder, '--out', out, ...judge, '--json'], { runExperiment });
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ command: 'train', people: 'generated', seed: 1, reward: 'both', device: 'cpu', judgeModel: expect.stringContaining('judge') },
+      ...{ policyFolder: folder, outDir: out, trainedPolicyFolder: join(out, 'policy') },
+      ...result,
+    });
+  });
+
+  it('of eval: the options, and beside them a report with numbers of its own', async () => {
+    const measured = report(folder, [{ f1: 0.4 }, { f1: 0.9 }]); // an experiment derives the report's seed from its own
+    const argv = ['eval', '--policy', folder, '--seed', '7', '--turns', '2', '--users', '5', ...judge];
+    const { stdout } = await commandLine([...argv, '--json'], { runEvaluation: async () => measured });
+    const { models, seconds, ...json } = JSON.parse(stdout);
+    expect(json).toEqual({
+      ...{ command: 'eval', people: 'generated', seed: 7, evalUsers: 5, turns: 2, device: 'cpu', policyFolder: folder },
+      judgeModel: expect.stringContaining('judge'),
+      report: measured,
+    });
+    const table = await commandLine(argv, { runEvaluation: async () => measured });
+    expect(table.stdout).toContain(folder);
+  });
+
+  it('of eval: the chat model by its name', async () => {
+    const argv = ['eval', '--model', 'gpt', '--base-url', 'http://localhost:1/v1', '--json'];
+    const { stdout } = await commandLine(argv, { runEvaluation: async () => result.after });
+    expect(JSON.parse(stdout)).toMatchObject({ chatModel: expect.stringContaining('gpt'), report: result.after });
+  });
+});
+
 describe('rlpa train --resume', () => {
   /** What the experiment is asked for by a command line that goes on with a run that wrote this down. */
-  async function askedFor(written: Record<string, unknown>, argv: readonly string[], folder = '.') {
-    const out = mkdtempSync(join(tmpdir(), 'rlpa-'));
-    mkdirSync(join(out, folder), { recursive: true });
-    writeFileSync(join(out, folder, 'run.json'), JSON.stringify(written));
+  async function askedFor(written: Record<string, unknown>, argv: readonly string[], place = '.') {
+    const out = mkdtempSync(join(folder, 'kept-'));
+    mkdirSync(join(out, place), { recursive: true });
+    writeFileSync(join(out, place, 'run.json'), JSON.stringify(written));
     const seen: ExperimentOptions[] = [];
     const runExperiment = async (options: ExperimentOptions) => {
       seen.push(options);
       return result;
     };
     const { exitCode, stderr } = await commandLine(['train', '--out', out, '--resume', ...argv], { runExperiment });
-    rmSync(out, { recursive: true });
     expect(exitCode, stderr).toBe(0);
     return seen;
   }
@@ -219,7 +256,9 @@ describe('an interrupted run', () => {
     const runExperiment = async () => {
       throw new RlpaError('invalid-option', 'The run in this folder is another one.');
     };
-    const { exitCode, stderr } = await commandLine(['train', '--out', import.meta.dirname, '--resume'], { runExperiment });
+    const out = mkdtempSync(join(folder, 'refused-'));
+    writeFileSync(join(out, 'run.json'), '{}');
+    const { exitCode, stderr } = await commandLine(['train', '--out', out, '--resume'], { runExperiment });
     expect(exitCode).toBe(1);
     expect(stderr).toBe('error: The run in this folder is another one.\n');
   });

@@ -19,9 +19,13 @@ export interface Finished {
  */
 export function rlpa(
   args: readonly string[],
-  { input = '', send }: { input?: string; send?: { signal: NodeJS.Signals; when: (stderr: string) => boolean } } = {},
+  {
+    input = '',
+    send,
+    cwd = root,
+  }: { input?: string; cwd?: string; send?: { signal: NodeJS.Signals; when: (stderr: string) => boolean } } = {},
 ): Promise<Finished> {
-  const child = spawn(process.execPath, [join(root, 'dist/cli.js'), ...args], { cwd: root });
+  const child = spawn(process.execPath, [join(root, 'dist/cli.js'), ...args], { cwd });
   child.stdin.end(input);
   let stdout = '';
   let stderr = '';

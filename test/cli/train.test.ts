@@ -193,6 +193,19 @@ it('rlpa train, killed three times and resumed each time, ends with the numbers 
   expect(metricsOf(out)).toHaveLength(3);
 });
 
+it('rlpa train, begun with relative paths, is resumed and its adapter evaluated from another working directory', {
+  timeout: 120_000,
+}, async () => {
+  const command = [...microTraining('./micro'), '--iterations', '1', '--lora', '2', '--out', 'moved'];
+  const begun = await rlpa(command, { cwd: folder });
+  expect(begun.code, begun.stderr.slice(-2000)).toBe(0);
+  const out = join(folder, 'moved');
+  const resumed = await rlpa(['train', '--out', out, '--resume', '--iterations', '2', '--json'], { cwd: tmpdir() });
+  expect(resumed.code, resumed.stderr.slice(-2000)).toBe(0);
+  const evaluated = await rlpa(['eval', '--policy', join(out, 'policy'), '--users', '4', '--turns', '3', '--json'], { cwd: tmpdir() });
+  expect(evaluated.code, evaluated.stderr.slice(-2000)).toBe(0);
+});
+
 const rewards = ['profile', 'response', 'both'];
 
 it('rlpa train --ablation trains three times, goes on where it was killed, and puts the three in one table', {
@@ -218,6 +231,6 @@ it('rlpa train --ablation trains three times, goes on where it was killed, and p
   for (const reward of rewards) {
     expect(measured(ablation[reward].before)).toEqual(measured(ablation.both.before));
     expect(ablation[reward].training).toMatchObject({ iterations: 2, episodes: 12 });
-    expect(ablation[reward].policyFolder).toBe(join(folder, 'three', reward, 'policy'));
+    expect(ablation[reward].trainedPolicyFolder).toBe(join(folder, 'three', reward, 'policy'));
   }
 });

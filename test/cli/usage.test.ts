@@ -10,6 +10,10 @@ writeFileSync(file, 'a,b\n');
 const run = join(folder, 'run');
 mkdirSync(join(run, 'policy'), { recursive: true });
 writeFileSync(join(run, 'policy', 'rlpa.json'), '{}');
+writeFileSync(join(run, 'run.json'), '{}');
+const ablation = join(folder, 'ablation');
+mkdirSync(join(ablation, 'profile'), { recursive: true });
+writeFileSync(join(ablation, 'profile', 'run.json'), '{}');
 
 describe('rlpa --version', () => {
   it("is the package's", async () => {
@@ -74,7 +78,12 @@ describe('wrong usage ends with exit code 2, a message that names the culprit, a
     ['a model without key or address', ['train', '--user-model', 'm'], /OPENAI_API_KEY.*--user-base-url/s],
     ['resuming nowhere', ['train', '--resume'], /--resume needs --out/],
     ['resuming where nothing is', ['train', '--resume', '--out', join(folder, 'new')], /no run in/],
-    ['starting over a run', ['train', '--out', folder], /not empty.*--resume/s],
+    ['resuming where something else is', ['train', '--resume', '--out', folder], /no run in \S+\.$/m],
+    ['resuming an ablation as if it were one run', ['train', '--resume', '--out', ablation], /no run in \S+; an .* add --ablation\.$/m],
+    ['resuming one run as if it were an ablation', ['train', '--ablation', '--resume', '--out', run], /no ablation in \S+; .* leave/],
+    ['starting over a run', ['train', '--out', run], /not empty.*--resume/s],
+    ['starting over an ablation', ['train', '--ablation', '--out', ablation], /not empty.*--resume/s],
+    ['starting where something else is', ['train', '--out', folder], /not empty\. Choose another folder\.$/m],
     ['a file to keep a run in', ['train', '--out', file], /--out.*file.*expected a folder/s],
     ['a file to export to', ['export', '--policy', folder, '--onnx', file], /--onnx.*file.*expected a folder/s],
     ['a folder in a file', ['train', '--out', join(file, 'run')], /--out.*not a directory/s],

@@ -4,7 +4,7 @@ import { RlpaError } from '../../src/errors';
 import type { Policy, PolicyState } from '../../src/policy/index';
 import { DualReward, responseReward } from '../../src/reward/index';
 import { generatePersonas, SimulatedUser, scriptedBehaviour, type UserBehaviour } from '../../src/simulation/index';
-import { environmentOf, persona, policyOf, turn } from './policies';
+import { action, environmentOf, persona, policyOf, turn } from './policies';
 
 const personas = generatePersonas({ count: 12, seed: 1 });
 const questions = ['What do you do for a living?', 'Which city is your home?', 'Do you have any hobbies?', 'How old are you?'];
@@ -168,6 +168,31 @@ describe('what fails in a rollout', () => {
     const masked = await run('model-failed');
     expect(masked.flatMap(({ turns }) => turns.map(({ reward: { status } }) => status))).toEqual(Array(24).fill('unjudged'));
   });
+
+  it.each(['model-unreachable', 'budget-exceeded'] as const)(
+    'stops the run when every reply that was to be judged is %s, however many outputs were malformed and never shown to the judge',
+    async (code) => {
+      const judge = {
+        name: 'failing',
+        judge: async () => {
+          throw new RlpaError(code, 'no verdict');
+        },
+      };
+      const reward = new DualReward({ response: responseReward({ judge }) });
+      const run = (isMalformed: (state: PolicyState) => boolean, samplesPerTurn = 1) => {
+        const policy = policyOf((state) => (isMalformed(state) ? action('Hm.') : turn({}, 'Hm.')));
+        return environmentOf({ reward, maxTurns: 2, samplesPerTurn }).rollout({ policy, personas, seed: 3 });
+      };
+      const isFirst = ({ dialogueId, messages }: PolicyState) => dialogueId.endsWith(personas[0]!.id) && messages.length === 2;
+      await expect(run(isFirst)).rejects.toMatchObject({ code, message: expect.stringContaining('None of 23 replies could be judged') });
+      await expect(run((state) => !isFirst(state))).rejects.toMatchObject({ code });
+      // samples that the dialogue does not go on with are judged as well
+      await expect(run(({ seed }) => seed % 2 === 0, 4)).rejects.toMatchObject({ code });
+      expect((await run(() => true)).flatMap(({ turns }) => turns.map(({ reward: { status } }) => status))).toEqual(
+        Array(24).fill('malformed'),
+      );
+    },
+  );
 
   it('ends the episode of which an action could not be had, and no other; all of them without an endpoint stop the run', async () => {
     const failing = (code: 'timeout' | 'model-unreachable', fails: (state: PolicyState) => boolean): Policy => ({

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { openAIChat } from '../../src/chat/index';
 import { DialogueEnvironment } from '../../src/environment/index';
 import { compareReports, evaluate } from '../../src/evaluation/index';
 import { chatPolicy } from '../../src/policy/chat-policy';
 import type { PolicyState } from '../../src/policy/policy';
 import { formatTurn, ProfileSchema } from '../../src/profile/index';
-import { DualReward } from '../../src/reward/index';
+import { DualReward, responseReward, rubricJudge } from '../../src/reward/index';
 import { generatePersonas, type Persona, SimulatedUser, scriptedBehaviour, type UserBehaviour } from '../../src/simulation/index';
 import { scriptedChatModel } from '../../src/testing/index';
 
@@ -24,7 +25,7 @@ const knowsNothing = () => chatPolicy(scriptedChatModel(() => 'Hello, how can I 
 describe('evaluate', () => {
   it('talks to each user once and measures it by the rewards of the environment', async () => {
     const report = await evaluate({ policy: believesAllAreTheFirst(), environment, personas, seed: 1 });
-    expect(report).toMatchObject({ policy: 'first', users: 6, malformedRate: { mean: 0 }, failures: [], unjudged: 0 });
+    expect(report).toMatchObject({ policy: 'first', users: 6, temperature: 0, malformedRate: { mean: 0 }, failures: [], unjudged: 0 });
     expect(report.perUser.map((user) => user.personaId)).toEqual(personas.map((persona) => persona.id));
     expect(report.perUser[0]!.profileF1).toEqual([1, 1, 1]);
     expect(report.profileF1Last.mean).toBeLessThan(1);
@@ -70,6 +71,22 @@ describe('evaluate', () => {
       Object.assign(knowsNothing(), { canRead: ({ messages }: Pick<PolicyState, 'messages'>) => messages.length <= most });
     expect(await evaluate({ policy: reading(6), environment, personas, seed: 1 })).toMatchObject({ tooLong: 0 });
     expect(await evaluate({ policy: reading(5), environment, personas, seed: 1 })).toMatchObject({ tooLong: 6 });
+  });
+
+  it('reports nothing where the judge cannot be reached, though an output is malformed and needs no judge', async () => {
+    let outputs = 0;
+    const policy = chatPolicy(scriptedChatModel(() => (outputs++ === 0 ? 'Hm.' : formatTurn(personas[0]!.profile, 'Hm.')), { name: 'p' }));
+    const judge = rubricJudge({ model: openAIChat({ model: 'judge', baseURL: 'http://127.0.0.1:9/v1', apiKey: 'none', maxRetries: 0 }) });
+    const judged = new DialogueEnvironment({
+      schema: ProfileSchema.standard,
+      user: environment.user,
+      reward: new DualReward({ response: responseReward({ judge }) }),
+      maxTurns: 3,
+    });
+    await expect(evaluate({ policy, environment: judged, personas, seed: 1 })).rejects.toMatchObject({
+      code: 'model-unreachable',
+      message: expect.stringContaining('None of 17 replies could be judged.'),
+    });
   });
 
   it('reports progress as dialogues end', async () => {

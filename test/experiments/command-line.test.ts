@@ -39,12 +39,12 @@ it('trains, is killed in the warm start and begins again, is interrupted and goe
   expect(result).toMatchObject({ seed: 1, turns: 2, iterations: 3, training: { iterations: 3 } });
   expect(result.before.users).toBe(6);
   expect(result.after.turns).toHaveLength(2);
-  expect(result.policyFolder).toBe(join(out, 'policy'));
+  expect(result.trainedPolicyFolder).toBe(join(out, 'policy'));
 
   const evaluated = await rlpa(['eval', '--policy', join(out, 'policy'), '--turns', '2', '--users', '6', '--json']);
   expect(evaluated.code, evaluated.stderr.slice(-2000)).toBe(0);
   // the saved policy is the trained one: the same users, the same numbers
-  expect(jsonOf(evaluated).profileF1Last).toEqual(result.after.profileF1Last);
+  expect(jsonOf(evaluated).report.profileF1Last).toEqual(result.after.profileF1Last);
 
   const talked = await rlpa(['chat', '--policy', join(out, 'policy')], { input: 'Hello\nI live in Oslo.\n' });
   expect(talked.code, talked.stderr.slice(-2000)).toBe(0);

@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runExperiment } from '../../src/experiments/index';
+import { checkSameRun, runOf } from '../../src/experiments/kept-run';
 import { findPeople } from '../../src/experiments/people';
 import { readSetting } from '../../src/experiments/setting-file';
 import { temporaryFolder } from '../node/temporary-folder';
@@ -54,6 +55,23 @@ describe('a file that a run keeps beside its policy, damaged', () => {
     writeFileSync(path, text);
     const resumed = runExperiment({ people: 'generated', seed: 1, reward: 'both', size: 'micro', outDir: folder, resume: true });
     await expect(resumed).rejects.toMatchObject({ code: 'invalid-file', details: { file: path } });
+  });
+});
+
+describe('what is written down of a run', () => {
+  const given = { people: { csv: 'people.csv' }, seed: 1, reward: 'both', policyFolder: './models/m' } as const;
+  const whole = { people: { csv: resolve('people.csv') }, policyFolder: resolve('models/m') };
+
+  it('has whole paths, so that it can be gone on with from another working directory', () => {
+    expect(JSON.parse(JSON.stringify(runOf(given)))).toEqual({ ...given, ...whole });
+  });
+
+  it('is the same run however its paths are given, and were written by an earlier version', () => {
+    for (const written of [runOf(given), { ...given }]) {
+      for (const options of [given, { ...given, ...whole }, { ...given, policyFolder: 'models/../models/m/' }])
+        checkSameRun(written, options);
+      expect(() => checkSameRun(written, { ...given, policyFolder: 'models/other' })).toThrow(/policyFolder was ".*m" and is ".*other"/);
+    }
   });
 });
 

@@ -1,7 +1,8 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cpuDevice } from '../../src/device/cpu/index';
+import { readPolicyFolder } from '../../src/node/index';
 import { LocalPolicy, type OptimizerStep, type TrainingSequence } from '../../src/policy/index';
 import { decodeSafetensors, parseModelConfig, Tokenizer } from '../../src/transformer/index';
 import { temporaryFolder } from '../node/temporary-folder';
@@ -149,7 +150,7 @@ describeWithShared('a policy with an adapter', 'golden/qwen2-lora', () => {
     const names = (folder: string) => [...decodeSafetensors(readFileSync(join(folder, 'adapter_model.safetensors')), folder).keys()].sort();
     expect(names(adapter)).toEqual(names(golden));
     const config = JSON.parse(readFileSync(join(adapter, 'adapter_config.json'), 'utf8'));
-    expect(config).toMatchObject({ peft_type: 'LORA', r: 4, lora_alpha: 8, base_model_name_or_path: both });
+    expect(config).toMatchObject({ peft_type: 'LORA', r: 4, lora_alpha: 8, base_model_name_or_path: '../both' });
   });
 
   it('says the same on its base again, whether the base is named or found', async () => {
@@ -225,6 +226,34 @@ describe('a policy', () => {
     expect(opened).toBe(fresh);
     expect(given).toBe(fresh);
     expect(other).not.toBe(fresh);
+  });
+
+  it('with an adapter finds its base from any working directory, and after both were moved', async () => {
+    const [here, there] = [join(root, 'here'), join(root, 'there')];
+    const base = await LocalPolicy.create({ config, tokenizer: letters, seed: 7 });
+    await base.save(join(here, 'base'));
+    await base.dispose();
+    const policy = await LocalPolicy.load(relative('.', join(here, 'base')), { lora: { rank: 2 } });
+    await policy.save(join(here, 'adapter'));
+    await policy.dispose();
+    cpSync(here, there, { recursive: true });
+    const workingDirectory = process.cwd();
+    try {
+      // where a base lies as well, by the same way
+      process.chdir(join(here, 'adapter'));
+      expect((await readPolicyFolder(join(there, 'adapter'))).baseModel).toBe(join(there, 'base'));
+    } finally {
+      process.chdir(workingDirectory);
+    }
+  });
+
+  it("with an adapter names its base as it was told where that is no folder here: by a hub's name", async () => {
+    const folder = join(root, 'on-a-hub');
+    const policy = await LocalPolicy.create({ config, tokenizer: letters, lora: { rank: 2 }, baseModel: 'Qwen/Qwen2.5-0.5B' });
+    await policy.save(folder);
+    await policy.dispose();
+    const written = JSON.parse(readFileSync(join(folder, 'adapter_config.json'), 'utf8'));
+    expect(written.base_model_name_or_path).toBe('Qwen/Qwen2.5-0.5B');
   });
 
   it('with an adapter stays the same to its checkpoints while it is trained', async () => {

@@ -380,6 +380,24 @@ describe('users', () => {
       message: expect.stringContaining('timeout: no verdict'),
     });
   });
+
+  it('whom no judge can judge stop the run also where malformed outputs, which need none, earn something', async () => {
+    const malformed: ReturnType<ToyOptions['reward']> = { total: -0.2, status: 'malformed' };
+    const run = async (rest: ReturnType<ToyOptions['reward']>) => {
+      const { trainer, policy } = setUp({ toy: { reward: (reply) => (reply.startsWith('h') ? malformed : rest) } });
+      const before = policy.logits.slice();
+      await trainer.train({ iterations: 2 }).catch((error) => {
+        expect(policy.logits).toEqual(before);
+        throw error;
+      });
+    };
+    await expect(run({ total: 0, status: 'unjudged', failure: 'timeout: no verdict' })).rejects.toMatchObject({
+      code: 'training-failed',
+      message: expect.stringMatching(/^None of the \d+ well-formed replies has a verdict; the first failure: timeout: no verdict\.$/),
+    });
+    // where all are malformed no judge was asked
+    await run(malformed);
+  });
 });
 
 describe('a run that is stopped', () => {
