@@ -355,6 +355,13 @@ export class LocalPolicy implements TrainablePolicy {
     await this.#lock.alone(undefined, async () => this.#buffers.clearGradients());
   }
 
+  async resetOptimizer(): Promise<void> {
+    await this.#lock.alone(undefined, async () => {
+      this.#buffers.clearMoments();
+      this.#optimizerSteps = 0;
+    });
+  }
+
   async setReference(): Promise<void> {
     // a new adapter changes nothing: the base, which is the reference already, is scored faster without it
     if (this.#isNewAdapter && this.#version === 0) return;

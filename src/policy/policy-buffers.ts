@@ -90,8 +90,17 @@ export class PolicyBuffers {
   }
 
   clearGradients(): void {
-    const gradients = [...this.trainable.keys()].flatMap((name) => this.#buffers.get(gradientBuffer(name)) ?? []);
-    if (gradients.length > 0) this.#device.clear(gradients);
+    this.#clear([gradientBuffer]);
+  }
+
+  clearMoments(): void {
+    this.#clear([meanBuffer, varianceBuffer]);
+  }
+
+  #clear(kinds: readonly ((name: string) => string)[]): void {
+    const names = kinds.flatMap((kind) => [...this.trainable.keys()].map(kind));
+    const buffers = names.flatMap((name) => this.#buffers.get(name) ?? []);
+    if (buffers.length > 0) this.#device.clear(buffers);
   }
 
   /** The weights as they are become the reference's. */

@@ -106,6 +106,8 @@ export interface TrainablePolicy extends Policy {
   update(step: OptimizerStep): Promise<{ readonly gradientNorm: number }>;
   /** Drops the accumulated gradient. */
   clearGradients(): Promise<void>;
+  /** A new run begins: drops the Adam moments that an earlier one has left, and the count of their steps. */
+  resetOptimizer(): Promise<void>;
   /**
    * Makes the current weights the reference π_ref. Without a call it is the base with LoRA, and otherwise the weights of the first time
    * that it was asked to score.

@@ -52,6 +52,7 @@ export const trainablePolicy = withMethods(
     'accumulateCrossEntropy',
     'update',
     'clearGradients',
+    'resetOptimizer',
     'exportState',
     'importState',
     'encodePrompt',

@@ -106,7 +106,9 @@ export class PPOTrainer extends EventEmitter<PPOTrainerEvents> {
     if (resume) await this.#resume(iterations);
     else if (this.#torn) throw tornError(this.#record.hasStore);
     else if (this.#iteration === 0) await this.#record.assertFresh();
-    if (this.#iteration === 0) await this.#save(iterations);
+    if (this.#iteration > 0) return;
+    await this.#policy.resetOptimizer();
+    await this.#save(iterations);
   }
 
   async #resume(iterations: number): Promise<void> {

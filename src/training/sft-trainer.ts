@@ -162,7 +162,10 @@ export class SFTTrainer extends EventEmitter<SFTTrainerEvents> {
       else if (this.#step === 0) await this.#record.assertFresh();
       const sequences = await this.#encode(signal);
       const batches = this.#plan(sequences);
-      if (this.#step === 0) await this.#save();
+      if (this.#step === 0) {
+        await this.#policy.resetOptimizer();
+        await this.#save();
+      }
       await this.#policy.clearGradients(); // an aborted step may have left some
       while (this.#step < batches.length) {
         throwIfAborted(signal);

@@ -4,7 +4,7 @@ import type { LocalPolicy } from '../../src/policy/index';
 import { formatTurn } from '../../src/profile/index';
 import { DualReward } from '../../src/reward/index';
 import { type Persona, replayBehaviour, SimulatedUser } from '../../src/simulation/index';
-import { exampleSequences, joinTurns, type SFTExample, SFTTrainer } from '../../src/training/index';
+import { exampleSequences, joinTurns, PPOTrainer, type SFTExample, SFTTrainer } from '../../src/training/index';
 import { instruction, microEnvironment, microPolicy, personas, schema } from './micro-policy';
 
 /** Eight recorded people, whose messages tell which of them it is, and what is to be answered. */
@@ -103,5 +103,23 @@ describe('SFT on eight dialogues', () => {
     const three = people.slice(0, 3);
     const episodes = await replay('strip').rollout({ policy, personas: three.map(({ persona }) => persona), seed: 0, temperature: 0 });
     expect(episodes.map(({ turns }) => turns.map(({ action }) => action.text))).toEqual(three.map(({ answers }) => answers));
+  });
+});
+
+describe('PPO after SFT', () => {
+  it('is the same whether the policy comes straight from it or was saved and opened in between: nothing of its optimiser is left', async () => {
+    const { policy: straight } = await overfitted('all', examples.slice(0, 2));
+    const reopened = microPolicy({ weights: await straight.readWeights() });
+    opened.push(reopened);
+    const [first, second] = await Promise.all(
+      [straight, reopened].map(async (policy) => {
+        const options = { dialogues: 4, minibatches: 2, learningRate: 1e-3, seed: 1 };
+        const environment = microEnvironment();
+        await new PPOTrainer({ ...options, policy, environment, personas: personas.slice(0, 4) }).train({ iterations: 1 });
+        return { optimizerStep: (await policy.exportState()).optimizerStep, weights: await policy.readWeights() };
+      }),
+    );
+    expect(first).toEqual(second);
+    expect(first!.optimizerStep).toBeGreaterThan(0);
   });
 });

@@ -267,6 +267,11 @@ export class TabularPolicy implements TrainablePolicy {
     this.valueGradient.fill(0);
   }
 
+  async resetOptimizer(): Promise<void> {
+    for (const moment of this.#moments.flatMap(({ m, v }) => [m, v])) moment.fill(0);
+    this.#optimizerStep = 0;
+  }
+
   async setReference(): Promise<void> {
     this.#reference = this.logits.slice();
   }
