@@ -169,8 +169,8 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   }
 
   /**
-   * Forgets the user: profile, history, evidence, the turns of all sessions. Turns under way still give their reply and store nothing, and
-   * what runs after replies is ended.
+   * Forgets the user: profile, history, evidence, the turns of all sessions. Turns under way, of this agent and of others over the same store
+   * object, still give their reply and store nothing, and what runs after replies is ended.
    *
    * @returns whether there was anything
    */
