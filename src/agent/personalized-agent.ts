@@ -6,7 +6,7 @@ import type { Profile, ProfileChange, SlotMap } from '../profile/index';
 import { type AfterReply, afterReplyOf } from './after-reply';
 import { type AgentSettings, type PersonalizedAgentOptions, settle } from './agent-options';
 import { AnswerReader } from './answer';
-import { allowedBy, type Consent, checkConsent } from './consent';
+import { allowedBy, type Consent, checkConsent, visiblePart, visibleRejections } from './consent';
 import { migrateRecord } from './migration';
 import {
   type CallLimits,
@@ -223,7 +223,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       // The graver news, where the answer's form was broken as well.
       outcome = outcomeOf(turn, { ...answer, problem: { code: 'not-stored', message: error.message } });
     }
-    if (kept) this.#announce(userId, kept);
+    if (kept) this.#announce(userId, { ...outcome, contradictions: kept.contradictions });
     this.#complain(userId, outcome);
     return {
       ...outcome,
@@ -269,7 +269,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       const code = RlpaError.isInstance(error) && error.code === 'store-failed' ? 'not-stored' : 'not-inferred';
       outcome = { ...outcome, problem: { code, message: error instanceof Error ? error.message : String(error) } };
     }
-    if (kept) this.#announce(userId, kept);
+    if (kept) this.#announce(userId, { ...outcome, contradictions: kept.contradictions });
     this.#complain(userId, outcome);
     this.#tell('inferred', { ...outcome, userId, ...(sessionId !== undefined && { sessionId }), ...meter.metrics() });
   }
@@ -285,7 +285,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     return kept;
   }
 
-  #announce(userId: string, { profile, changes, contradictions }: RecordedAnswer<S>): void {
+  #announce(userId: string, { profile, changes, contradictions }: Pick<RecordedAnswer<S>, 'profile' | 'changes' | 'contradictions'>): void {
     if (changes.length > 0) this.#tell('change', { userId, profile, changes });
     for (const contradiction of contradictions) this.#tell('contradiction', { userId, ...contradiction });
   }
@@ -311,17 +311,22 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   }
 }
 
-/** @param kept what was stored of it, if anything was */
+/**
+ * What a turn tells: nothing of slots that it may not read, whether or not it was stored.
+ *
+ * @param kept what was stored of it, if anything was
+ */
 function outcomeOf<S extends SlotMap>(
   turn: OpenTurn<S>,
   { problem, repaired, rejected = [] }: Partial<RepairedAnswer>,
   kept?: RecordedAnswer<S>,
 ): ProfileOutcome<S> {
+  const { items = [] } = kept?.record ?? turn.basis.record ?? {};
   return {
     messageId: turn.id,
-    profile: kept?.profile ?? turn.profile,
+    profile: kept ? visiblePart(kept.profile, turn.isAllowed) : turn.profile,
     changes: kept?.changes ?? [],
-    rejected: [...rejected, ...(kept?.rejected ?? [])],
+    rejected: visibleRejections(turn.profile.schema, [...rejected, ...(kept?.rejected ?? [])], items, turn.isAllowed),
     ...(problem && { problem }),
     ...(repaired && { repaired }),
   };

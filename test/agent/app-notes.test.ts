@@ -319,7 +319,8 @@ describe('sensitive slots', () => {
     expect((await agent.respond({ userId: 'u1', message: 'I have asthma.', consent: ['health'] })).profile.values.health).toEqual([
       'asthma',
     ]);
-    expect((await agent.respond({ userId: 'u1', message: 'No asthma.' })).profile.values.health).toEqual(['asthma']);
+    expect((await agent.respond({ userId: 'u1', message: 'No asthma.' })).profile.values.health).toEqual([]);
+    expect((await agent.profile('u1')).values.health).toEqual(['asthma']);
   });
 
   it('are never sent to a judge', async () => {

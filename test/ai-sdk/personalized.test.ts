@@ -241,7 +241,9 @@ describe.each(versions)('personalized, around a provider of $name', ({ open }) =
     await sdk.generateText(personalized({ schema, store, userId: 'u1', consent: ['religion'] }), ask('I am a Jain.'));
     expect(await knownOf(store)).toEqual({ religion: 'Jain' });
     const answered = { role: 'assistant' as const, content: 'I see.' };
-    await sdk.generateText(middleware, { messages: [...ask('I pray.').messages, answered, ...ask('Hello').messages] });
+    const plain = await sdk.generateText(middleware, { messages: [...ask('I pray.').messages, answered, ...ask('Hello').messages] });
+    expect(plain.providerMetadata!.rlpa).toMatchObject({ profile: {}, rejected: [{ slot: 'religion' }] });
+    for (const { providerMetadata } of [refused, plain]) expect(JSON.stringify(providerMetadata)).not.toContain('Jain');
     expect(JSON.stringify(server!.requests[2]!.body.messages)).toContain('I see.');
     expect(JSON.stringify(server!.requests[2]!.body.messages)).not.toContain('Jain');
   });

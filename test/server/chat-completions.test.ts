@@ -170,6 +170,8 @@ describe('users', () => {
     expect((await ask({ consent: ['health'] })).profile).toEqual({ health: 'diabetes' });
     const agent = new PersonalizedAgent({ schema, model: scriptedChatModel([]), store });
     expect((await agent.profile('u1')).values.health).toBe('diabetes');
+    // what was consented to then is not told now
+    for (const field of [refused, await ask({})]) expect(JSON.stringify(field)).not.toContain('diabetes');
   });
 
   it.each(['known', 'new'])(
