@@ -52,7 +52,10 @@ export async function callModel<S extends SlotMap>(
   }
 }
 
-/** The same while it is being written; a reader that leaves early, or the deadline, ends the call. */
+/**
+ * The same while it is being written; a reader that leaves early, or the deadline, ends the call. What the model says only when it has
+ * finished is a part of the text as well.
+ */
 export async function* streamModel<S extends SlotMap>(
   { model }: AgentSettings<S>,
   { meter }: OpenTurn<S>,
@@ -62,6 +65,7 @@ export async function* streamModel<S extends SlotMap>(
   const call = new AbortController();
   const callSignal = signal ? AbortSignal.any([signal, call.signal]) : call.signal;
   let parts: AsyncIterator<ChatPart> | undefined;
+  let written = '';
   let isFinished = false;
   let isOver = false;
   const next = async () => {
@@ -82,9 +86,12 @@ export async function* streamModel<S extends SlotMap>(
         isOver = true;
         break;
       }
+      if (value.type === 'text') written += value.text;
       if (value.type === 'finish') {
         meter.add(value.usage);
         isFinished = true;
+        const rest = value.text.startsWith(written) ? value.text.slice(written.length) : '';
+        if (rest) yield { type: 'text', text: rest };
       }
       yield value;
     }
@@ -108,7 +115,11 @@ function checkResult(model: ChatModel, result: ChatResult): void {
   if (typeof result?.text !== 'string') throw outOfContract(model, 'its result has no text');
   const { inputTokens, outputTokens } = result.usage ?? {};
   if (typeof inputTokens !== 'number' || typeof outputTokens !== 'number') throw outOfContract(model, 'its result has no usage');
+  if (!finishReasons.has(result.finishReason))
+    throw outOfContract(model, `the finishReason of its result is none of ${[...finishReasons].join(', ')}`);
 }
+
+const finishReasons: ReadonlySet<unknown> = new Set<ChatResult['finishReason']>(['stop', 'length', 'content-filter', 'other']);
 
 function outOfContract({ name }: ChatModel, reason: string): RlpaError {
   return new RlpaError('model-failed', `Model "${name}" does not keep to ChatModel: ${reason}.`, { model: name });

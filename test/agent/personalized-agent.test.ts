@@ -9,7 +9,7 @@ import {
   type TurnResult,
   transcriptPrompt,
 } from '../../src/agent/index';
-import type { ChatModel, ChatRequest } from '../../src/chat/index';
+import type { ChatModel, ChatRequest, ChatResult } from '../../src/chat/index';
 import { DialogueEnvironment } from '../../src/environment/index';
 import { RlpaError } from '../../src/errors';
 import type { Policy, PolicyState } from '../../src/policy/policy';
@@ -103,6 +103,26 @@ describe.each(['text', 'json'] as const)('PersonalizedAgent with a model that an
     expect(texts.join('')).toBe(reply);
     expect(parts.slice(texts.length).map(({ type }) => type)).toEqual(['profile', 'finish']);
     expect(parts.at(-1)).toMatchObject({ reply, changes: [{ slot: 'occupation' }, { slot: 'interests' }] });
+  });
+
+  it.each([0, 10, 40, 1000])('streams what the model says only with its finish part, after %i characters', async (streamed) => {
+    const scripted = model('How was the shift?');
+    let calls = 0;
+    const late: ChatModel = {
+      ...scripted,
+      async *stream(request) {
+        calls++;
+        const result = await scripted.generate(request);
+        const text = result.text.slice(0, streamed);
+        if (text) yield { type: 'text', text };
+        yield { type: 'finish', ...result };
+      },
+    };
+    const agent = new PersonalizedAgent({ schema, model: late, repair: false });
+    const parts = await collect(agent.stream({ userId: 'u1', message: 'I am a nurse.' }));
+    expect(parts.flatMap((part) => (part.type === 'reply' ? [part.text] : [])).join('')).toBe('How was the shift?');
+    expect(parts.at(-1)).toMatchObject({ type: 'finish', reply: 'How was the shift?', profile: { values: { occupation: 'nurse' } } });
+    expect(calls).toBe(1);
   });
 
   it('keeps a superseded value in the history, with both dates, and says so', async () => {
@@ -875,6 +895,23 @@ describe('failures', () => {
     const failed = { code: 'model-failed', message: `Model "own" does not keep to ChatModel: its result has ${lack}.` };
     await expect(agent.respond({ userId: 'u1', message: 'Hello' })).rejects.toMatchObject(failed);
     await expect(collect(agent.stream({ userId: 'u1', message: 'Hello' }))).rejects.toMatchObject(failed);
+  });
+
+  it.each([undefined, 'done', null])('of a model whose result has the finish reason %j say so', async (finishReason) => {
+    const result = { text: turnText({}, 'Hi'), usage: { inputTokens: 1, outputTokens: 1 }, finishReason } as never;
+    const model = {
+      name: 'own',
+      structuredOutput: false,
+      generate: async () => result,
+      stream: async function* () {
+        yield { type: 'finish' as const, ...(result as ChatResult) };
+      },
+    };
+    const agent = new PersonalizedAgent({ schema, model });
+    const message = expect.stringMatching(/does not keep to ChatModel: the finishReason of its result is none of stop, length, /);
+    await expect(agent.respond({ userId: 'u1', message: 'Hello' })).rejects.toMatchObject({ code: 'model-failed', message });
+    await expect(collect(agent.stream({ userId: 'u1', message: 'Hello' }))).rejects.toMatchObject({ code: 'model-failed', message });
+    expect(await agent.export('u1')).toBeUndefined();
   });
 
   it('of a model that writes parts of a kind of its own are none', async () => {
