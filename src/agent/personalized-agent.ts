@@ -128,10 +128,10 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
 
   /**
    * Every value that the profile ever held, with its source and the time it was valid, in the order in which they became known. A value
-   * that the schema does not take any more says so (`refused`).
+   * that the schema does not take any more says so (`refused`). The list is the caller's own.
    */
   async history(userId: string, options: WaitOptions = {}): Promise<readonly StoredItem[]> {
-    return (await this.#load(userId, options))?.items ?? [];
+    return structuredClone((await this.#load(userId, options))?.items ?? []);
   }
 
   /**

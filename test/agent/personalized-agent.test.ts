@@ -724,6 +724,21 @@ describe('edit, export and erase', () => {
     expect((await agent.profile('u1')).size).toBe(0);
   });
 
+  it.each(['history', 'export'] as const)('hand out by %s what the caller may change: what is stored stays', async (what) => {
+    const model = scriptedChatModel([turnText({ occupation: 'nurse', interests: ['jazz'] }, 'Hi')]);
+    const agent = new PersonalizedAgent({ schema, model, store: memoryStore() });
+    await agent.respond({ userId: 'u1', message: 'I am a nurse and I love jazz.' });
+    const before = structuredClone(await agent.history('u1'));
+    const given = what === 'history' ? await agent.history('u1') : (await agent.export('u1'))!.items;
+    const items = given as unknown as { value: unknown; evidence: { text: string } }[]; // as JavaScript sees it
+    items.reverse();
+    items[0]!.value = 'tea';
+    items[0]!.evidence.text = 'tea';
+    items.length = 1;
+    expect(await agent.history('u1')).toEqual(before);
+    expect((await agent.profile('u1')).toJSON()).toEqual({ occupation: 'nurse', interests: ['jazz'] });
+  });
+
   it('refuses an edit as a whole', async () => {
     const agent = new PersonalizedAgent({ schema, model: scriptedChatModel([]) });
     const edit = agent.edit('u1', [
