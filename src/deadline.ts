@@ -1,4 +1,4 @@
-import { abortedError, RlpaError, throwIfAborted } from './errors';
+import { abortedError, invalidOption, RlpaError, throwIfAborted } from './errors';
 
 /**
  * Runs `work` with a signal of its own that fires at the deadline or with `signal`. Does not wait for work that ignores it.
@@ -47,6 +47,11 @@ export async function waitFor<T>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** @throws `invalid-option` for what is no deadline, also for a number that is a text: adding it to a time would write one behind the other */
+export function checkTimeout(owner: string, timeoutMs: number, option = 'timeoutMs'): void {
+  if (!(typeof timeoutMs === 'number' && timeoutMs > 0)) throw invalidOption(owner, option, 'a number above 0', timeoutMs);
 }
 
 /** Timers take 31 bits: almost 25 days. */

@@ -242,7 +242,8 @@ describe('every call that waits', () => {
   it.each(Object.entries(calls))('has a signal and a deadline: %s', async (_, call) => {
     await expect(call(stuck(hanging), { timeoutMs: 20 })).rejects.toMatchObject({ code: 'timeout' });
     await expect(call(stuck(hanging), { signal: AbortSignal.timeout(20) })).rejects.toMatchObject({ code: 'aborted' });
-    await expect(call(stuck(hanging), { timeoutMs: 0 })).rejects.toMatchObject({ code: 'invalid-option' });
+    for (const timeoutMs of [0, '30000' as unknown as number])
+      await expect(call(stuck(hanging), { timeoutMs })).rejects.toMatchObject({ code: 'invalid-option', details: { option: 'timeoutMs' } });
   });
 });
 

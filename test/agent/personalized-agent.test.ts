@@ -471,7 +471,7 @@ describe('sensitive slots without consent', () => {
       ...(each as TurnPart),
       profile: (each as { profile?: Profile }).profile?.toJSON(),
     }));
-    return { agent, turn: parts.at(-1) as TurnResult<typeof schema.slots>, told: JSON.stringify(plain) };
+    return { agent, turn: parts.at(-1) as TurnResult, told: JSON.stringify(plain) };
   }
   function fullAfterOneWrite(): ProfileStore {
     const store = memoryStore();
@@ -1024,6 +1024,10 @@ describe('failures', () => {
     await expect(agent.respond({ userId: 'u1', message: 'Hello', timeoutMs: Number.NaN })).rejects.toMatchObject({
       code: 'invalid-option',
     });
+    const text = { userId: 'u1', message: 'Hello', timeoutMs: '30000' as unknown as number };
+    const refusal = { code: 'invalid-option', message: "A turn, option 'timeoutMs': expected a number above 0, found '30000'." };
+    await expect(agent.respond(text)).rejects.toMatchObject(refusal);
+    await expect(agent.stream(text).next()).rejects.toMatchObject(refusal);
     await expect(agent.edit('u1', undefined as never)).rejects.toMatchObject({ code: 'invalid-option' });
   });
 
