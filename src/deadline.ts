@@ -76,6 +76,26 @@ export function forkSignal(signal: AbortSignal | undefined, count: number): { si
   return { signals: controllers.map((controller) => controller.signal), release: () => signal?.removeEventListener('abort', onAbort) };
 }
 
+/**
+ * A signal that fires with the first of these. `AbortSignal.any` leaves something on each of them for every signal that it makes, which adds
+ * up where one lives as long as a program; here `release` ends the connection.
+ */
+export function anySignal(...given: readonly (AbortSignal | undefined)[]): { readonly signal: AbortSignal; readonly release: () => void } {
+  const controller = new AbortController();
+  const releases = given.map((signal) => {
+    const onAbort = () => controller.abort(signal?.reason);
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener('abort', onAbort, { once: true });
+    return () => signal?.removeEventListener('abort', onAbort);
+  });
+  return {
+    signal: controller.signal,
+    release() {
+      for (const release of releases) release();
+    },
+  };
+}
+
 /** Waits `ms` milliseconds. @throws `aborted` as soon as the signal fires. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   throwIfAborted(signal);

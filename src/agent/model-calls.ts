@@ -1,5 +1,5 @@
 import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, modelError } from '../chat/index';
-import { waitFor, withDeadline } from '../deadline';
+import { anySignal, waitFor, withDeadline } from '../deadline';
 import { RlpaError, throwIfAborted } from '../errors';
 import type { SlotMap } from '../profile/index';
 import type { AgentSettings } from './agent-options';
@@ -63,7 +63,7 @@ export async function* streamModel<S extends SlotMap>(
   { endsAt, signal }: CallLimits,
 ): AsyncGenerator<ChatPart, void, undefined> {
   const call = new AbortController();
-  const callSignal = signal ? AbortSignal.any([signal, call.signal]) : call.signal;
+  const { signal: callSignal, release } = anySignal(signal, call.signal);
   let parts: AsyncIterator<ChatPart> | undefined;
   let written = '';
   let isFinished = false;
@@ -101,6 +101,7 @@ export async function* streamModel<S extends SlotMap>(
       // What waits to be read further does not see the signal: a model would keep its turn of `withLimits` for good.
       (async () => parts?.return?.())().catch(() => {});
     }
+    release();
   }
   if (!isFinished) throw new RlpaError('model-failed', `Model "${model.name}" ended its stream without a finish part.`);
 }

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 import type { ChatResult } from '../chat/index';
-import { withDeadline } from '../deadline';
+import { anySignal, withDeadline } from '../deadline';
 import { invalidOption, RlpaError } from '../errors';
 import type { Profile, ProfileChange, SlotMap } from '../profile/index';
 import { type AfterReply, afterReplyOf } from './after-reply';
@@ -253,7 +253,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   async #infer(user: UserTurn, reply: string, basis: Basis, timeoutMs: number): Promise<void> {
     const { userId, sessionId, id } = user;
     const meter = new TurnMeter(this.#settings.prices);
-    const signal = this.#settings.signal ? AbortSignal.any([basis.erased, this.#settings.signal]) : basis.erased;
+    const { signal, release } = anySignal(basis.erased, this.#settings.signal);
     let kept: RecordedAnswer<S> | undefined;
     let outcome: ProfileOutcome<S> = { messageId: id, profile: this.schema.empty(), changes: [], rejected: [] };
     try {
@@ -268,6 +268,8 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     } catch (error) {
       const code = RlpaError.isInstance(error) && error.code === 'store-failed' ? 'not-stored' : 'not-inferred';
       outcome = { ...outcome, problem: { code, message: error instanceof Error ? error.message : String(error) } };
+    } finally {
+      release();
     }
     if (kept) this.#announce(userId, { ...outcome, contradictions: kept.contradictions });
     this.#complain(userId, outcome);
