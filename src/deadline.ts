@@ -1,5 +1,10 @@
 import { abortedError, invalidOption, RlpaError, throwIfAborted } from './errors';
 
+export interface Waiting {
+  /** Whether a program stays for the deadline although nothing else goes on in it; default true. */
+  readonly keepsProcess?: boolean;
+}
+
 /**
  * Runs `work` with a signal of its own that fires at the deadline or with `signal`. Does not wait for work that ignores it.
  *
@@ -10,10 +15,11 @@ export async function withDeadline<T>(
   timeoutMs: number,
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
+  waiting?: Waiting,
 ): Promise<T> {
   throwIfAborted(signal);
   const controller = new AbortController();
-  return waitFor(what, timeoutMs, signal, work(controller.signal), (error) => controller.abort(error));
+  return waitFor(what, timeoutMs, signal, work(controller.signal), (error) => controller.abort(error), waiting);
 }
 
 /**
@@ -27,6 +33,7 @@ export async function waitFor<T>(
   signal: AbortSignal | undefined,
   work: Promise<T>,
   onStop: (error: RlpaError) => void = () => {},
+  { keepsProcess = true }: Waiting = {},
 ): Promise<T> {
   let stop: (error: RlpaError) => void = () => {};
   const stopped = new Promise<never>((_, reject) => {
@@ -38,6 +45,8 @@ export async function waitFor<T>(
   stopped.catch(() => {}); // `work` may reject first, and nobody else listens then
   const late = () => stop(new RlpaError('timeout', `${what} took longer than ${timeoutMs} ms.`, { timeoutMs }));
   const timer = alarm(timeoutMs, late);
+  // Timers of browsers are numbers.
+  if (!keepsProcess) (timer as { unref?(): void } | undefined)?.unref?.();
   const onAbort = () => stop(abortedError(signal!));
   if (signal?.aborted) onAbort();
   else signal?.addEventListener('abort', onAbort, { once: true });

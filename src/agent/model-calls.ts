@@ -24,6 +24,11 @@ export interface RepliedAnswer extends RepairedAnswer {
   readonly finishReason: ChatResult['finishReason'];
 }
 
+/** A model whose answer somebody else generates, and hands over as it is read: it may never come, and nobody waits for it then. */
+export interface OutsideModel extends ChatModel {
+  readonly isOutside: true;
+}
+
 function timeLeft(endsAt: number): number {
   return Math.max(1, Math.ceil(endsAt - performance.now()));
 }
@@ -40,10 +45,10 @@ export async function callModel<S extends SlotMap>(
   { endsAt, signal }: CallLimits,
 ): Promise<ChatResult> {
   const timeoutMs = timeLeft(endsAt);
+  const { isOutside = false } = model as Partial<OutsideModel>;
+  const answer = (deadline: AbortSignal) => model.generate({ ...request, timeoutMs, signal: deadline });
   try {
-    const result = await withDeadline('The turn', timeoutMs, signal, (deadline) =>
-      model.generate({ ...request, timeoutMs, signal: deadline }),
-    );
+    const result = await withDeadline('The turn', timeoutMs, signal, answer, { keepsProcess: !isOutside });
     checkResult(model, result);
     meter.add(result.usage);
     return result;
