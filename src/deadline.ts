@@ -1,4 +1,9 @@
-import { abortedError, RlpaError, throwIfAborted } from './errors';
+import { abortedError, invalidOption, RlpaError, throwIfAborted } from './errors';
+
+export interface Waiting {
+  /** Whether a program stays for the deadline although nothing else goes on in it; default true. */
+  readonly keepsProcess?: boolean;
+}
 
 /**
  * Runs `work` with a signal of its own that fires at the deadline or with `signal`. Does not wait for work that ignores it.
@@ -10,10 +15,11 @@ export async function withDeadline<T>(
   timeoutMs: number,
   signal: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
+  waiting?: Waiting,
 ): Promise<T> {
   throwIfAborted(signal);
   const controller = new AbortController();
-  return waitFor(what, timeoutMs, signal, work(controller.signal), (error) => controller.abort(error));
+  return waitFor(what, timeoutMs, signal, work(controller.signal), (error) => controller.abort(error), waiting);
 }
 
 /**
@@ -27,6 +33,7 @@ export async function waitFor<T>(
   signal: AbortSignal | undefined,
   work: Promise<T>,
   onStop: (error: RlpaError) => void = () => {},
+  { keepsProcess = true }: Waiting = {},
 ): Promise<T> {
   let stop: (error: RlpaError) => void = () => {};
   const stopped = new Promise<never>((_, reject) => {
@@ -38,6 +45,8 @@ export async function waitFor<T>(
   stopped.catch(() => {}); // `work` may reject first, and nobody else listens then
   const late = () => stop(new RlpaError('timeout', `${what} took longer than ${timeoutMs} ms.`, { timeoutMs }));
   const timer = alarm(timeoutMs, late);
+  // Timers of browsers are numbers.
+  if (!keepsProcess) (timer as { unref?(): void } | undefined)?.unref?.();
   const onAbort = () => stop(abortedError(signal!));
   if (signal?.aborted) onAbort();
   else signal?.addEventListener('abort', onAbort, { once: true });
@@ -47,6 +56,11 @@ export async function waitFor<T>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** @throws `invalid-option` for what is no deadline, also for a number that is a text: adding it to a time would write one behind the other */
+export function checkTimeout(owner: string, timeoutMs: number, option = 'timeoutMs'): void {
+  if (!(typeof timeoutMs === 'number' && timeoutMs > 0)) throw invalidOption(owner, option, 'a number above 0', timeoutMs);
 }
 
 /** Timers take 31 bits: almost 25 days. */
@@ -69,6 +83,26 @@ export function forkSignal(signal: AbortSignal | undefined, count: number): { si
   if (signal?.aborted) onAbort();
   else signal?.addEventListener('abort', onAbort, { once: true });
   return { signals: controllers.map((controller) => controller.signal), release: () => signal?.removeEventListener('abort', onAbort) };
+}
+
+/**
+ * A signal that fires with the first of these. `AbortSignal.any` leaves something on each of them for every signal that it makes, which adds
+ * up where one lives as long as a program; here `release` ends the connection.
+ */
+export function anySignal(...given: readonly (AbortSignal | undefined)[]): { readonly signal: AbortSignal; readonly release: () => void } {
+  const controller = new AbortController();
+  const releases = given.map((signal) => {
+    const onAbort = () => controller.abort(signal?.reason);
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener('abort', onAbort, { once: true });
+    return () => signal?.removeEventListener('abort', onAbort);
+  });
+  return {
+    signal: controller.signal,
+    release() {
+      for (const release of releases) release();
+    },
+  };
 }
 
 /** Waits `ms` milliseconds. @throws `aborted` as soon as the signal fires. */

@@ -51,7 +51,7 @@ export interface PersonalizedOptions<S extends SlotMap = SlotMap>
 
 /** What the result of a call tells under the provider `rlpa`. Plain JSON. */
 export type ProfileMetadata = Pick<TurnResult, 'messageId' | 'changes' | 'rejected' | 'problem' | 'repaired' | 'usage'> & {
-  /** Slot to value or values, after the turn. */
+  /** Slot to value or values, after the turn. Without the sensitive slots for which the call has no consent. */
   readonly profile: Readonly<Record<string, unknown>>;
 };
 

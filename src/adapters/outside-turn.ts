@@ -1,5 +1,6 @@
 import {
   type InferenceResult,
+  type OutsideModel,
   PersonalizedAgent,
   type PersonalizedAgentOptions,
   type PromptBuilder,
@@ -86,8 +87,9 @@ export class OutsideTurn<S extends SlotMap> {
   }
 }
 
-function outsideModel(generate: ChatModel['generate']): ChatModel {
+function outsideModel(generate: ChatModel['generate']): OutsideModel {
   return {
+    isOutside: true,
     name: 'outside',
     structuredOutput: false,
     generate,

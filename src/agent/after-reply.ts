@@ -1,4 +1,4 @@
-import type { ProfileStore } from './profile-store';
+import { perStore } from './per-store';
 import { wait } from './requests';
 import type { WaitOptions } from './turn';
 
@@ -20,11 +20,5 @@ export class AfterReply {
   }
 }
 
-const ofStore = new WeakMap<ProfileStore, AfterReply>();
-
 /** What runs after the replies of all agents over a store: a user's later message counts, whichever of them it was said to. */
-export function afterReplyOf(store: ProfileStore): AfterReply {
-  const known = ofStore.get(store) ?? new AfterReply();
-  ofStore.set(store, known);
-  return known;
-}
+export const afterReplyOf = perStore(() => new AfterReply());

@@ -1,8 +1,16 @@
 import { RlpaError } from '../errors';
-import { formatTurn, type Profile, type ProfileSchema, parseProfileBlock, type SlotDefinition, type SlotMap } from '../profile/index';
+import {
+  formatTurn,
+  type Profile,
+  type ProfileSchema,
+  parseProfileBlock,
+  type RejectedValue,
+  type SlotDefinition,
+  type SlotMap,
+} from '../profile/index';
 import { quoted } from '../quoted';
 import type { AnswerForm } from './prompt';
-import type { StoredTurn } from './user-record';
+import type { StoredItem, StoredTurn } from './user-record';
 
 /** Sensitive slots that may be filled: those of these names, all of them (`true`), or none. */
 export type Consent = readonly string[] | boolean | undefined;
@@ -20,7 +28,7 @@ export function checkConsent(schema: ProfileSchema, consent: Consent): void {
 }
 
 /** Whether a slot may be read and filled: sensitive ones only with consent. */
-export type SlotFilter = (slot: SlotDefinition) => boolean;
+export type SlotFilter = (slot: Pick<SlotDefinition, 'key' | 'sensitive'>) => boolean;
 
 export function allowedBy(consent: Consent): SlotFilter {
   return ({ key, sensitive }) => !sensitive || consent === true || (Array.isArray(consent) && consent.includes(key));
@@ -31,6 +39,30 @@ export function visiblePart<S extends SlotMap>(profile: Profile<S>, isAllowed: S
   const slots = Object.values<SlotDefinition>(profile.schema.slots);
   const allowed = slots.filter(isAllowed);
   return allowed.length === slots.length ? profile : profile.pick(allowed.map(({ key }) => key));
+}
+
+/** A rejection for lack of consent. The value stays out of it, as of everything else that a turn without consent tells. */
+export function withoutConsent(slot: string): RejectedValue {
+  return { slot, value: undefined, reason: 'the slot is sensitive, and there is no consent' };
+}
+
+/**
+ * What was refused, without values that may not be read. Their reasons go with them: they may quote the value.
+ *
+ * @param items what is kept of the user, which tells whether a slot that the schema has no more was sensitive
+ */
+export function visibleRejections(
+  schema: ProfileSchema,
+  rejected: readonly RejectedValue[],
+  items: readonly StoredItem[],
+  isAllowed: SlotFilter,
+): readonly RejectedValue[] {
+  return rejected.map((one) => {
+    if (one.slot === '') return Object.values<SlotDefinition>(schema.slots).every(isAllowed) ? one : { ...one, value: undefined };
+    const known = schema.slotByLabel(one.slot);
+    const slot = known ?? { key: one.slot, sensitive: items.some((item) => item.slot === one.slot && item.sensitive) };
+    return isAllowed(slot) ? one : withoutConsent(slot.key);
+  });
 }
 
 export type WrittenAnswer = Pick<StoredTurn, 'text' | 'reply' | 'malformed'>;

@@ -3,6 +3,7 @@ export { checkStore, type PersonalizedAgentOptions } from './agent-options';
 export type { AgentProblem } from './answer';
 export { unframed, unframedAnswer } from './fence';
 export type { Migration, SlotValue } from './migration';
+export type { OutsideModel } from './model-calls';
 export { PersonalizedAgent } from './personalized-agent';
 export { memoryStore, type ProfileStore } from './profile-store';
 export {

@@ -1,5 +1,5 @@
 import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, modelError } from '../chat/index';
-import { waitFor, withDeadline } from '../deadline';
+import { anySignal, waitFor, withDeadline } from '../deadline';
 import { RlpaError, throwIfAborted } from '../errors';
 import type { SlotMap } from '../profile/index';
 import type { AgentSettings } from './agent-options';
@@ -24,6 +24,11 @@ export interface RepliedAnswer extends RepairedAnswer {
   readonly finishReason: ChatResult['finishReason'];
 }
 
+/** A model whose answer somebody else generates, and hands over as it is read: it may never come, and nobody waits for it then. */
+export interface OutsideModel extends ChatModel {
+  readonly isOutside: true;
+}
+
 function timeLeft(endsAt: number): number {
   return Math.max(1, Math.ceil(endsAt - performance.now()));
 }
@@ -40,10 +45,10 @@ export async function callModel<S extends SlotMap>(
   { endsAt, signal }: CallLimits,
 ): Promise<ChatResult> {
   const timeoutMs = timeLeft(endsAt);
+  const { isOutside = false } = model as Partial<OutsideModel>;
+  const answer = (deadline: AbortSignal) => model.generate({ ...request, timeoutMs, signal: deadline });
   try {
-    const result = await withDeadline('The turn', timeoutMs, signal, (deadline) =>
-      model.generate({ ...request, timeoutMs, signal: deadline }),
-    );
+    const result = await withDeadline('The turn', timeoutMs, signal, answer, { keepsProcess: !isOutside });
     checkResult(model, result);
     meter.add(result.usage);
     return result;
@@ -52,7 +57,10 @@ export async function callModel<S extends SlotMap>(
   }
 }
 
-/** The same while it is being written; a reader that leaves early, or the deadline, ends the call. */
+/**
+ * The same while it is being written; a reader that leaves early, or the deadline, ends the call. What the model says only when it has
+ * finished is a part of the text as well.
+ */
 export async function* streamModel<S extends SlotMap>(
   { model }: AgentSettings<S>,
   { meter }: OpenTurn<S>,
@@ -60,8 +68,9 @@ export async function* streamModel<S extends SlotMap>(
   { endsAt, signal }: CallLimits,
 ): AsyncGenerator<ChatPart, void, undefined> {
   const call = new AbortController();
-  const callSignal = signal ? AbortSignal.any([signal, call.signal]) : call.signal;
+  const { signal: callSignal, release } = anySignal(signal, call.signal);
   let parts: AsyncIterator<ChatPart> | undefined;
+  let written = '';
   let isFinished = false;
   let isOver = false;
   const next = async () => {
@@ -82,9 +91,12 @@ export async function* streamModel<S extends SlotMap>(
         isOver = true;
         break;
       }
+      if (value.type === 'text') written += value.text;
       if (value.type === 'finish') {
         meter.add(value.usage);
         isFinished = true;
+        const rest = value.text.startsWith(written) ? value.text.slice(written.length) : '';
+        if (rest) yield { type: 'text', text: rest };
       }
       yield value;
     }
@@ -94,6 +106,7 @@ export async function* streamModel<S extends SlotMap>(
       // What waits to be read further does not see the signal: a model would keep its turn of `withLimits` for good.
       (async () => parts?.return?.())().catch(() => {});
     }
+    release();
   }
   if (!isFinished) throw new RlpaError('model-failed', `Model "${model.name}" ended its stream without a finish part.`);
 }
@@ -108,7 +121,11 @@ function checkResult(model: ChatModel, result: ChatResult): void {
   if (typeof result?.text !== 'string') throw outOfContract(model, 'its result has no text');
   const { inputTokens, outputTokens } = result.usage ?? {};
   if (typeof inputTokens !== 'number' || typeof outputTokens !== 'number') throw outOfContract(model, 'its result has no usage');
+  if (!finishReasons.has(result.finishReason))
+    throw outOfContract(model, `the finishReason of its result is none of ${[...finishReasons].join(', ')}`);
 }
+
+const finishReasons: ReadonlySet<unknown> = new Set<ChatResult['finishReason']>(['stop', 'length', 'content-filter', 'other']);
 
 function outOfContract({ name }: ChatModel, reason: string): RlpaError {
   return new RlpaError('model-failed', `Model "${name}" does not keep to ChatModel: ${reason}.`, { model: name });

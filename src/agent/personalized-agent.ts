@@ -1,12 +1,12 @@
 import { EventEmitter } from 'eventemitter3';
 import type { ChatResult } from '../chat/index';
-import { withDeadline } from '../deadline';
+import { anySignal, withDeadline } from '../deadline';
 import { invalidOption, RlpaError } from '../errors';
 import type { Profile, ProfileChange, SlotMap } from '../profile/index';
 import { type AfterReply, afterReplyOf } from './after-reply';
 import { type AgentSettings, type PersonalizedAgentOptions, settle } from './agent-options';
 import { AnswerReader } from './answer';
-import { allowedBy, type Consent, checkConsent } from './consent';
+import { allowedBy, type Consent, checkConsent, visiblePart, visibleRejections } from './consent';
 import { migrateRecord } from './migration';
 import {
   type CallLimits,
@@ -128,10 +128,10 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
 
   /**
    * Every value that the profile ever held, with its source and the time it was valid, in the order in which they became known. A value
-   * that the schema does not take any more says so (`refused`).
+   * that the schema does not take any more says so (`refused`). The list is the caller's own.
    */
   async history(userId: string, options: WaitOptions = {}): Promise<readonly StoredItem[]> {
-    return (await this.#load(userId, options))?.items ?? [];
+    return structuredClone((await this.#load(userId, options))?.items ?? []);
   }
 
   /**
@@ -169,8 +169,8 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   }
 
   /**
-   * Forgets the user: profile, history, evidence, the turns of all sessions. Turns under way still give their reply and store nothing, and
-   * what runs after replies is ended.
+   * Forgets the user: profile, history, evidence, the turns of all sessions. Turns under way, of this agent and of others over the same store
+   * object, still give their reply and store nothing, and what runs after replies is ended.
    *
    * @returns whether there was anything
    */
@@ -223,7 +223,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       // The graver news, where the answer's form was broken as well.
       outcome = outcomeOf(turn, { ...answer, problem: { code: 'not-stored', message: error.message } });
     }
-    if (kept) this.#announce(userId, kept);
+    if (kept) this.#announce(userId, { ...outcome, contradictions: kept.contradictions });
     this.#complain(userId, outcome);
     return {
       ...outcome,
@@ -253,7 +253,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   async #infer(user: UserTurn, reply: string, basis: Basis, timeoutMs: number): Promise<void> {
     const { userId, sessionId, id } = user;
     const meter = new TurnMeter(this.#settings.prices);
-    const signal = this.#settings.signal ? AbortSignal.any([basis.erased, this.#settings.signal]) : basis.erased;
+    const { signal, release } = anySignal(basis.erased, this.#settings.signal);
     let kept: RecordedAnswer<S> | undefined;
     let outcome: ProfileOutcome<S> = { messageId: id, profile: this.schema.empty(), changes: [], rejected: [] };
     try {
@@ -268,8 +268,10 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     } catch (error) {
       const code = RlpaError.isInstance(error) && error.code === 'store-failed' ? 'not-stored' : 'not-inferred';
       outcome = { ...outcome, problem: { code, message: error instanceof Error ? error.message : String(error) } };
+    } finally {
+      release();
     }
-    if (kept) this.#announce(userId, kept);
+    if (kept) this.#announce(userId, { ...outcome, contradictions: kept.contradictions });
     this.#complain(userId, outcome);
     this.#tell('inferred', { ...outcome, userId, ...(sessionId !== undefined && { sessionId }), ...meter.metrics() });
   }
@@ -285,7 +287,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
     return kept;
   }
 
-  #announce(userId: string, { profile, changes, contradictions }: RecordedAnswer<S>): void {
+  #announce(userId: string, { profile, changes, contradictions }: Pick<RecordedAnswer<S>, 'profile' | 'changes' | 'contradictions'>): void {
     if (changes.length > 0) this.#tell('change', { userId, profile, changes });
     for (const contradiction of contradictions) this.#tell('contradiction', { userId, ...contradiction });
   }
@@ -311,17 +313,22 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   }
 }
 
-/** @param kept what was stored of it, if anything was */
+/**
+ * What a turn tells: nothing of slots that it may not read, whether or not it was stored.
+ *
+ * @param kept what was stored of it, if anything was
+ */
 function outcomeOf<S extends SlotMap>(
   turn: OpenTurn<S>,
   { problem, repaired, rejected = [] }: Partial<RepairedAnswer>,
   kept?: RecordedAnswer<S>,
 ): ProfileOutcome<S> {
+  const { items = [] } = kept?.record ?? turn.basis.record ?? {};
   return {
     messageId: turn.id,
-    profile: kept?.profile ?? turn.profile,
+    profile: kept ? visiblePart(kept.profile, turn.isAllowed) : turn.profile,
     changes: kept?.changes ?? [],
-    rejected: [...rejected, ...(kept?.rejected ?? [])],
+    rejected: visibleRejections(turn.profile.schema, [...rejected, ...(kept?.rejected ?? [])], items, turn.isAllowed),
     ...(problem && { problem }),
     ...(repaired && { repaired }),
   };

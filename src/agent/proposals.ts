@@ -8,6 +8,7 @@ import {
   type SlotMap,
   slotItem,
 } from '../profile/index';
+import { type SlotFilter, withoutConsent } from './consent';
 import type { ProposedChange } from './structured-answer';
 
 export interface AppliedProposals<S extends SlotMap> {
@@ -25,7 +26,7 @@ export interface AppliedProposals<S extends SlotMap> {
 export function applyProposals<S extends SlotMap>(
   before: Profile<S>,
   proposals: readonly ProposedChange[],
-  isAllowed: (slot: SlotDefinition) => boolean,
+  isAllowed: SlotFilter,
 ): AppliedProposals<S> {
   let profile = before;
   const rejected: RejectedValue[] = [];
@@ -37,7 +38,7 @@ export function applyProposals<S extends SlotMap>(
       continue;
     }
     if (!isAllowed(slot)) {
-      rejected.push({ slot: slot.key, value: proposal.value, reason: 'the slot is sensitive, and there is no consent' });
+      rejected.push(withoutConsent(slot.key));
       continue;
     }
     if (slot.cardinality === 'many' && isNoValue(proposal)) {

@@ -1,4 +1,4 @@
-import { withDeadline } from '../deadline';
+import { checkTimeout, withDeadline } from '../deadline';
 import { checkKnown, RlpaError } from '../errors';
 import type { ProfileSchema } from '../profile/index';
 import { checkConsent } from './consent';
@@ -12,7 +12,7 @@ export async function wait<T>(
   { signal, timeoutMs = defaultTimeoutMs }: WaitOptions,
   work: (deadline: AbortSignal) => Promise<T>,
 ) {
-  checkTimeout(timeoutMs);
+  checkTimeout(what, timeoutMs);
   return withDeadline(what, timeoutMs, signal, work);
 }
 
@@ -31,14 +31,9 @@ export function checkRequest(schema: ProfileSchema, request: TurnRequest): TurnR
   checkText('userId', request.userId);
   checkText('message', request.message);
   if (request.sessionId !== undefined) checkText('sessionId', request.sessionId);
-  if (request.timeoutMs !== undefined) checkTimeout(request.timeoutMs);
+  if (request.timeoutMs !== undefined) checkTimeout('A turn', request.timeoutMs);
   checkConsent(schema, request.consent);
   return request;
-}
-
-function checkTimeout(timeoutMs: number): void {
-  if (timeoutMs > 0) return;
-  throw new RlpaError('invalid-option', `timeoutMs is positive, found ${timeoutMs}.`, { option: 'timeoutMs' });
 }
 
 /** @throws `invalid-option` */

@@ -74,7 +74,7 @@ export function parseStructuredAnswer(text: string): StructuredAnswer {
   for (const element of answer.changes) {
     const change = readChange(element);
     if (change) changes.push(change);
-    else rejected.push({ slot: '', value: element, reason: 'a change has "op", "slot" and "value"' });
+    else rejected.push({ slot: slotNamedBy(element), value: element, reason: 'a change has "op", "slot" and "value"' });
   }
   return { ok: true, changes, rejected, reply: streamed };
 }
@@ -100,6 +100,11 @@ function readChange(element: unknown): ProposedChange | undefined {
   // Where a value is asked for, "" is how a model says that it names none.
   const isNone = value === null || (op === 'remove' && typeof value === 'string' && value.trim() === '');
   return { op, slot, value: isNone ? undefined : value, ...(evidence && { quote: evidence }) };
+}
+
+/** The slot that a broken change is about; empty where it names none. */
+function slotNamedBy(element: unknown): string {
+  return isObject(element) && typeof element.slot === 'string' ? element.slot : '';
 }
 
 /** From the first brace to the last. */

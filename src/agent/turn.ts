@@ -21,7 +21,7 @@ export interface TurnRequest extends WaitOptions {
    * of them. Without one, the turns that have none.
    */
   readonly sessionId?: string | undefined;
-  /** Sensitive slots that may be filled and read in this turn: those of these names, or all of them. Default none. */
+  /** Sensitive slots that may be filled and read in this turn, and told of in its result: those of these names, or all. Default none. */
   readonly consent?: Consent | undefined;
   /** Ends the turn until its result is there; not what runs after the reply. */
   readonly signal?: AbortSignal | undefined;
@@ -43,12 +43,12 @@ export interface TurnUsage {
 export interface ProfileOutcome<S extends SlotMap = SlotMap> {
   /** The id of the user's message, which evidence points to. */
   readonly messageId: string;
-  /** After the turn. */
+  /** After the turn, without the sensitive slots for which it has no consent; `PersonalizedAgent.profile` gives all of it. */
   readonly profile: Profile<S>;
   readonly changes: readonly RecordedChange<S>[];
   /**
    * What was refused: what the model proposed and the schema, or the lack of consent, did not let in; and values from an earlier version of
-   * the schema that it does not take any more, which are kept in the history.
+   * the schema that it does not take any more, which are kept in the history. Of sensitive slots without consent it tells no value.
    */
   readonly rejected: readonly RejectedValue[];
   readonly problem?: AgentProblem;

@@ -1,6 +1,7 @@
 import { pause, withDeadline } from '../deadline';
 import { RlpaError } from '../errors';
 import { Random } from '../random';
+import { perStore } from './per-store';
 import type { ProfileStore } from './profile-store';
 import { emptyRecord, type UserRecord } from './user-record';
 
@@ -31,20 +32,30 @@ export interface LedgerOptions {
   readonly newId: () => string;
 }
 
+/** What goes on over a store, by whichever agent: the one that erases a user need not be the one that the user talks to. */
+interface StoreWork {
+  /** The last write of each user who has one. */
+  readonly queues: Map<string, Promise<unknown>>;
+  readonly tenures: Map<Tenure, AbortController>;
+}
+
+const workOver = perStore((): StoreWork => ({ queues: new Map(), tenures: new Map() }));
+
 /**
- * Reads and writes users' records. Writes of one user by this process queue up; a write that another process got ahead of is based on the
- * new record and tried again. Of two writers one always gets through, so trying again ends; it is bounded all the same. What was begun
- * before a user was erased is never written afterwards.
+ * Reads and writes users' records. Writes of one user to one store object queue up; a write that another process got ahead of is based on
+ * the new record and tried again. Of two writers one always gets through, so trying again ends; it is bounded all the same. What was begun
+ * over this store object before a user's erasure has ended is never written afterwards.
  */
 export class UserLedger {
   readonly #store: ProfileStore;
   readonly #options: LedgerOptions;
-  readonly #queues = new Map<string, Promise<unknown>>();
-  readonly #tenures = new Map<Tenure, AbortController>();
+  readonly #queues: StoreWork['queues'];
+  readonly #tenures: StoreWork['tenures'];
 
   constructor(store: ProfileStore, options: LedgerOptions) {
     this.#store = store;
     this.#options = options;
+    ({ queues: this.#queues, tenures: this.#tenures } = workOver(store));
   }
 
   /** Takes as long as the signal lets it. @throws `store-failed`, `timeout`, `aborted`. */
@@ -106,8 +117,16 @@ export class UserLedger {
 
   /** Takes as long as the signal lets it. @throws `store-failed`, `timeout`, `aborted`. */
   erase(userId: string, signal?: AbortSignal): Promise<boolean> {
+    this.#endTenures(userId);
+    return this.#queued(userId, async () => {
+      const erased = await this.#access('erased', signal, (deadline) => this.#store.erase(userId, deadline));
+      this.#endTenures(userId); // also of what began meanwhile: it may have read what is gone now
+      return erased;
+    });
+  }
+
+  #endTenures(userId: string): void {
     for (const [tenure, controller] of this.#tenures) if (tenure.userId === userId) controller.abort(erasedError(userId));
-    return this.#queued(userId, () => this.#access('erased', signal, (deadline) => this.#store.erase(userId, deadline)));
   }
 
   #queued<T>(userId: string, work: () => Promise<T>): Promise<T> {

@@ -43,6 +43,7 @@ export interface ChatResult {
   readonly finishReason: 'stop' | 'length' | 'content-filter' | 'other';
 }
 
+/** The last part holds the whole answer. A model that cannot stream may give that one alone. */
 export type ChatPart = { readonly type: 'text'; readonly text: string } | ({ readonly type: 'finish' } & ChatResult);
 
 /**

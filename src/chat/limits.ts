@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { alarm } from '../deadline';
+import { alarm, checkTimeout } from '../deadline';
 import { abortedError, type ErrorCode, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, type ChatUsage, modelError } from './chat-model';
 import { addUsage, estimateUsage } from './usage';
@@ -195,8 +195,4 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
     signal.addEventListener('abort', abort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
   });
-}
-
-function checkTimeout(owner: string, value: number): void {
-  if (!(value > 0)) throw invalidOption(owner, 'timeoutMs', 'a number above 0', value);
 }

@@ -1,5 +1,5 @@
 import { isModelFailure } from '../chat/index';
-import { forkSignal } from '../deadline';
+import { checkTimeout, forkSignal } from '../deadline';
 import { abortedError, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import type { PolicyAction, PolicyState } from '../policy/policy';
 import { formatInstructions, type Profile, type ProfileItem, type ProfileSchema, parseTurn } from '../profile/index';
@@ -110,8 +110,8 @@ export class DialogueEnvironment {
     for (const [option, value] of Object.entries({ maxTurns, samplesPerTurn }))
       if (!(Number.isInteger(value) && value >= 1))
         throw invalidOption('DialogueEnvironment', option, 'a whole number of at least 1', value);
-    for (const [option, value] of Object.entries({ actionTimeoutMs, rewardTimeoutMs }))
-      if (!(value > 0)) throw invalidOption('DialogueEnvironment', option, 'a number above 0', value);
+    checkTimeout('DialogueEnvironment', actionTimeoutMs, 'actionTimeoutMs');
+    checkTimeout('DialogueEnvironment', rewardTimeoutMs, 'rewardTimeoutMs');
   }
 
   /** What its episodes depend on besides their users, for a trainer to tell whether a resumed run has the same. */

@@ -1,5 +1,5 @@
 import { type ChatModel, isModelFailure } from '../chat/index';
-import { forkSignal } from '../deadline';
+import { checkTimeout, forkSignal } from '../deadline';
 import { invalidOption, type RlpaError, throwIfAborted } from '../errors';
 import type { ActOptions, Policy, PolicyAction, PolicyState } from './policy';
 
@@ -26,8 +26,9 @@ export interface ChatPolicyOptions {
  * const report = await evaluate({ ...measuring, policy: chatPolicy(openAIChat({ model: 'gpt-4o-mini' })), personas: heldOut });
  */
 export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1, timeoutMs }: ChatPolicyOptions = {}): Policy {
-  for (const [option, value] of Object.entries({ maxTokens, temperature, timeoutMs })) {
-    if (value !== undefined && !(value > 0)) throw invalidOption('chatPolicy', option, 'a number above 0', value);
+  if (timeoutMs !== undefined) checkTimeout('chatPolicy', timeoutMs);
+  for (const [option, value] of Object.entries({ maxTokens, temperature })) {
+    if (!(value > 0)) throw invalidOption('chatPolicy', option, 'a number above 0', value);
   }
   return {
     name: model.name,

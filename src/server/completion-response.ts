@@ -13,10 +13,10 @@ export interface CompletionHead {
 export interface RlpaField {
   /** The id of the user's message, which evidence points to. */
   readonly messageId: string;
-  /** Slot to value or values, after the turn. */
+  /** Slot to value or values, after the turn. Without the sensitive slots for which the request has no consent. */
   readonly profile: Readonly<Record<string, unknown>>;
   readonly changes: TurnResult['changes'];
-  /** What the model proposed and was not taken. */
+  /** What the model proposed and was not taken: without the value where consent is lacking. */
   readonly rejected: TurnResult['rejected'];
   /** What was wrong with the model's answer, or with storing it. */
   readonly problem?: TurnResult['problem'];

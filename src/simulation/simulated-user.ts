@@ -1,4 +1,4 @@
-import { withDeadline } from '../deadline';
+import { checkTimeout, withDeadline } from '../deadline';
 import { invalidOption, RlpaError } from '../errors';
 import type { Profile, ProfileItem } from '../profile/index';
 import type { Random } from '../random';
@@ -54,7 +54,7 @@ export class SimulatedUser {
   constructor({ behaviour, disclosurePerTurn = 0.15, firstMessage, timeoutMs = 120_000 }: SimulatedUserOptions) {
     if (!(disclosurePerTurn > 0 && disclosurePerTurn <= 1))
       throw invalidOption('SimulatedUser', 'disclosurePerTurn', 'a number in (0, 1]', disclosurePerTurn);
-    if (!(timeoutMs > 0)) throw invalidOption('SimulatedUser', 'timeoutMs', 'a number above 0', timeoutMs);
+    checkTimeout('SimulatedUser', timeoutMs);
     if (firstMessage?.trim() === '') throw invalidOption('SimulatedUser', 'firstMessage', 'text that is not empty', firstMessage);
     this.behaviour = behaviour;
     this.disclosurePerTurn = disclosurePerTurn;

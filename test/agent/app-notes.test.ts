@@ -242,7 +242,8 @@ describe('every call that waits', () => {
   it.each(Object.entries(calls))('has a signal and a deadline: %s', async (_, call) => {
     await expect(call(stuck(hanging), { timeoutMs: 20 })).rejects.toMatchObject({ code: 'timeout' });
     await expect(call(stuck(hanging), { signal: AbortSignal.timeout(20) })).rejects.toMatchObject({ code: 'aborted' });
-    await expect(call(stuck(hanging), { timeoutMs: 0 })).rejects.toMatchObject({ code: 'invalid-option' });
+    for (const timeoutMs of [0, '30000' as unknown as number])
+      await expect(call(stuck(hanging), { timeoutMs })).rejects.toMatchObject({ code: 'invalid-option', details: { option: 'timeoutMs' } });
   });
 });
 
@@ -319,7 +320,8 @@ describe('sensitive slots', () => {
     expect((await agent.respond({ userId: 'u1', message: 'I have asthma.', consent: ['health'] })).profile.values.health).toEqual([
       'asthma',
     ]);
-    expect((await agent.respond({ userId: 'u1', message: 'No asthma.' })).profile.values.health).toEqual(['asthma']);
+    expect((await agent.respond({ userId: 'u1', message: 'No asthma.' })).profile.values.health).toEqual([]);
+    expect((await agent.profile('u1')).values.health).toEqual(['asthma']);
   });
 
   it('are never sent to a judge', async () => {

@@ -6,13 +6,14 @@ import {
   type ProfileStore,
   type PromptBuilder,
   type TurnPart,
+  type TurnResult,
   transcriptPrompt,
 } from '../../src/agent/index';
-import type { ChatModel, ChatRequest } from '../../src/chat/index';
+import type { ChatModel, ChatRequest, ChatResult } from '../../src/chat/index';
 import { DialogueEnvironment } from '../../src/environment/index';
 import { RlpaError } from '../../src/errors';
 import type { Policy, PolicyState } from '../../src/policy/policy';
-import { formatTurn, ProfileSchema, slot } from '../../src/profile/index';
+import { formatTurn, type Profile, ProfileSchema, slot } from '../../src/profile/index';
 import { DualReward } from '../../src/reward/index';
 import { SimulatedUser } from '../../src/simulation/index';
 import { scriptedChatModel } from '../../src/testing/index';
@@ -102,6 +103,26 @@ describe.each(['text', 'json'] as const)('PersonalizedAgent with a model that an
     expect(texts.join('')).toBe(reply);
     expect(parts.slice(texts.length).map(({ type }) => type)).toEqual(['profile', 'finish']);
     expect(parts.at(-1)).toMatchObject({ reply, changes: [{ slot: 'occupation' }, { slot: 'interests' }] });
+  });
+
+  it.each([0, 10, 40, 1000])('streams what the model says only with its finish part, after %i characters', async (streamed) => {
+    const scripted = model('How was the shift?');
+    let calls = 0;
+    const late: ChatModel = {
+      ...scripted,
+      async *stream(request) {
+        calls++;
+        const result = await scripted.generate(request);
+        const text = result.text.slice(0, streamed);
+        if (text) yield { type: 'text', text };
+        yield { type: 'finish', ...result };
+      },
+    };
+    const agent = new PersonalizedAgent({ schema, model: late, repair: false });
+    const parts = await collect(agent.stream({ userId: 'u1', message: 'I am a nurse.' }));
+    expect(parts.flatMap((part) => (part.type === 'reply' ? [part.text] : [])).join('')).toBe('How was the shift?');
+    expect(parts.at(-1)).toMatchObject({ type: 'finish', reply: 'How was the shift?', profile: { values: { occupation: 'nurse' } } });
+    expect(calls).toBe(1);
   });
 
   it('keeps a superseded value in the history, with both dates, and says so', async () => {
@@ -432,8 +453,84 @@ describe('sensitive slots without consent', () => {
     const [consented, plain] = model.requests.map(({ messages }) => messages[0]!.content);
     expect(consented).toContain('Health');
     expect(plain).not.toMatch(/Health|asthma/);
-    expect(turn.profile.toJSON()).toEqual({ occupation: 'nurse', health: ['asthma'] });
+    expect(turn.profile.toJSON()).toEqual({ occupation: 'nurse' });
+    expect((await agent.profile('u1')).toJSON()).toEqual({ occupation: 'nurse', health: ['asthma'] });
     expect(JSON.stringify(await agent.export('u1'))).not.toContain('gout');
+  });
+
+  /** A user with asthma, the answer that a model gives them, and everything that a turn without consent tells of it. */
+  async function toldOf(options: { form?: 'text' | 'json'; mode?: 'after-reply'; texts: string[]; store?: ProfileStore }) {
+    const { texts, store = memoryStore(), ...rest } = options;
+    const agent = new PersonalizedAgent({ schema, store, model: scriptedChatModel(texts), repair: false, ...rest });
+    await agent.edit('u1', [{ op: 'add', slot: 'health', value: 'asthma' }], { consent: true });
+    const told: unknown[] = [];
+    for (const name of ['change', 'contradiction', 'rejected', 'inferred'] as const) agent.on(name, (event: unknown) => told.push(event));
+    const parts = await collect(agent.stream({ userId: 'u1', message: 'I am a nurse, and my asthma is back.' }));
+    await agent.settled();
+    const plain = [...parts, ...told].map((each) => ({
+      ...(each as TurnPart),
+      profile: (each as { profile?: Profile }).profile?.toJSON(),
+    }));
+    return { agent, turn: parts.at(-1) as TurnResult, told: JSON.stringify(plain) };
+  }
+  function fullAfterOneWrite(): ProfileStore {
+    const store = memoryStore();
+    let saves = 0;
+    return { ...store, save: (...args) => (saves++ > 0 ? Promise.reject(new Error('disk full')) : store.save(...args)) };
+  }
+  const add = { op: 'add', slot: 'health', value: 'gout of asthma' };
+  const nurse = { op: 'set', slot: 'occupation', value: 'nurse' };
+
+  it.each([
+    { of: 'is stored', texts: [turnText({ occupation: 'nurse' }, 'Hi')] },
+    { of: 'is stored, in JSON', form: 'json', texts: [answer([nurse], 'Hi')] },
+    { of: 'is not stored', texts: [turnText({ occupation: 'nurse' }, 'Hi')], store: fullAfterOneWrite() },
+    { of: 'is malformed', texts: ['Hi'] },
+    { of: 'has its profile inferred later', mode: 'after-reply', texts: ['Hi', '<profile>\n- Occupation: nurse\n</profile>'] },
+    { of: 'fills them all the same', texts: [turnText({ occupation: 'nurse', health: ['gout of asthma'] }, 'Hi')] },
+    { of: 'fills them all the same, in JSON', form: 'json', texts: [answer([nurse, add], 'Hi')] },
+    { of: 'fills them with what they do not take', texts: [turnText({}, 'Hi').replace('\n', `\n- Health: asthma${'a'.repeat(1000)}\n`)] },
+    { of: 'fills them with what cannot be read', form: 'json', texts: [answer([{ ...add, op: 'note' }, { health: 'asthma' }], 'Hi')] },
+  ] as const)('are in nothing that a turn tells which $of, neither its result nor its events', async ({ of: _, texts, ...options }) => {
+    const { agent, told } = await toldOf({ ...options, texts: [...texts] });
+    expect(told).toContain('"profile":{');
+    expect(told).not.toMatch(/asthma/);
+    expect((await agent.profile('u1')).values.health).toEqual(['asthma']);
+  });
+
+  it('are told by slot where something was refused for them', async () => {
+    const { turn } = await toldOf({ form: 'json', texts: [answer([nurse, add], 'Hi')] });
+    expect(turn.rejected).toEqual([{ slot: 'health', value: undefined, reason: 'the slot is sensitive, and there is no consent' }]);
+    const junk = await toldOf({ form: 'json', texts: [answer([{ ...add, op: 'note' }, { health: 'asthma' }], 'Hi')] });
+    expect(junk.turn.rejected.map(({ slot, value }) => [slot, value])).toEqual([
+      ['health', undefined],
+      ['', undefined],
+    ]);
+  });
+
+  it('are told by slot where the schema does not take any more what is stored in them, or has them no more', async () => {
+    const answered = [turnText({}, 'Hi')];
+    const wide = ProfileSchema.define({ health: slot.many(z.string(), { sensitive: true }) });
+    const numbers = ProfileSchema.define({ occupation: slot.one(z.string()), health: slot.many(z.int(), { sensitive: true }) });
+    const without = ProfileSchema.define({ occupation: slot.one(z.string()) });
+    for (const now of [numbers, without]) {
+      for (const consent of [undefined, true] as const) {
+        const store = memoryStore();
+        const before = new PersonalizedAgent({ schema: wide, store, model: scriptedChatModel([]) });
+        await before.edit('u1', [{ op: 'add', slot: 'health', value: 'asthma' }], { consent: true });
+        const agent = new PersonalizedAgent({ schema: now as typeof without, store, model: scriptedChatModel(answered) });
+        const { rejected } = await agent.respond({ userId: 'u1', message: 'Hello', consent });
+        expect(rejected.map(({ slot, value }) => [slot, value])).toEqual([['health', consent && 'asthma']]);
+        expect(JSON.stringify(rejected).includes('asthma')).toBe(consent === true);
+      }
+    }
+  });
+
+  it('are in what the application asks for itself', async () => {
+    const { agent } = await toldOf({ texts: [turnText({ occupation: 'nurse' }, 'Hi')] });
+    const edited = await agent.edit('u1', [{ op: 'set', slot: 'age', value: 30 }]);
+    for (const profile of [edited, await agent.profile('u1')]) expect(profile.values.health).toEqual(['asthma']);
+    expect((await agent.history('u1')).map(({ value }) => value)).toContain('asthma');
   });
 
   const texts: PromptBuilder = ({ turns }) => [{ role: 'user', content: turns.map(({ text }) => text).join('\n') || 'Hello' }];
@@ -627,6 +724,21 @@ describe('edit, export and erase', () => {
     expect((await agent.profile('u1')).size).toBe(0);
   });
 
+  it.each(['history', 'export'] as const)('hand out by %s what the caller may change: what is stored stays', async (what) => {
+    const model = scriptedChatModel([turnText({ occupation: 'nurse', interests: ['jazz'] }, 'Hi')]);
+    const agent = new PersonalizedAgent({ schema, model, store: memoryStore() });
+    await agent.respond({ userId: 'u1', message: 'I am a nurse and I love jazz.' });
+    const before = structuredClone(await agent.history('u1'));
+    const given = what === 'history' ? await agent.history('u1') : (await agent.export('u1'))!.items;
+    const items = given as unknown as { value: unknown; evidence: { text: string } }[]; // as JavaScript sees it
+    items.reverse();
+    items[0]!.value = 'tea';
+    items[0]!.evidence.text = 'tea';
+    items.length = 1;
+    expect(await agent.history('u1')).toEqual(before);
+    expect((await agent.profile('u1')).toJSON()).toEqual({ occupation: 'nurse', interests: ['jazz'] });
+  });
+
   it('refuses an edit as a whole', async () => {
     const agent = new PersonalizedAgent({ schema, model: scriptedChatModel([]) });
     const edit = agent.edit('u1', [
@@ -800,6 +912,23 @@ describe('failures', () => {
     await expect(collect(agent.stream({ userId: 'u1', message: 'Hello' }))).rejects.toMatchObject(failed);
   });
 
+  it.each([undefined, 'done', null])('of a model whose result has the finish reason %j say so', async (finishReason) => {
+    const result = { text: turnText({}, 'Hi'), usage: { inputTokens: 1, outputTokens: 1 }, finishReason } as never;
+    const model = {
+      name: 'own',
+      structuredOutput: false,
+      generate: async () => result,
+      stream: async function* () {
+        yield { type: 'finish' as const, ...(result as ChatResult) };
+      },
+    };
+    const agent = new PersonalizedAgent({ schema, model });
+    const message = expect.stringMatching(/does not keep to ChatModel: the finishReason of its result is none of stop, length, /);
+    await expect(agent.respond({ userId: 'u1', message: 'Hello' })).rejects.toMatchObject({ code: 'model-failed', message });
+    await expect(collect(agent.stream({ userId: 'u1', message: 'Hello' }))).rejects.toMatchObject({ code: 'model-failed', message });
+    expect(await agent.export('u1')).toBeUndefined();
+  });
+
   it('of a model that writes parts of a kind of its own are none', async () => {
     const usage = { inputTokens: 1, outputTokens: 1 };
     const text = turnText({ occupation: 'nurse' }, 'Hi');
@@ -895,6 +1024,10 @@ describe('failures', () => {
     await expect(agent.respond({ userId: 'u1', message: 'Hello', timeoutMs: Number.NaN })).rejects.toMatchObject({
       code: 'invalid-option',
     });
+    const text = { userId: 'u1', message: 'Hello', timeoutMs: '30000' as unknown as number };
+    const refusal = { code: 'invalid-option', message: "A turn, option 'timeoutMs': expected a number above 0, found '30000'." };
+    await expect(agent.respond(text)).rejects.toMatchObject(refusal);
+    await expect(agent.stream(text).next()).rejects.toMatchObject(refusal);
     await expect(agent.edit('u1', undefined as never)).rejects.toMatchObject({ code: 'invalid-option' });
   });
 

@@ -241,7 +241,9 @@ describe.each(versions)('personalized, around a provider of $name', ({ open }) =
     await sdk.generateText(personalized({ schema, store, userId: 'u1', consent: ['religion'] }), ask('I am a Jain.'));
     expect(await knownOf(store)).toEqual({ religion: 'Jain' });
     const answered = { role: 'assistant' as const, content: 'I see.' };
-    await sdk.generateText(middleware, { messages: [...ask('I pray.').messages, answered, ...ask('Hello').messages] });
+    const plain = await sdk.generateText(middleware, { messages: [...ask('I pray.').messages, answered, ...ask('Hello').messages] });
+    expect(plain.providerMetadata!.rlpa).toMatchObject({ profile: {}, rejected: [{ slot: 'religion' }] });
+    for (const { providerMetadata } of [refused, plain]) expect(JSON.stringify(providerMetadata)).not.toContain('Jain');
     expect(JSON.stringify(server!.requests[2]!.body.messages)).toContain('I see.');
     expect(JSON.stringify(server!.requests[2]!.body.messages)).not.toContain('Jain');
   });
@@ -452,6 +454,25 @@ describe.each(mocks)('personalized, part by part in $name', ({ model }) => {
 });
 
 describe('personalized', () => {
+  it.each(['known', 'new'])(
+    'stores nothing of a %s user who is erased by an agent over the same store while the answer streams',
+    async (user) => {
+      const store = memoryStore();
+      if (user === 'known') await agentOver(store).edit('u1', [{ op: 'add', slot: 'interests', value: 'tea' }]);
+      const { wrapStream } = personalized({ schema, store, userId: 'u1' });
+      const inner = mocks[2]!.model([{ type: 'text', text: nurse }], 'stop');
+      const params = { prompt: [{ role: 'user' as const, content: [{ type: 'text', text: 'I am a nurse.' }] }] };
+      const { stream } = await wrapStream({ model: inner, params, doStream: () => inner.doStream(params) });
+      const reader = stream.getReader();
+      await reader.read();
+      expect(await agentOver(store).erase('u1')).toBe(user === 'known');
+      let last: unknown;
+      for (let next = await reader.read(); !next.done; next = await reader.read()) last = next.value;
+      expect(last).toMatchObject({ providerMetadata: { rlpa: { changes: [], problem: { code: 'not-stored' } } } });
+      expect(await store.load('u1')).toBeUndefined();
+    },
+  );
+
   it.each(['', '  ', undefined])('refuses the user %j', (userId) => {
     expect(() => personalized({ schema, store: memoryStore(), userId: userId as string })).toThrow(
       expect.objectContaining({ code: 'invalid-option' }),

@@ -84,7 +84,7 @@ describe('withLimits', () => {
     expect((await second).text).toBe('two');
   });
 
-  it.each([0, -1, Number.NaN])('refuses a deadline of %d', async (timeoutMs) => {
+  it.each([0, -1, Number.NaN, '30000' as unknown as number])('refuses a deadline of %j', async (timeoutMs) => {
     const refusal = { code: 'invalid-option', details: { option: 'timeoutMs' } };
     expect(() => withLimits(scriptedChatModel([]), { timeoutMs })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
     await expect(withLimits(scriptedChatModel([])).generate({ messages, timeoutMs })).rejects.toMatchObject(refusal);

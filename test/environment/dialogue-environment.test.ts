@@ -283,6 +283,7 @@ describe('options', () => {
     { samplesPerTurn: -1 },
     { actionTimeoutMs: 0 },
     { rewardTimeoutMs: Number.NaN },
+    { rewardTimeoutMs: '30000' as unknown as number },
     { history: 'all' as 'keep' },
     { continuation: 'worst' as 'best' },
   ])('are refused where they make no sense: %j', (option) => {

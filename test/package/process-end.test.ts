@@ -55,6 +55,24 @@ describe('a program that leaves its CPU device behind', () => {
   });
 });
 
+describe('a program that leaves a stream of the AI SDK middleware unread', () => {
+  it.each([0, 1, 2])('ends by itself, however many parts were read: %i', async (parts) => {
+    const program = `
+      import { personalized } from '${root}/src/adapters/index.ts';
+      import { memoryStore } from '${root}/src/agent/index.ts';
+      import { ProfileSchema } from '${root}/src/profile/index.ts';
+      const { wrapStream } = personalized({ schema: ProfileSchema.standard, store: memoryStore(), userId: 'u1' });
+      const start = { type: 'stream-start', warnings: [] };
+      const stream = new ReadableStream({ pull: (controller) => controller.enqueue(start) });
+      const prompt = [{ role: 'user', content: [{ type: 'text', text: 'Hello' }] }];
+      const answer = await wrapStream({ model: { doStream: async () => ({ stream }) }, params: { prompt } });
+      const reader = answer.stream.getReader();
+      for (let i = 0; i < ${parts}; i++) await reader.read();`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program], { cwd: root, timeout: 30_000 });
+    expect(await once(child, 'close')).toEqual([0, null]);
+  });
+});
+
 describe('two CPU devices in one process', () => {
   async function compute(device: Device, size: number): Promise<number> {
     const graph = new Graph();

@@ -52,7 +52,7 @@ describe('chatPolicy', () => {
   });
 
   it('refuses limits that are not positive', () => {
-    for (const options of [{ maxTokens: 0 }, { temperature: -1 }, { timeoutMs: Number.NaN }]) {
+    for (const options of [{ maxTokens: 0 }, { temperature: -1 }, { timeoutMs: Number.NaN }, { timeoutMs: '30000' as never }]) {
       expect(() => chatPolicy(scriptedChatModel([]), options)).toThrow(RlpaError);
     }
   });

@@ -170,7 +170,28 @@ describe('users', () => {
     expect((await ask({ consent: ['health'] })).profile).toEqual({ health: 'diabetes' });
     const agent = new PersonalizedAgent({ schema, model: scriptedChatModel([]), store });
     expect((await agent.profile('u1')).values.health).toBe('diabetes');
+    // what was consented to then is not told now
+    for (const field of [refused, await ask({})]) expect(JSON.stringify(field)).not.toContain('diabetes');
   });
+
+  it.each(['known', 'new'])(
+    'who are %s and are erased by an agent over the same store during a turn are not brought back',
+    async (known) => {
+      const store = memoryStore();
+      const { model, release } = heldModel(nurse);
+      const { client } = await serve({ model, store });
+      const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: scriptedChatModel([]), store });
+      if (known === 'known') await agent.edit('u1', [{ op: 'set', slot: 'age', value: 29 }]);
+      const completing = client.chat.completions.create({ model: 'test', messages: [user('I am a nurse.')], user: 'u1' });
+      await until(() => model.requests.length > 0, 'the model is asked');
+      expect(await agent.erase('u1')).toBe(known === 'known');
+      release();
+      const { message } = (await completing).choices[0]!;
+      expect(message.content).toBe('How was the ward?');
+      expect(rlpa(message)).toMatchObject({ stored: false, changes: [], problem: { code: 'not-stored' } });
+      expect(await store.load('u1')).toBeUndefined();
+    },
+  );
 
   it('who are not named leave no trace: the messages are all there is', async () => {
     const kept = memoryStore();

@@ -117,7 +117,8 @@ describe('a simulated user', () => {
     for (const disclosurePerTurn of [0, -1, 1.1, Number.NaN]) {
       expect(() => new SimulatedUser({ behaviour, disclosurePerTurn })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
     }
-    expect(() => new SimulatedUser({ behaviour, timeoutMs: 0 })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
+    for (const timeoutMs of [0, '30000' as unknown as number])
+      expect(() => new SimulatedUser({ behaviour, timeoutMs })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
     expect(() => new SimulatedUser({ behaviour, firstMessage: ' ' })).toThrow(expect.objectContaining({ code: 'invalid-option' }));
     const invalid = expect.objectContaining({ code: 'invalid-persona' });
     expect(() => begin(behaviour, {}, { id: 'nobody', profile: schema.empty() })).toThrow(invalid);

@@ -1,4 +1,5 @@
 import type { ProfileStore } from '../../agent/index';
+import { checkTimeout } from '../../deadline';
 import { invalidOption } from '../../errors';
 
 /** A store over a database. */
@@ -29,7 +30,7 @@ export function checkDatabaseOptions(
   // No longer than PostgreSQL's names are.
   if (typeof table !== 'string' || !/^([a-z_]\w{0,62}\.)?[a-z_]\w{0,62}$/i.test(table))
     throw invalidOption(owner, 'table', 'a name of letters, digits and _', table);
-  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0)) throw invalidOption(owner, 'timeoutMs', 'a number above 0', timeoutMs);
+  checkTimeout(owner, timeoutMs);
   return {
     table: table
       .split('.')
