@@ -1,5 +1,5 @@
 import type { Episode, EpisodeTurn } from '../environment/index';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import { mean } from '../mean';
 import { type Criterion, criteria } from '../reward/index';
 import { summariseAlignment } from './alignment';
@@ -71,6 +71,7 @@ export interface EvaluationReport {
  * @throws RlpaError `invalid-option` without episodes, or for two of one persona: users are the independent unit of every standard error.
  */
 export function reportEpisodes(episodes: readonly Episode[], options: { policy: string; seed: number }): EvaluationReport {
+  checkKnown('reportEpisodes', options, { policy: true, seed: true });
   const ids = new Set(episodes.map((episode) => episode.personaId));
   if (episodes.length === 0) throw new RlpaError('invalid-option', 'There are no dialogues to report on.');
   if (ids.size < episodes.length) {
