@@ -73,14 +73,17 @@ export function invalidOption(owner: string, option: string, expected: string, f
  * Refuses options that are no object, or that are not known: a misspelt one would count as left out.
  *
  * @param owner what the caller called
- * @param known the names of all options there are
+ * @param known all options there are, by their names: the compiler sees to it that none of the type of `given` is missing
  */
-export function checkKnown(owner: string, given: unknown, known: readonly string[]): void {
-  if (typeof given !== 'object' || given === null)
-    throw new RlpaError('invalid-option', `${owner}: expected an object of options, found ${shown(given)}.`, { owner });
-  const option = Object.keys(given).find((name) => !known.includes(name));
+export function checkKnown<Options>(owner: string, given: Options, known: Readonly<Record<keyof NoInfer<Options>, unknown>>): void {
+  if (typeof given !== 'object' || given === null) {
+    // a text in the place of options may be a key, or an address with a password
+    const found = typeof given === 'string' ? 'a text' : shown(given);
+    throw new RlpaError('invalid-option', `${owner}: expected an object of options, found ${found}.`, { owner });
+  }
+  const option = Object.keys(given).find((name) => !Object.hasOwn(known, name));
   if (option === undefined) return;
-  const expected = `one of ${known.join(', ')}`;
+  const expected = `one of ${Object.keys(known).join(', ')}`;
   throw new RlpaError('invalid-option', `${owner} has no option '${option}': expected ${expected}.`, { option, expected, found: option });
 }
 

@@ -17,7 +17,7 @@ interface WrappedCall {
   readonly params: AiSdkCallOptions;
 }
 
-const known = Object.keys({
+const known = {
   schema: true,
   store: true,
   userId: true,
@@ -36,7 +36,7 @@ const known = Object.keys({
   now: true,
   generateId: true,
   signal: true,
-} satisfies Record<keyof PersonalizedOptions, true>);
+} satisfies Record<keyof PersonalizedOptions, true>;
 
 /** Fits `wrapLanguageModel` of the AI SDK 5, 6 and 7. */
 export interface AiSdkMiddleware {

@@ -50,7 +50,7 @@ export interface PersonalizedAgentOptions<S extends SlotMap = SlotMap> {
   readonly signal?: AbortSignal | undefined;
 }
 
-const known = Object.keys({
+const known = {
   schema: true,
   model: true,
   store: true,
@@ -67,7 +67,7 @@ const known = Object.keys({
   now: true,
   generateId: true,
   signal: true,
-} satisfies Record<keyof PersonalizedAgentOptions, true>);
+} satisfies Record<keyof PersonalizedAgentOptions, true>;
 
 /** The options with everything settled. */
 export interface AgentSettings<S extends SlotMap = SlotMap> {

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
 import type { ChatResult } from '../chat/index';
 import { anySignal, withDeadline } from '../deadline';
-import { invalidOption, RlpaError } from '../errors';
+import { checkKnown, invalidOption, RlpaError } from '../errors';
 import type { Profile, ProfileChange, SlotMap } from '../profile/index';
 import { type AfterReply, afterReplyOf } from './after-reply';
 import { type AgentSettings, type PersonalizedAgentOptions, settle } from './agent-options';
@@ -144,8 +144,10 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
   async edit(
     userId: string,
     changes: readonly ProfileChange<S>[],
-    { consent, ...options }: WaitOptions & { readonly consent?: Consent | undefined } = {},
+    options: WaitOptions & { readonly consent?: Consent | undefined } = {},
   ): Promise<Profile<S>> {
+    checkKnown('The edit', options, { signal: true, timeoutMs: true, consent: true });
+    const { consent, ...limits } = options;
     checkText('userId', userId);
     checkConsent(this.schema, consent);
     if (!Array.isArray(changes)) throw invalidOption('PersonalizedAgent.edit', 'changes', 'a list of changes', changes);
@@ -157,7 +159,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
       }
     }
     const edit = (latest: UserRecord) => recordEdit(this.#settings, changes, latest, this.#time());
-    const edited = await wait('The edit', options, (deadline) => this.#commit(userId, undefined, edit, deadline));
+    const edited = await wait('The edit', limits, (deadline) => this.#commit(userId, undefined, edit, deadline));
     this.#announce(userId, edited);
     if (edited.rejected.length > 0) this.#tell('rejected', { userId, rejected: edited.rejected });
     return edited.profile;

@@ -22,7 +22,7 @@ const turnFrame = 16;
 
 /** @throws `invalid-option` */
 export function checkBudget(budget: PromptBudget = {}): Required<PromptBudget> {
-  checkKnown('promptBudget', budget, Object.keys(defaultBudget));
+  checkKnown('promptBudget', budget, defaultBudget);
   for (const [option, value] of Object.entries(budget)) {
     if (value !== undefined && !(typeof value === 'number' && value >= 0))
       throw invalidOption('PersonalizedAgent', `promptBudget.${option}`, 'a number of at least 0', value);

@@ -1,4 +1,5 @@
 import type { ChatMessage } from '../chat/index';
+import { checkKnown } from '../errors';
 import { describeSlots, formatInstructions, formatTurn, type Profile, type ProfileSchema, type SlotDefinition } from '../profile/index';
 import { fencedJson, unframed, unframedAnswer } from './fence';
 import type { StoredTurn } from './user-record';
@@ -43,7 +44,9 @@ and do not repeat what the user said.`;
  * const prompt = fencedPrompt({ instruction: 'You are the assistant of a book shop.' });
  * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }), prompt });
  */
-export function fencedPrompt({ instruction = defaultInstruction }: { instruction?: string } = {}): PromptBuilder {
+export function fencedPrompt(options: { instruction?: string } = {}): PromptBuilder {
+  checkKnown('fencedPrompt', options, { instruction: true });
+  const { instruction = defaultInstruction } = options;
   return ({ schema, slots, profile, omitted, turns, message, form }) => [
     {
       role: 'system',
@@ -77,7 +80,9 @@ export interface TranscriptPromptOptions {
  * const policy = await LocalPolicy.load('./runs/1/policy');
  * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: policy.asChatModel(), prompt: transcriptPrompt() });
  */
-export function transcriptPrompt({ instruction, history = 'keep' }: TranscriptPromptOptions = {}): PromptBuilder {
+export function transcriptPrompt(options: TranscriptPromptOptions = {}): PromptBuilder {
+  checkKnown('transcriptPrompt', options, { instruction: true, history: true });
+  const { instruction, history = 'keep' } = options;
   const build = ({ schema, profile, turns, message }: PromptContext): ChatMessage[] => {
     const remembered = history === 'latest' ? turns.slice(-1) : turns;
     const answer = (turn: StoredTurn, last: boolean): string => {

@@ -7,23 +7,21 @@ import type { TurnRequest, WaitOptions } from './turn';
 export const defaultTimeoutMs = 60_000;
 
 /** Runs work within limits. @throws `invalid-option`, `timeout`, `aborted`, and what the work throws */
-export async function wait<T>(
-  what: string,
-  { signal, timeoutMs = defaultTimeoutMs }: WaitOptions,
-  work: (deadline: AbortSignal) => Promise<T>,
-) {
+export async function wait<T>(what: string, options: WaitOptions, work: (deadline: AbortSignal) => Promise<T>) {
+  checkKnown(what, options, { signal: true, timeoutMs: true });
+  const { signal, timeoutMs = defaultTimeoutMs } = options;
   checkTimeout(what, timeoutMs);
   return withDeadline(what, timeoutMs, signal, work);
 }
 
-const known = Object.keys({
+const known = {
   userId: true,
   message: true,
   sessionId: true,
   consent: true,
   signal: true,
   timeoutMs: true,
-} satisfies Record<keyof TurnRequest, true>);
+} satisfies Record<keyof TurnRequest, true>;
 
 /** @throws `invalid-option`, also for what a turn is not told of: a misspelt `sessionId` would be none */
 export function checkRequest(schema: ProfileSchema, request: TurnRequest): TurnRequest {

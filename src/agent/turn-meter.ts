@@ -11,9 +11,8 @@ export interface TokenPrices {
 /** @throws `invalid-option` */
 export function checkPrices(prices: TokenPrices | undefined): TokenPrices | undefined {
   if (prices === undefined) return undefined;
-  const kinds = ['input', 'output'] as const;
-  checkKnown('prices', prices, kinds);
-  for (const kind of kinds) {
+  checkKnown('prices', prices, { input: true, output: true });
+  for (const kind of ['input', 'output'] as const) {
     const price = prices[kind];
     if (!(Number.isFinite(price) && price >= 0))
       throw invalidOption('PersonalizedAgent', `prices.${kind}`, 'a finite number of at least 0', price);

@@ -1,4 +1,4 @@
-import { invalidOption, throwIfAborted } from '../errors';
+import { checkKnown, invalidOption, throwIfAborted } from '../errors';
 import { AiSdkFailures } from './ai-sdk-failures';
 import {
   type AiSdkCallOptions,
@@ -11,7 +11,7 @@ import {
   aiSdkUsage,
 } from './ai-sdk-model';
 import type { ChatModel, ChatPart, ChatRequest, ChatResult } from './chat-model';
-import { type ChatLimits, type ChatStats, type LimitedChatModel, limitedFor } from './limits';
+import { type ChatLimits, type ChatStats, chatLimits, type LimitedChatModel, limitedFor } from './limits';
 import { strictSchema } from './strict-schema';
 import { estimateUsage } from './usage';
 
@@ -46,6 +46,7 @@ export interface AiSdkChatModel extends LimitedChatModel {
  */
 export function aiSdkChat(model: AiSdkLanguageModel, options: AiSdkChatOptions = {}): AiSdkChatModel {
   checkModel(model);
+  checkKnown('aiSdkChat', options, { maxRetries: true, structuredOutput: true, ...chatLimits });
   const { maxRetries = 2 } = options;
   if (!Number.isInteger(maxRetries) || maxRetries < 0)
     throw invalidOption('aiSdkChat', 'maxRetries', 'a whole number of at least 0', maxRetries);

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { alarm, checkTimeout } from '../deadline';
-import { abortedError, type ErrorCode, invalidOption, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, checkKnown, type ErrorCode, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, type ChatUsage, modelError } from './chat-model';
 import { addUsage, estimateUsage } from './usage';
 
@@ -17,6 +17,9 @@ export interface ChatLimits {
    */
   readonly timeoutMs?: number | undefined;
 }
+
+/** Their names, for what has limits among its own options. */
+export const chatLimits = { concurrency: true, tokenBudget: true, timeoutMs: true } satisfies Record<keyof ChatLimits, true>;
 
 export interface ChatStats extends ChatUsage {
   readonly calls: number;
@@ -41,6 +44,7 @@ export interface LimitedChatModel extends ChatModel {
  * const model = withLimits(policy.asChatModel(), { concurrency: 4, timeoutMs: 10_000 });
  */
 export function withLimits(model: ChatModel, limits: ChatLimits = {}): LimitedChatModel {
+  checkKnown('withLimits', limits, chatLimits);
   return limitedFor('withLimits', model, limits);
 }
 

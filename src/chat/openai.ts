@@ -1,8 +1,8 @@
 import type OpenAI from 'openai';
 import { longestTimer } from '../deadline';
-import { invalidOption, RlpaError, throwIfAborted } from '../errors';
+import { checkKnown, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import type { ChatModel, ChatPart, ChatRequest, ChatResult, ChatUsage } from './chat-model';
-import { type ChatLimits, type ChatStats, type LimitedChatModel, limitedFor } from './limits';
+import { type ChatLimits, type ChatStats, chatLimits, type LimitedChatModel, limitedFor } from './limits';
 import { type Endpoint, endpointOf, openAIError, refusesFormat, unusableAnswer } from './openai-errors';
 import { patientFetch } from './openai-retries';
 import { serverWords } from './server-words';
@@ -57,6 +57,16 @@ export interface OpenAIChatModel extends LimitedChatModel {
  * model.stats.retries;
  */
 export function openAIChat(options: OpenAIChatOptions): OpenAIChatModel {
+  checkKnown('openAIChat', options, {
+    model: true,
+    baseURL: true,
+    apiKey: true,
+    maxRetries: true,
+    structuredOutput: true,
+    headers: true,
+    fetch: true,
+    ...chatLimits,
+  });
   const { model, baseURL, maxRetries = 2, structuredOutput = true } = options;
   if (typeof model !== 'string' || model === '') throw invalidOption('openAIChat', 'model', 'the name of a model', model);
   if (baseURL !== undefined) checkBaseURL(baseURL);

@@ -1,8 +1,8 @@
 import type { BaseStreamer, TextGenerationPipeline, TextStreamer } from '@huggingface/transformers';
-import { invalidOption, RlpaError, throwIfAborted } from '../errors';
+import { checkKnown, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import { withoutTelemetry } from '../telemetry';
 import type { ChatPart, ChatRequest, ChatResult } from './chat-model';
-import { type ChatLimits, type LimitedChatModel, limitedFor } from './limits';
+import { type ChatLimits, chatLimits, type LimitedChatModel, limitedFor } from './limits';
 import { StopStrings } from './stop-strings';
 
 export interface TransformersChatOptions extends ChatLimits {
@@ -36,6 +36,7 @@ export interface TransformersChatModel extends LimitedChatModel {
  * }
  */
 export function transformersChat(options: TransformersChatOptions): TransformersChatModel {
+  checkKnown('transformersChat', options, { model: true, device: true, dtype: true, maxTokens: true, ...chatLimits });
   const { model, maxTokens = 512 } = options;
   if (typeof model !== 'string' || model === '') throw invalidOption('transformersChat', 'model', 'a folder or a name', model);
   if (!(Number.isInteger(maxTokens) && maxTokens > 0))

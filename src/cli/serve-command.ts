@@ -84,7 +84,7 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<void> 
   const token = readToken(flags, terminal);
   const { store, close } = await openStore(flags.store, terminal);
   try {
-    const speaker = await openSpeaker(flags, context);
+    const { dispose, ...speaker } = await openSpeaker(flags, context);
     try {
       const { isLoopback, requestLine, serveAgent } = await import('../server/index');
       await store.load('nobody', signal); // a store that cannot be reached is no use to anybody
@@ -117,7 +117,7 @@ async function serve(flags: ServeFlags, context: CommandContext): Promise<void> 
       }
       await server.close();
     } finally {
-      await speaker.dispose();
+      await dispose();
     }
   } finally {
     await close();

@@ -1,6 +1,6 @@
 import { isModelFailure } from '../chat/index';
 import { checkTimeout, forkSignal } from '../deadline';
-import { abortedError, invalidOption, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, checkKnown, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import type { PolicyAction, PolicyState } from '../policy/policy';
 import { formatInstructions, type Profile, type ProfileItem, type ProfileSchema, parseTurn } from '../profile/index';
 import { Random } from '../random';
@@ -93,6 +93,18 @@ export class DialogueEnvironment {
   readonly rewardTimeoutMs: number;
 
   constructor(options: DialogueEnvironmentOptions) {
+    checkKnown('DialogueEnvironment', options, {
+      schema: true,
+      user: true,
+      reward: true,
+      maxTurns: true,
+      history: true,
+      instruction: true,
+      samplesPerTurn: true,
+      continuation: true,
+      actionTimeoutMs: true,
+      rewardTimeoutMs: true,
+    });
     this.schema = options.schema;
     this.user = options.user;
     this.reward = options.reward;
@@ -146,17 +158,9 @@ export class DialogueEnvironment {
    * @param options.id stable name of the dialogue, which its random numbers depend on besides the seed; the persona's id by default
    * @throws `invalid-persona`, `aborted`, and what the user's behaviour throws.
    */
-  async reset({
-    persona,
-    seed,
-    id = persona.id,
-    signal,
-  }: {
-    persona: Persona;
-    seed: number;
-    id?: string;
-    signal?: AbortSignal;
-  }): Promise<DialogueState> {
+  async reset(options: { persona: Persona; seed: number; id?: string; signal?: AbortSignal }): Promise<DialogueState> {
+    checkKnown('DialogueEnvironment.reset', options, { persona: true, seed: true, id: true, signal: true });
+    const { persona, seed, id = persona.id, signal } = options;
     this.checkPersona(persona);
     const session = this.user.begin(persona, new Random(seed).split('user', id));
     const user = await session.next([], { signal });
@@ -182,6 +186,7 @@ export class DialogueEnvironment {
       bootstrap?: boolean;
     } = {},
   ): Promise<StepResult> {
+    checkKnown('DialogueEnvironment.step', options, { signal: true, alternatives: true, continuation: true, bootstrap: true });
     const { signal, alternatives = [], continuation = this.continuation, bootstrap = true } = options;
     throwIfAborted(signal);
     if (state.session.turn !== state.turn) {
@@ -231,7 +236,19 @@ export class DialogueEnvironment {
    * well-formed replies could be judged;
    * `invalid-option`, also when the policy can read no dialogue at all; `invalid-persona`, and what the policy throws.
    */
-  rollout(options: RolloutOptions): Promise<Episode[]> {
+  async rollout(options: RolloutOptions): Promise<Episode[]> {
+    checkKnown('DialogueEnvironment.rollout', options, {
+      policy: true,
+      personas: true,
+      seed: true,
+      concurrency: true,
+      samplesPerTurn: true,
+      continuation: true,
+      bootstrap: true,
+      temperature: true,
+      signal: true,
+      onEpisode: true,
+    });
     return rollout(this, options);
   }
 

@@ -1,5 +1,5 @@
 import type { DialogueEnvironment } from '../environment/index';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import type { Policy } from '../policy/index';
 import type { Persona } from '../simulation/index';
 import { type EvaluationReport, reportEpisodes } from './evaluation-report';
@@ -35,6 +35,16 @@ export interface EvaluateOptions {
  * report.profileF1Last.mean;
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluationReport> {
+  checkKnown('evaluate', options, {
+    policy: true,
+    environment: true,
+    personas: true,
+    seed: true,
+    temperature: true,
+    concurrency: true,
+    signal: true,
+    onProgress: true,
+  });
   const { policy, environment, personas, seed, temperature = 0, concurrency, signal, onProgress } = options;
   const { parts } = environment.reward;
   if (parts !== 'both') {

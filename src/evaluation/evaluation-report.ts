@@ -1,5 +1,5 @@
 import type { Episode, EpisodeTurn } from '../environment/index';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import { mean } from '../mean';
 import { type Criterion, criteria } from '../reward/index';
 import { summariseAlignment } from './alignment';
@@ -76,6 +76,7 @@ export function reportEpisodes(
   episodes: readonly Episode[],
   options: { policy: string; seed: number; temperature?: number | undefined },
 ): EvaluationReport {
+  checkKnown('reportEpisodes', options, { policy: true, seed: true, temperature: true });
   const ids = new Set(episodes.map((episode) => episode.personaId));
   if (episodes.length === 0) throw new RlpaError('invalid-option', 'There are no dialogues to report on.');
   if (ids.size < episodes.length) {

@@ -1,7 +1,7 @@
 import type { Device, DeviceKind } from '../device/index';
 import type { DialogueEnvironment } from '../environment/index';
-import { invalidOption } from '../errors';
-import { type LocalPolicy, openedDevice } from '../policy/index';
+import { checkKnown, invalidOption } from '../errors';
+import { givenDevice, type LocalPolicy, openedDevice } from '../policy/index';
 import type { Persona } from '../simulation/index';
 import type { PPOHyperparameters } from '../training/index';
 import { demonstrationEnvironment, environmentFor } from './environments';
@@ -71,7 +71,9 @@ export interface TinyTask {
  * await trainer.train({ iterations: task.iterations });
  * const report = await evaluate({ ...task.measuring, policy, personas: task.heldOut });
  */
-export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): TinyTask {
+export function tinyTask(options: TinyTaskOptions = {}): TinyTask {
+  checkKnown('tinyTask', options, { size: true, seed: true });
+  const { size = 'tiny', seed = 1 } = options;
   if (!tinySizes.includes(size)) throw invalidOption('tinyTask', 'size', `one of ${tinySizes.join(', ')}`, size);
   if (!Number.isSafeInteger(seed)) throw invalidOption('tinyTask', 'seed', 'a whole number', seed);
   const kind = 'generated';
@@ -90,16 +92,20 @@ export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): Tin
     },
     iterations,
     ppo,
-    warmStart: async ({ device: wanted = 'cpu', signal, onProgress } = {}) => {
-      const device = await openedDevice('warmStart', wanted);
+    warmStart: async (request: WarmStartRequest = {}) => {
+      let device = givenDevice(request);
       let policy: LocalPolicy | undefined;
       try {
+        checkKnown('warmStart', request, { device: true, signal: true, onProgress: true });
+        const { device: wanted = 'cpu', signal, onProgress } = request;
+        const opened = await openedDevice('warmStart', wanted);
+        device = opened;
         policy = await warmStart({
           setting,
           environment: demonstrationEnvironment(setting, { people: kind }, turns),
           personas: training,
           plan: warmStartFor(setting),
-          device: async () => device,
+          device: async () => opened,
           seed,
           maxNewTokens,
           signal,
@@ -107,7 +113,7 @@ export function tinyTask({ size = 'tiny', seed = 1 }: TinyTaskOptions = {}): Tin
         });
         return policy;
       } finally {
-        if (!policy) await device.dispose();
+        if (!policy) await device?.dispose();
       }
     },
   };

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { invalidOption, RlpaError } from '../errors';
+import { checkKnown, invalidOption, RlpaError } from '../errors';
 import { isObject } from '../json-object';
 import type { Checkpoint, CheckpointStore, MetricsLog } from '../training/index';
 import { type StoredTensor, toFloat32Array, toStoredTensor } from '../transformer/index';
@@ -40,8 +40,10 @@ const namePattern = /^checkpoint-(\d+)\.safetensors$/;
  * const checkpoints = fileCheckpoints('./runs/1/checkpoints');
  * const trainer = new PPOTrainer({ ...ppo, policy: await warmStart(), environment, personas: training, checkpoints });
  */
-export function fileCheckpoints(directory: string, { keep = 3 }: FileCheckpointOptions = {}): CheckpointStore {
+export function fileCheckpoints(directory: string, options: FileCheckpointOptions = {}): CheckpointStore {
   checkFolderPath(directory);
+  checkKnown('fileCheckpoints', options, { keep: true });
+  const { keep = 3 } = options;
   if (!Number.isSafeInteger(keep) || keep < 1) throw invalidOption('fileCheckpoints', 'keep', 'a whole number of at least 1', keep);
   return {
     async save(checkpoint) {

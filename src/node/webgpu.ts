@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type GpuDevice, openWebGpu, type Tuning, type WebGpu, type WebGpuOptions } from '../device/webgpu/index';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import { isObject } from '../json-object';
 import { writeJsonWhole } from './write-whole';
 
@@ -36,7 +36,17 @@ const entryPoints = new Map<string, WebGpu>();
  * import { webgpuDevice } from 'rlpa/node';
  * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { device: await webgpuDevice(), lora: { rank: 16 } });
  */
-export async function webgpuDevice({ dawn = [], ...options }: NodeWebGpuOptions = {}): Promise<GpuDevice> {
+export async function webgpuDevice(given: NodeWebGpuOptions = {}): Promise<GpuDevice> {
+  checkKnown('webgpuDevice', given, {
+    dawn: true,
+    tuningFile: true,
+    powerPreference: true,
+    matmulPrecision: true,
+    tuning: true,
+    tune: true,
+    onTuned: true,
+  });
+  const { dawn = [], tuningFile, ...options } = given;
   const { create } = await import('webgpu').catch((cause: Error) => {
     const reason =
       (cause as { code?: string }).code === 'ERR_MODULE_NOT_FOUND' ? 'npm install webgpu' : `it does not load: ${cause.message}`;
@@ -47,7 +57,7 @@ export async function webgpuDevice({ dawn = [], ...options }: NodeWebGpuOptions 
   const key = settings.join('\n');
   const gpu = entryPoints.get(key) ?? (create(settings) as unknown as WebGpu);
   entryPoints.set(key, gpu);
-  const file = options.tuningFile ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'rlpa', 'webgpu-tiles.json');
+  const file = tuningFile ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'rlpa', 'webgpu-tiles.json');
   return openWebGpu({
     tuning: await readTuning(file),
     onTuned: (adapter, tuning) => rememberTuning(file, adapter, tuning),

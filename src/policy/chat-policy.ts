@@ -1,6 +1,6 @@
 import { type ChatModel, isModelFailure } from '../chat/index';
 import { checkTimeout, forkSignal } from '../deadline';
-import { invalidOption, type RlpaError, throwIfAborted } from '../errors';
+import { checkKnown, invalidOption, type RlpaError, throwIfAborted } from '../errors';
 import type { ActOptions, Policy, PolicyAction, PolicyState } from './policy';
 
 export interface ChatPolicyOptions {
@@ -25,14 +25,18 @@ export interface ChatPolicyOptions {
  * const { measuring, heldOut } = tinyTask();
  * const report = await evaluate({ ...measuring, policy: chatPolicy(openAIChat({ model: 'gpt-4o-mini' })), personas: heldOut });
  */
-export function chatPolicy(model: ChatModel, { maxTokens = 512, temperature = 1, timeoutMs }: ChatPolicyOptions = {}): Policy {
+export function chatPolicy(model: ChatModel, options: ChatPolicyOptions = {}): Policy {
+  checkKnown('chatPolicy', options, { maxTokens: true, temperature: true, timeoutMs: true });
+  const { maxTokens = 512, temperature = 1, timeoutMs } = options;
   if (timeoutMs !== undefined) checkTimeout('chatPolicy', timeoutMs);
   for (const [option, value] of Object.entries({ maxTokens, temperature })) {
     if (!(value > 0)) throw invalidOption('chatPolicy', option, 'a number above 0', value);
   }
   return {
     name: model.name,
-    async act(states, { temperature: asked = temperature, signal }: ActOptions = {}) {
+    async act(states, how: ActOptions = {}) {
+      checkKnown('Policy.act', how, { signal: true, temperature: true });
+      const { temperature: asked = temperature, signal } = how;
       const { signals, release } = forkSignal(signal, states.length);
       const answer = async ({ messages, seed }: PolicyState, index: number): Promise<PolicyAction | RlpaError> => {
         const request = { messages, seed, temperature: asked, maxTokens, timeoutMs, signal: signals[index] };

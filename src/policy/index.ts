@@ -13,7 +13,7 @@ export type {
   Weights,
 } from './local-policy-options';
 export { crossEntropyLoss, ppoLoss, reportPPOLoss } from './losses';
-export { openedDevice } from './opened-device';
+export { givenDevice, openedDevice } from './opened-device';
 export type { ActOptions, Policy, PolicyAction, PolicyState, SampledTokens } from './policy';
 export type { PolicyHost, PolicyToStore, StoredPolicy } from './policy-host';
 export type { SamplingCounters } from './running-batch';

@@ -1,6 +1,6 @@
 import { type ChatModel, type ChatPart, type ChatRequest, type ChatResult, StopStrings } from '../chat/index';
 import { waitFor } from '../deadline';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import { Random } from '../random';
 import type { LocalPolicy } from './local-policy';
 import { checkSampling } from './local-policy-options';
@@ -20,10 +20,9 @@ export interface LocalChatModelOptions {
 /**
  * A local policy behind the interface that agents speak. Calls are batched while they run; stop strings cut the text where they first appear.
  */
-export function localChatModel(
-  policy: LocalPolicy,
-  { seed, temperature: usual = policy.temperature, pieceMs = 50 }: LocalChatModelOptions = {},
-): ChatModel {
+export function localChatModel(policy: LocalPolicy, options: LocalChatModelOptions): ChatModel {
+  checkKnown('LocalPolicy.asChatModel', options, { seed: true, temperature: true, pieceMs: true });
+  const { seed, temperature: usual = policy.temperature, pieceMs = 50 } = options;
   checkSampling({ temperature: usual });
   const seeds = new Random(seed ?? globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!);
   let calls = 0;

@@ -1,5 +1,5 @@
 import type { Device, DeviceKind } from '../device/index';
-import { invalidOption } from '../errors';
+import { checkKnown, invalidOption } from '../errors';
 import type { Shape, SupportLimits } from '../tensor/index';
 import type { ChatTemplate, ModelConfig, Projection, Tokenizer } from '../transformer/index';
 import { type BatchLayout, batchLayouts } from './batch';
@@ -76,6 +76,33 @@ export interface SamplingOptions {
   readonly maxNewTokens?: number | undefined;
 }
 
+/** Names, of which none may be missing: what is not among them is refused. */
+const ownOptions = {
+  lora: true,
+  seed: true,
+  temperature: true,
+  limits: true,
+  maxNewTokens: true,
+  microBatchTokens: true,
+  layout: true,
+  gradientCheckpointing: true,
+  name: true,
+} satisfies Record<keyof LocalPolicyOptions, true>;
+
+export const loadOptions = { ...ownOptions, device: true, adapter: true, signal: true } satisfies Record<keyof LoadOptions, true>;
+
+/** What a policy is made of, and its options: one object may hold both. */
+export const partsAndOptions = {
+  ...ownOptions,
+  config: true,
+  tokenizer: true,
+  template: true,
+  weights: true,
+  eosTokenIds: true,
+  generationConfig: true,
+  baseModel: true,
+} satisfies Record<keyof (LocalModel & LocalPolicyOptions), true>;
+
 /** @throws `invalid-option` */
 export function checkOptions(options: LocalPolicyOptions): void {
   checkSampling(options);
@@ -91,6 +118,7 @@ export function checkOptions(options: LocalPolicyOptions): void {
 export function checkSampling({ temperature = 1, limits = {}, maxNewTokens = 1 }: SamplingOptions): void {
   if (!(temperature >= 0) || !Number.isFinite(temperature))
     throw invalidOption('LocalPolicy', 'temperature', 'a finite number of at least 0', temperature);
+  checkKnown('limits', limits, { topK: true, topP: true });
   const { topK = 1, topP = 1 } = limits;
   if (!Number.isInteger(topK) || topK < 1) throw invalidOption('LocalPolicy', 'limits.topK', 'a whole number of at least 1', topK);
   if (!(topP > 0 && topP <= 1)) throw invalidOption('LocalPolicy', 'limits.topP', 'a number in (0, 1]', topP);

@@ -1,6 +1,6 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
 import type { Device } from '../device/index';
-import { RlpaError, throwIfAborted } from '../errors';
+import { checkKnown, RlpaError, throwIfAborted } from '../errors';
 import { checkSeed } from '../random';
 import type { Shape } from '../tensor/index';
 import {
@@ -23,11 +23,13 @@ import {
   type LoadOptions,
   type LocalModel,
   type LocalPolicyOptions,
+  loadOptions,
   type OnnxExportOptions,
+  partsAndOptions,
   type SamplingOptions,
   type SaveOptions,
 } from './local-policy-options';
-import { openedDevice } from './opened-device';
+import { givenDevice, openedDevice } from './opened-device';
 import type { ActOptions, PolicyAction, PolicyState } from './policy';
 import { isAdapterTensor, PolicyBuffers } from './policy-buffers';
 import type { PolicyToStore } from './policy-host';
@@ -101,13 +103,14 @@ export class LocalPolicy implements TrainablePolicy {
     try {
       return await LocalPolicy.#load(folder, options);
     } catch (error) {
-      // it owns a device that it was given, also where no policy comes of it
-      if (typeof options.device === 'object') await options.device.dispose();
+      await givenDevice(options)?.dispose();
       throw error;
     }
   }
 
-  static async #load(folder: string, { device, adapter, signal, ...options }: LoadOptions): Promise<LocalPolicy> {
+  static async #load(folder: string, given: LoadOptions): Promise<LocalPolicy> {
+    checkKnown('LocalPolicy.load', given, loadOptions);
+    const { device, adapter, signal, ...options } = given;
     checkOptions(options);
     const { policyHost } = await import('#policy-host');
     const { lora, tensors, ...model } = await policyHost.readPolicy(folder, { adapter });
@@ -139,18 +142,23 @@ export class LocalPolicy implements TrainablePolicy {
    *
    * @throws RlpaError `invalid-option`, `invalid-model`, `missing-dependency` outside Node unless a device is given
    */
-  static async create({ device = 'cpu', ...parts }: CreateOptions): Promise<LocalPolicy> {
-    const opened = await openedDevice('LocalPolicy', device);
+  static async create(options: CreateOptions): Promise<LocalPolicy> {
+    let opened = givenDevice(options);
     try {
+      checkKnown('LocalPolicy.create', options, { ...partsAndOptions, device: true });
+      const { device = 'cpu', ...parts } = options;
+      opened = await openedDevice('LocalPolicy', device);
       return new LocalPolicy(opened, parts, parts);
     } catch (error) {
-      await opened.dispose();
+      await opened?.dispose();
       throw error;
     }
   }
 
   /** @param device owned by the policy from now on: {@link dispose} ends it. */
   constructor(device: Device, model: LocalModel, options: LocalPolicyOptions = {}) {
+    checkKnown('LocalPolicy', model, partsAndOptions);
+    checkKnown('LocalPolicy', options, partsAndOptions);
     checkOptions(options);
     const { seed = 0, temperature = 1, maxNewTokens = 256, microBatchTokens = 2048, layout = 'packed', name = 'local' } = options;
     this.config = model.config;
@@ -220,7 +228,9 @@ export class LocalPolicy implements TrainablePolicy {
 
   // Acting
 
-  async act(states: readonly PolicyState[], { signal, temperature = this.temperature }: ActOptions = {}): Promise<PolicyAction[]> {
+  async act(states: readonly PolicyState[], options: ActOptions = {}): Promise<PolicyAction[]> {
+    checkKnown('Policy.act', options, { signal: true, temperature: true });
+    const { signal, temperature = this.temperature } = options;
     const requests = states.map(({ dialogueId, messages, seed }) => ({ owner: dialogueId, prompt: this.encodePrompt(messages), seed }));
     const samples = await this.sample(requests, { temperature, signal });
     return samples.map((sample, index) => {
@@ -249,6 +259,7 @@ export class LocalPolicy implements TrainablePolicy {
     requests: readonly SampleRequest[],
     options: SamplingOptions & Pick<SampleOptions, 'signal' | 'onToken'> = {},
   ): Promise<Sample[]> {
+    checkKnown('LocalPolicy.sample', options, { temperature: true, limits: true, maxNewTokens: true, signal: true, onToken: true });
     const { signal, onToken, ...sampling } = options;
     checkSampling(sampling);
     for (const { seed } of requests) checkSeed(seed);
@@ -268,6 +279,16 @@ export class LocalPolicy implements TrainablePolicy {
   async sampleAlongside(
     request: SamplingOptions & Pick<RunningRequest, 'prompt' | 'seed' | 'signal' | 'onToken' | 'isEnd'>,
   ): Promise<Sample> {
+    checkKnown('LocalPolicy.sampleAlongside', request, {
+      prompt: true,
+      seed: true,
+      temperature: true,
+      limits: true,
+      maxNewTokens: true,
+      signal: true,
+      onToken: true,
+      isEnd: true,
+    });
     const { temperature, maxNewTokens, limits, ...rest } = request;
     const sampling = { temperature, maxNewTokens, limits };
     checkSampling(sampling);
@@ -323,14 +344,25 @@ export class LocalPolicy implements TrainablePolicy {
 
   async score(
     sequences: readonly TrainingSequence[],
-    { reference = false, signal }: { reference?: boolean; signal?: AbortSignal } = {},
+    options: { reference?: boolean; signal?: AbortSignal } = {},
   ): Promise<ScoredSequence[]> {
+    checkKnown('LocalPolicy.score', options, { reference: true, signal: true });
+    const { reference = false, signal } = options;
     // left alone it would move with the weights, and the KL would stay 0 whatever they become
     if (reference && !this.lora && !this.#buffers.hasReference) await this.setReference();
     return this.#passes.score(sequences, reference, signal);
   }
 
   async accumulatePPO(sequences: readonly PPOSequence[], loss: PPOLossOptions, signal?: AbortSignal): Promise<PPOLossReport> {
+    checkKnown('LocalPolicy.accumulatePPO', loss, {
+      clip: true,
+      valueClip: true,
+      valueCoefficient: true,
+      entropyCoefficient: true,
+      klLossCoefficient: true,
+      klLoss: true,
+      normalizer: true,
+    });
     return this.#passes.accumulatePPO(sequences, loss, signal);
   }
 
@@ -343,6 +375,15 @@ export class LocalPolicy implements TrainablePolicy {
   }
 
   async update(step: OptimizerStep): Promise<{ readonly gradientNorm: number }> {
+    checkKnown('LocalPolicy.update', step, {
+      learningRate: true,
+      valueLearningRate: true,
+      betas: true,
+      epsilon: true,
+      weightDecay: true,
+      decayAll: true,
+      maxGradientNorm: true,
+    });
     return this.#lock.alone(undefined, async () => {
       const gradientNorm = await this.#passes.update(step, ++this.#optimizerSteps);
       this.#version++;
@@ -395,9 +436,10 @@ export class LocalPolicy implements TrainablePolicy {
    * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { lora: { rank: 16 } });
    * await policy.save('./runs/1/policy');
    */
-  async save(folder: string, { merged = false }: SaveOptions = {}): Promise<void> {
+  async save(folder: string, options: SaveOptions = {}): Promise<void> {
+    checkKnown('LocalPolicy.save', options, { merged: true });
     const { policyHost } = await import('#policy-host');
-    await policyHost.writePolicy(folder, await this.#toStore(merged));
+    await policyHost.writePolicy(folder, await this.#toStore(options.merged ?? false));
   }
 
   /**
@@ -412,6 +454,7 @@ export class LocalPolicy implements TrainablePolicy {
    * // elsewhere: env.localModelPath = './models'; const write = await pipeline('text-generation', 'my-policy');
    */
   async exportOnnx(folder: string, options: OnnxExportOptions = {}): Promise<void> {
+    checkKnown('LocalPolicy.exportOnnx', options, { quantized: true });
     const { policyHost } = await import('#policy-host');
     await policyHost.exportOnnx(folder, await this.#toStore(true), options);
   }

@@ -1,6 +1,11 @@
 import { type Device, type DeviceKind, deviceKinds } from '../device/index';
 import { invalidOption } from '../errors';
 
+/** The device that stands among options. Who is given one owns it, and disposes of it also where other options are refused. */
+export function givenDevice(options: { readonly device?: DeviceKind | Device | undefined }): Device | undefined {
+  return typeof options?.device === 'object' ? options.device : undefined;
+}
+
 /**
  * The device that was asked for: of a kind, opened by the machine that this runs on, or the one that was given.
  *

@@ -1,3 +1,4 @@
+import { checkKnown } from '../errors';
 import { quoted } from '../quoted';
 import type { Profile } from './profile';
 import type { ProfileSchema, SlotMap } from './schema';
@@ -88,7 +89,7 @@ export function formatProfileBlock(profile: Profile): string {
 }
 
 /**
- * Reads a turn. Never throws: what is not of the form is a typed problem, with whatever could be saved. The blank line between the
+ * Reads a turn. No text makes it throw: what is not of the form is a typed problem, with whatever could be saved. The blank line between the
  * blocks may be missing and white space around blocks and lines is ignored; any other text outside the blocks is a problem. Words
  * become numbers, booleans or objects where the slot's type asks for them.
  *
@@ -99,11 +100,9 @@ export function formatProfileBlock(profile: Profile): string {
  * if (turn.ok) console.log(turn.profile.values, turn.reply);
  * else console.warn(turn.problem.code, turn.reply);
  */
-export function parseTurn<S extends SlotMap>(
-  schema: ProfileSchema<S>,
-  text: string,
-  { tolerateValues = false }: ParseOptions = {},
-): ParsedTurn<S> {
+export function parseTurn<S extends SlotMap>(schema: ProfileSchema<S>, text: string, options: ParseOptions = {}): ParsedTurn<S> {
+  checkKnown('parseTurn', options, { tolerateValues: true });
+  const { tolerateValues = false } = options;
   let problem: TurnProblem | undefined;
   const rejected: RejectedValue[] = [];
   const report: Report = (code, message, at, refused) => {

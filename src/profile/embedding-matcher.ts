@@ -1,4 +1,4 @@
-import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, checkKnown, RlpaError, throwIfAborted } from '../errors';
 import { withoutTelemetry } from '../telemetry';
 import type { ProfileItem } from './item';
 import { checkThreshold, type ItemMatcher } from './matching';
@@ -26,7 +26,9 @@ export interface EmbeddingMatcherOptions {
  * const matcher = embeddingMatcher({ model: './all-MiniLM-L6-v2', threshold: 0.6 });
  * await profileF1(standard.profile({ occupation: 'nurse' }), standard.profile({ occupation: 'works on a ward' }), { matcher });
  */
-export function embeddingMatcher({ model, threshold = 0.6, cacheSize = 10_000 }: EmbeddingMatcherOptions): ItemMatcher {
+export function embeddingMatcher(options: EmbeddingMatcherOptions): ItemMatcher {
+  checkKnown('embeddingMatcher', options, { model: true, threshold: true, cacheSize: true });
+  const { model, threshold = 0.6, cacheSize = 10_000 } = options;
   checkThreshold('embeddingMatcher', threshold);
   const cache = new Map<string, readonly number[]>();
   let loading: Promise<TextEmbedder> | undefined;

@@ -1,5 +1,5 @@
 import type { ChatModel } from '../chat/index';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import { normalizedText } from './item';
 import type { ItemMatcher, ItemPair } from './matching';
 
@@ -25,7 +25,9 @@ export interface JudgedMatcherOptions {
  * const matcher = judgedMatcher({ model: openAIChat({ model: 'gpt-4o-mini' }) });
  * await profileF1(standard.profile({ occupation: 'nurse' }), standard.profile({ occupation: 'works on a ward' }), { matcher });
  */
-export function judgedMatcher({ model, timeoutMs = 60_000 }: JudgedMatcherOptions): ItemMatcher {
+export function judgedMatcher(options: JudgedMatcherOptions): ItemMatcher {
+  checkKnown('judgedMatcher', options, { model: true, timeoutMs: true });
+  const { model, timeoutMs = 60_000 } = options;
   return {
     name: 'judged',
     threshold: 1,

@@ -1,5 +1,5 @@
 import { munkres } from 'munkres';
-import { invalidOption, RlpaError } from '../errors';
+import { checkKnown, invalidOption, RlpaError } from '../errors';
 import { isFunctionWord } from './function-words';
 import { normalizedText, type ProfileItem } from './item';
 import type { ProfileSchema } from './schema';
@@ -55,7 +55,9 @@ export function normalizedMatcher(): SynchronousItemMatcher {
  * const item = (occupation: string) => ProfileSchema.standard.profile({ occupation }).items()[0]!;
  * fuzzyMatcher().similarity([[item('night nurse'), item('a nurse')]]); // [0.667]: 2·1 / (2 + 1)
  */
-export function fuzzyMatcher({ threshold = 0.5 }: { threshold?: number } = {}): SynchronousItemMatcher {
+export function fuzzyMatcher(options: { threshold?: number } = {}): SynchronousItemMatcher {
+  checkKnown('fuzzyMatcher', options, { threshold: true });
+  const { threshold = 0.5 } = options;
   checkThreshold('fuzzyMatcher', threshold);
   return { name: 'fuzzy', threshold, similarity: (pairs) => pairs.map(([a, b]) => tokenF1(a, b)) };
 }
@@ -94,6 +96,7 @@ export async function matchItems(
   matcher: ItemMatcher = normalizedMatcher(),
   options: MatchOptions = {},
 ): Promise<ItemMatch[]> {
+  checkKnown('matchItems', options, { acrossSlots: true, signal: true });
   if (matcher.identity) return matchIdentical(inferred, golden, matcher.identity, options);
   const candidates = candidatePairs(inferred, golden, options);
   if (candidates.length === 0) return [];

@@ -1,3 +1,4 @@
+import { checkKnown } from '../errors';
 import type { ProfileItem } from './item';
 import { type ItemMatch, type ItemMatcher, matchItems, normalizedMatcher, type SynchronousItemMatcher, schemaMatcher } from './matching';
 import type { Profile } from './profile';
@@ -39,8 +40,10 @@ export interface ProfileF1Options {
 export async function profileF1(
   inferred: Profile | readonly ProfileItem[],
   golden: Profile | readonly ProfileItem[],
-  { matcher = defaultMatcher(golden), acrossSlots, signal }: ProfileF1Options = {},
+  options: ProfileF1Options = {},
 ): Promise<ProfileScore> {
+  checkKnown('profileF1', options, { matcher: true, acrossSlots: true, signal: true });
+  const { matcher = defaultMatcher(golden), acrossSlots, signal } = options;
   const [found, expected] = [itemsOf(inferred), itemsOf(golden)];
   return scoreMatches(found, expected, await matchItems(found, expected, matcher, { acrossSlots, signal }));
 }

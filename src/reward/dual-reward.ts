@@ -1,5 +1,5 @@
 import { withDeadline } from '../deadline';
-import { abortedError, type ErrorCode, invalidOption, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, checkKnown, type ErrorCode, invalidOption, RlpaError, throwIfAborted } from '../errors';
 import type { Profile, ProfileScore } from '../profile/index';
 import { type ProfileReward, profileReward } from './profile-reward';
 import { passes, type ResponseReward, responseReward } from './response-reward';
@@ -66,6 +66,8 @@ export class DualReward {
   #counts: RewardCounts = { scored: 0, malformed: 0, unjudged: 0, failures: {} };
 
   constructor(options: DualRewardOptions = {}) {
+    checkKnown('DualReward', options, { profile: true, response: true, parts: true, weights: true, malformedReward: true });
+    if (options.weights !== undefined) checkKnown('weights', options.weights, { profile: true, response: true });
     this.parts = options.parts ?? 'both';
     this.weights = { profile: options.weights?.profile ?? 1, response: options.weights?.response ?? 1 };
     this.malformedReward = options.malformedReward ?? -0.2;

@@ -1,3 +1,4 @@
+import { checkKnown } from '../errors';
 import { type Profile, type ProfileF1Options, type ProfileScore, profileF1 } from '../profile/index';
 
 /** R_profile: how well the policy knows the user. */
@@ -16,5 +17,6 @@ export interface ProfileReward {
  * const { f1 } = await reward.score(standard.profile({ occupation: 'nurse' }), standard.profile({ occupation: 'night nurse' })); // 1
  */
 export function profileReward(options: Omit<ProfileF1Options, 'signal'> = {}): ProfileReward {
+  checkKnown('profileReward', options, { matcher: true, acrossSlots: true });
   return { score: (inferred, golden, signal) => profileF1(inferred, golden, { ...options, signal }) };
 }

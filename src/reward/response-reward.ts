@@ -1,3 +1,4 @@
+import { checkKnown } from '../errors';
 import { ruleJudge } from './rule-judge';
 import { criteria, type JudgeContext, type ResponseJudge, type Verdict } from './verdict';
 
@@ -16,7 +17,9 @@ export interface ResponseReward {
  * const reward = responseReward({ judge: rubricJudge({ model: openAIChat({ model: 'gpt-4o-mini' }) }) });
  * const score = async (context: JudgeContext) => (passes(await reward.verdict(context)) ? 1 : 0);
  */
-export function responseReward({ judge = ruleJudge() }: { readonly judge?: ResponseJudge } = {}): ResponseReward {
+export function responseReward(options: { readonly judge?: ResponseJudge } = {}): ResponseReward {
+  checkKnown('responseReward', options, { judge: true });
+  const { judge = ruleJudge() } = options;
   return { judge, verdict: (context) => judge.judge(context) };
 }
 

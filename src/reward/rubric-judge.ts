@@ -1,5 +1,5 @@
 import type { ChatMessage, ChatModel, ChatRequest } from '../chat/index';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import type { Profile } from '../profile/index';
 import { readVerdict } from './rubric-answer';
 import { type Criterion, criteria, type JudgeContext, type ResponseJudge } from './verdict';
@@ -56,7 +56,9 @@ const verdictSchema = {
  * import { openAIChat, rubricJudge } from 'rlpa';
  * const judge = rubricJudge({ model: openAIChat({ model: 'gpt-4o-mini' }) });
  */
-export function rubricJudge({ model, timeoutMs, profile = 'golden' }: RubricJudgeOptions): ResponseJudge {
+export function rubricJudge(options: RubricJudgeOptions): ResponseJudge {
+  checkKnown('rubricJudge', options, { model: true, timeoutMs: true, profile: true });
+  const { model, timeoutMs, profile = 'golden' } = options;
   return {
     name: `rubric (${model.name})`,
     async judge(context) {

@@ -1,4 +1,4 @@
-import { invalidOption, throwIfAborted } from '../errors';
+import { checkKnown, invalidOption, throwIfAborted } from '../errors';
 import type { Optional } from '../optional';
 import { engagement } from './rules/engagement';
 import { informativeness } from './rules/informativeness';
@@ -27,7 +27,9 @@ export type RuleJudgeOptions = Optional<RuleBounds>;
  * });
  * relevance; // { pass: true, reason: 'asks for the location' }
  */
-export function ruleJudge({ maxWords = 30, maxSentences = 3, maxEcho = 0.7 }: RuleJudgeOptions = {}): ResponseJudge {
+export function ruleJudge(options: RuleJudgeOptions = {}): ResponseJudge {
+  checkKnown('ruleJudge', options, { maxWords: true, maxSentences: true, maxEcho: true });
+  const { maxWords = 30, maxSentences = 3, maxEcho = 0.7 } = options;
   const bounds: RuleBounds = { maxWords, maxSentences, maxEcho };
   for (const [name, value] of Object.entries(bounds)) {
     if (!(value > 0)) throw invalidOption('ruleJudge', name, 'a number above 0', value);

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { memoryStore, PersonalizedAgent, type ProfileStore, type PromptBuilder } from '../agent/index';
 import type { ChatModel } from '../chat/index';
-import { invalidOption, RlpaError } from '../errors';
+import { checkKnown, invalidOption, RlpaError } from '../errors';
 import type { ProfileSchema, SlotMap } from '../profile/index';
 import { isLoopback } from './access';
 import { Admission } from './admission';
@@ -57,6 +57,26 @@ export interface AgentServer {
   close(): Promise<void>;
 }
 
+const known = {
+  schema: true,
+  model: true,
+  prompt: true,
+  store: true,
+  modelName: true,
+  host: true,
+  port: true,
+  token: true,
+  concurrency: true,
+  queue: true,
+  timeoutMs: true,
+  arrivalMs: true,
+  maxBodyBytes: true,
+  maxMessageLength: true,
+  maxHalfOpen: true,
+  graceMs: true,
+  onRequest: true,
+} satisfies Record<keyof ServeAgentOptions, true>;
+
 /**
  * Serves a personalized agent by OpenAI's chat-completions protocol. See docs/serve.md for what requests and answers hold.
  *
@@ -71,6 +91,7 @@ export interface AgentServer {
  * await server.close();
  */
 export async function serveAgent<S extends SlotMap>(options: ServeAgentOptions<S>): Promise<AgentServer> {
+  checkKnown('serveAgent', options, known);
   // what is wrong with these is not to be told the first client
   new PersonalizedAgent({ schema: options.schema, model: options.model, prompt: options.prompt, store: options.store });
   const { schema, model, prompt, store = memoryStore(), modelName = model.name, host = '127.0.0.1', port = 0, token } = options;
@@ -79,9 +100,8 @@ export async function serveAgent<S extends SlotMap>(options: ServeAgentOptions<S
   for (const [option, value] of Object.entries({ concurrency, timeoutMs, arrivalMs, maxBodyBytes, maxMessageLength, maxHalfOpen }))
     checkAtLeast(option, value, 1);
   for (const [option, value] of Object.entries({ queue, graceMs, port })) checkAtLeast(option, value, 0);
-  if (token !== undefined && !/^\S+$/.test(token)) {
-    throw new RlpaError('invalid-option', 'token is text without white space, and not empty.', { option: 'token' });
-  }
+  if (token !== undefined && !(typeof token === 'string' && /^\S+$/.test(token)))
+    throw invalidOption('serveAgent', 'token', 'text without white space that is not empty, or nothing', token, true);
   let closing: Promise<void> | undefined;
   const admission = new Admission(concurrency, queue, timeoutMs);
   const app = new ChatCompletionsApp(

@@ -1,5 +1,5 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import type { ProfileItem, ProfileSchema } from '../profile/index';
 import type { UserBehaviour, UserContext } from './user-behaviour';
 
@@ -23,7 +23,9 @@ export interface ModelBehaviourOptions {
  * import { modelBehaviour, openAIChat, SimulatedUser } from 'rlpa';
  * const user = new SimulatedUser({ behaviour: modelBehaviour({ model: openAIChat({ model: 'gpt-4o-mini' }) }) });
  */
-export function modelBehaviour({ model, temperature = 0.8, maxTokens = 120, timeoutMs }: ModelBehaviourOptions): UserBehaviour {
+export function modelBehaviour(options: ModelBehaviourOptions): UserBehaviour {
+  checkKnown('modelBehaviour', options, { model: true, temperature: true, maxTokens: true, timeoutMs: true });
+  const { model, temperature = 0.8, maxTokens = 120, timeoutMs } = options;
   return {
     name: `model (${model.name})`,
     async reply(context) {

@@ -1,4 +1,4 @@
-import { invalidOption } from '../errors';
+import { checkKnown, invalidOption } from '../errors';
 import { asksAbout, isFlattery, isRepetition } from '../language/index';
 import type { ProfileItem } from '../profile/index';
 import { disclosingPhrases, impersonal, type Occasion } from './phrases';
@@ -20,7 +20,9 @@ export interface ScriptedBehaviourOptions {
  * import { scriptedBehaviour, SimulatedUser } from 'rlpa';
  * const user = new SimulatedUser({ behaviour: scriptedBehaviour({ volunteering: 0.35 }) });
  */
-export function scriptedBehaviour({ volunteering = 0.35, questioning = 0.08 }: ScriptedBehaviourOptions = {}): UserBehaviour {
+export function scriptedBehaviour(options: ScriptedBehaviourOptions = {}): UserBehaviour {
+  checkKnown('scriptedBehaviour', options, { volunteering: true, questioning: true });
+  const { volunteering = 0.35, questioning = 0.08 } = options;
   for (const [option, probability] of Object.entries({ volunteering, questioning })) {
     if (!(probability >= 0 && probability <= 1)) throw invalidOption('scriptedBehaviour', option, 'a number in [0, 1]', probability);
   }

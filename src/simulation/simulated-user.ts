@@ -1,5 +1,5 @@
 import { checkTimeout, withDeadline } from '../deadline';
-import { invalidOption, RlpaError } from '../errors';
+import { checkKnown, invalidOption, RlpaError } from '../errors';
 import type { Profile, ProfileItem } from '../profile/index';
 import type { Random } from '../random';
 import { disclosedItems, trimToBudget } from './disclosure';
@@ -51,7 +51,9 @@ export class SimulatedUser {
   readonly firstMessage: string | undefined;
   readonly timeoutMs: number;
 
-  constructor({ behaviour, disclosurePerTurn = 0.15, firstMessage, timeoutMs = 120_000 }: SimulatedUserOptions) {
+  constructor(options: SimulatedUserOptions) {
+    checkKnown('SimulatedUser', options, { behaviour: true, disclosurePerTurn: true, firstMessage: true, timeoutMs: true });
+    const { behaviour, disclosurePerTurn = 0.15, firstMessage, timeoutMs = 120_000 } = options;
     if (!(disclosurePerTurn > 0 && disclosurePerTurn <= 1))
       throw invalidOption('SimulatedUser', 'disclosurePerTurn', 'a number in (0, 1]', disclosurePerTurn);
     checkTimeout('SimulatedUser', timeoutMs);
@@ -125,7 +127,8 @@ export class UserSession {
    * @param dialogue all that was said so far; empty before the user's first message
    * @throws `timeout`, `aborted`, and what the behaviour throws. The session can be asked again after that.
    */
-  async next(dialogue: readonly DialogueMessage[], { signal }: { signal?: AbortSignal } = {}): Promise<UserTurn> {
+  async next(dialogue: readonly DialogueMessage[], options: { signal?: AbortSignal } = {}): Promise<UserTurn> {
+    checkKnown('UserSession.next', options, { signal: true });
     const turn = this.#turn + 1;
     const { change } = this.persona;
     const golden = change && turn >= change.turn ? change.profile : this.persona.profile;
@@ -135,7 +138,7 @@ export class UserSession {
     const { utterance, disclosed } = await withDeadline(
       `The ${this.#user.behaviour.name} user "${this.persona.id}"`,
       this.#user.timeoutMs,
-      signal,
+      options.signal,
       (deadline) => this.#speak({ dialogue, turn, golden, undisclosed, budget, signal: deadline }),
     );
     this.#turn = turn;

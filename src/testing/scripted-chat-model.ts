@@ -1,5 +1,5 @@
 import type { ChatModel, ChatPart, ChatRequest, ChatResult } from '../chat/index';
-import { abortedError, RlpaError, throwIfAborted } from '../errors';
+import { abortedError, checkKnown, RlpaError, throwIfAborted } from '../errors';
 import { words } from '../language/index';
 
 export interface ScriptedChatModelOptions {
@@ -29,6 +29,7 @@ export function scriptedChatModel(
   script: readonly string[] | ((request: ChatRequest) => string | Promise<string>),
   options: ScriptedChatModelOptions = {},
 ): ScriptedChatModel {
+  checkKnown('scriptedChatModel', options, { name: true, structuredOutput: true, chunkSize: true });
   const { name = 'scripted', structuredOutput = false, chunkSize = 8 } = options;
   const requests: ChatRequest[] = [];
 

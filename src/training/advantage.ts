@@ -1,4 +1,4 @@
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import { assertFinite } from './finite';
 
 /** The tokens that a policy generated in one turn of a dialogue, as the advantage estimator sees them. */
@@ -49,7 +49,7 @@ export interface TurnAdvantages {
  * @param turns in the order of the dialogue, each with at least one token
  * @param bootstrapValue V of the state after the last turn: 0 when the dialogue ended by itself, the value of the next state when it was
  *   truncated, undefined when nobody knows. With `credit: 'turn'` it is not used.
- * @throws RlpaError `training-failed` for a turn without tokens or with arrays of unequal length
+ * @throws RlpaError `training-failed` for a turn without tokens or with arrays of unequal length, `invalid-option`
  * @example
  * import { dialogueAdvantages } from 'rlpa';
  * const turns = [
@@ -63,6 +63,7 @@ export function dialogueAdvantages(
   bootstrapValue: number | undefined,
   options: AdvantageOptions,
 ): TurnAdvantages[] {
+  checkKnown('dialogueAdvantages', options, { gamma: true, lambda: true, klCoefficient: true, credit: true });
   const out = new Array<TurnAdvantages>(turns.length);
   let nextValue = bootstrapValue;
   let nextAdvantage = 0;

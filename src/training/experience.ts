@@ -172,17 +172,19 @@ function trainingSequences(
     returns.set(result.returns, span.start);
   };
 
+  const { gamma, lambda, klCoefficient, credit } = options;
+  const estimation: AdvantageOptions = { gamma, lambda, klCoefficient, credit };
   const chain = turns.map(asAdvantageTurn);
   const valueAfter = after === 'end' ? 0 : after === 'unknown' ? undefined : scored[after.sequence]!.values[after.start]!;
   const trainable = (turn: SampledTurn, followed: boolean) =>
-    usable(turn) && turn.reward.status !== 'unjudged' && (followed || options.credit === 'turn');
-  for (const [t, result] of dialogueAdvantages(chain, valueAfter, options).entries()) {
+    usable(turn) && turn.reward.status !== 'unjudged' && (followed || credit === 'turn');
+  for (const [t, result] of dialogueAdvantages(chain, valueAfter, estimation).entries()) {
     if (trainable(turns[t]!, t < turns.length - 1 || valueAfter !== undefined)) place(turns[t]!, result);
   }
   for (const alternative of alternatives) {
     // What would have followed it was never seen: the state that followed its sibling stands in.
     const next = chain[alternative.insteadOf + 1]?.values[0] ?? valueAfter;
-    const [result] = dialogueAdvantages([asAdvantageTurn(alternative)], next, options);
+    const [result] = dialogueAdvantages([asAdvantageTurn(alternative)], next, estimation);
     if (trainable(alternative, next !== undefined)) place(alternative, result!);
   }
   return out.filter(({ actionMask }) => actionMask.includes(1));

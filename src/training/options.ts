@@ -80,7 +80,7 @@ export const metricsLog = withMethods('a MetricsLog', 'append', 'cutAfter');
  * @throws RlpaError `invalid-option`; `details` holds `option`, `expected` and `found`
  */
 export function checkOptions(owner: string, given: unknown, rules: Readonly<Record<string, OptionRule>>): void {
-  checkKnown(owner, given, Object.keys(rules));
+  checkKnown(owner, given, rules);
   for (const [option, { expected, accepts }] of Object.entries(rules)) {
     const found = (given as Record<string, unknown>)[option];
     if (!accepts(found)) throw invalidOption(owner, option, expected, found);

@@ -1,6 +1,6 @@
 import { Template } from '@huggingface/jinja';
 import type { ChatMessage } from '../chat/index';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import { chatML } from './chat-ml';
 import type { Tokenizer } from './tokenizer';
 
@@ -62,6 +62,7 @@ export class ChatTemplate {
    * @throws RlpaError `invalid-option` when the template refuses the messages, for example two user messages in a row
    */
   render(messages: readonly Pick<ChatMessage, 'role' | 'content'>[], options: RenderOptions = {}): string {
+    checkKnown('ChatTemplate.render', options, { addGenerationPrompt: true });
     try {
       return this.#template.render({
         ...this.#variables,

@@ -1,4 +1,4 @@
-import { invalidOption } from '../errors';
+import { checkKnown, invalidOption } from '../errors';
 import type { Random } from '../random';
 import { add, matmul, type Shape, scale, type Tensor } from '../tensor/index';
 import type { ModelConfig } from './config';
@@ -20,6 +20,7 @@ export function loraConfig(options: {
   readonly alpha?: number;
   readonly targets?: readonly Projection[];
 }): LoraConfig {
+  checkKnown('lora', options, { rank: true, alpha: true, targets: true });
   const { rank, alpha = 2 * rank, targets = projections } = options;
   if (!Number.isInteger(rank) || rank < 1) throw invalidOption('LocalPolicy', 'lora.rank', 'a whole number of at least 1', rank);
   if (!Number.isFinite(alpha) || alpha <= 0) throw invalidOption('LocalPolicy', 'lora.alpha', 'a finite number above 0', alpha);

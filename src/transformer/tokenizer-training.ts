@@ -1,4 +1,4 @@
-import { invalidOption, RlpaError } from '../errors';
+import { checkKnown, invalidOption, RlpaError } from '../errors';
 import { byteCharacters } from './byte-level';
 import { chatML } from './chat-ml';
 import { Heap } from './heap';
@@ -55,6 +55,7 @@ export interface TokenizerFiles {
  * const words = Tokenizer.fromJSON(tokenizer, tokenizerConfig);
  */
 export function trainTokenizer(options: TrainTokenizerOptions): TokenizerFiles {
+  checkKnown('trainTokenizer', options, { texts: true, vocabularySize: true, specialTokens: true, addedTokens: true });
   const special = [...new Set([...chatTokens, ...(options.specialTokens ?? [])])];
   const plain = [...new Set(options.addedTokens ?? [])].filter((token) => !special.includes(token));
   const added = [...special, ...plain];

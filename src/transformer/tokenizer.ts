@@ -1,5 +1,5 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { RlpaError } from '../errors';
+import { checkKnown, RlpaError } from '../errors';
 import { type BytePairConfig, BytePairEncoding } from './byte-pair-encoding';
 import { type TokenBytes, tokenBytesOf } from './token-bytes';
 
@@ -94,6 +94,7 @@ export class Tokenizer {
 
   /** The token ids of a text. Special tokens that are spelled out in it are recognised. */
   encode(text: string, options: EncodeOptions = {}): Int32Array {
+    checkKnown('Tokenizer.encode', options, { addSpecial: true });
     if (text === '' && !options.addSpecial) return new Int32Array(0);
     return Int32Array.from(this.#engine.encode(text, { add_special_tokens: options.addSpecial ?? false }).ids);
   }
@@ -108,6 +109,7 @@ export class Tokenizer {
 
   /** Decodes token by token, as tokens are sampled. */
   stream(options: DecodeOptions = {}): TokenStream {
+    checkKnown('Tokenizer', options, { skipSpecial: true });
     return new TokenStream(
       (id) => (options.skipSpecial && this.#special.has(id) ? nothing : this.#bytesOf(id)),
       this.#tokenBytes.stripsLeadingSpace,

@@ -58,6 +58,7 @@ describe('starting a server', () => {
     [{ timeoutMs: Number.NaN }, 'timeoutMs'],
     [{ token: '' }, 'token'],
     [{ token: 'two words' }, 'token'],
+    [{ token: null as unknown as string }, 'token'],
   ])('with %o refuses the option', async (options, option) => {
     await expect(serveAgent({ schema, model, ...options })).rejects.toMatchObject({ code: 'invalid-option', details: { option } });
   });

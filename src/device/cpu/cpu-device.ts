@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
-import type { RlpaError } from '../../errors';
+import { checkKnown, type RlpaError } from '../../errors';
 import { withoutTelemetry } from '../../telemetry';
 import { type ElementType, type Graph, type Shape, sizeOf } from '../../tensor/index';
 import { checkBufferData, checkedSeries } from '../checks';
@@ -19,8 +19,9 @@ import { type Call, Thread, type ThreadOwner } from './thread';
  * const policy = await LocalPolicy.load('./Qwen2.5-0.5B-Instruct', { device: cpuDevice({ threads: 4 }) });
  * await policy.dispose(); // and its device
  */
-export function cpuDevice({ threads = availableParallelism() }: { readonly threads?: number } = {}): Device {
-  return new CpuDevice(threads);
+export function cpuDevice(options: { readonly threads?: number } = {}): Device {
+  checkKnown('cpuDevice', options, { threads: true });
+  return new CpuDevice(options.threads ?? availableParallelism());
 }
 
 /** So many lanes at most: each computes for texts of its own, and a product of few rows takes as long as one of more. */

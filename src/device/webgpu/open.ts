@@ -1,4 +1,4 @@
-import { RlpaError } from '../../errors';
+import { checkKnown, RlpaError } from '../../errors';
 import type { MatmulPrecision } from '../device';
 import { type MatrixUnit, matrixMatmul, matrixTiles } from './matrix-matmul';
 import { Pipelines } from './pipelines';
@@ -35,12 +35,17 @@ const wantedFeatures = ['shader-f16', 'subgroups', 'timestamp-query', 'chromium-
  * const device = await openWebGpu(); // in a browser
  * const policy = await tinyTask().warmStart({ device });
  */
-export async function openWebGpu({
-  gpu,
-  powerPreference = 'high-performance',
-  matmulPrecision = 'f32',
-  ...options
-}: WebGpuOptions = {}): Promise<GpuDevice> {
+export async function openWebGpu(given: WebGpuOptions = {}): Promise<GpuDevice> {
+  checkKnown('openWebGpu', given, {
+    gpu: true,
+    powerPreference: true,
+    matmulPrecision: true,
+    tuning: true,
+    tune: true,
+    onTuned: true,
+    busyWaiting: true,
+  });
+  const { gpu, powerPreference = 'high-performance', matmulPrecision = 'f32', ...options } = given;
   const entry = gpu ?? (globalThis.navigator as { gpu?: WebGpu } | undefined)?.gpu;
   if (!entry) {
     throw new RlpaError(

@@ -3,7 +3,7 @@ import { access, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/prom
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ProfileStore, UserRecord } from '../../agent/index';
-import { invalidOption, RlpaError, throwIfAborted } from '../../errors';
+import { checkKnown, invalidOption, RlpaError, throwIfAborted } from '../../errors';
 import { syncFolder } from '../write-whole';
 import { storeError, systemCode } from './store-error';
 import { readRecord, writeRecord } from './stored-record';
@@ -56,6 +56,7 @@ interface Current {
  * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }), store });
  */
 export function fileStore(options: FileStoreOptions): ProfileStore {
+  checkKnown('fileStore', options, { folder: true });
   if (typeof options.folder !== 'string' || options.folder === '')
     throw invalidOption('fileStore', 'folder', 'the path of a folder', options.folder);
   const folder = resolve(options.folder);

@@ -1,5 +1,5 @@
 import { withDeadline } from '../../deadline';
-import { invalidOption, RlpaError, throwIfAborted } from '../../errors';
+import { checkKnown, invalidOption, RlpaError, throwIfAborted } from '../../errors';
 import { checkDatabaseOptions, type DatabaseProfileStore, type DatabaseStoreOptions } from './database-store';
 import { storeError, systemCode } from './store-error';
 import { readRecord, writeRecord } from './stored-record';
@@ -57,6 +57,7 @@ const alreadyMade = new Set(['42P07', '23505']);
  * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }), store });
  */
 export function postgresStore(options: PostgresStoreOptions): DatabaseProfileStore {
+  checkKnown('postgresStore', options, { database: true, rewriteOnErase: true, table: true, timeoutMs: true });
   const { table, timeoutMs } = checkDatabaseOptions('postgresStore', options);
   const { database, rewriteOnErase = false } = options;
   if (database === '' || (typeof database !== 'string' && !isPool(database) && typeof database?.query !== 'function'))

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { withDeadline } from '../../deadline';
-import { invalidOption, RlpaError, throwIfAborted } from '../../errors';
+import { checkKnown, invalidOption, RlpaError, throwIfAborted } from '../../errors';
 import { checkDatabaseOptions, type DatabaseProfileStore, type DatabaseStoreOptions } from './database-store';
 import { closeSqlite, isBusy, isDamaged, isReadOnly, openSqlite, type SqliteDatabase, type SqliteStatement } from './sqlite-database';
 import { storeError } from './store-error';
@@ -43,6 +43,7 @@ interface Connection {
  * const agent = new PersonalizedAgent({ schema: ProfileSchema.standard, model: openAIChat({ model: 'gpt-4o-mini' }), store });
  */
 export function sqliteStore(options: SqliteStoreOptions): DatabaseProfileStore {
+  checkKnown('sqliteStore', options, { database: true, table: true, timeoutMs: true });
   const { table, timeoutMs } = checkDatabaseOptions('sqliteStore', options);
   const given = options.database;
   if (given === '' || (typeof given !== 'string' && typeof given?.prepare !== 'function'))

@@ -1,4 +1,4 @@
-import { RlpaError } from '../../errors';
+import { checkKnown, RlpaError } from '../../errors';
 import { sentences } from '../../language/index';
 import { ProfileSchema } from '../../profile/index';
 import { Random } from '../../random';
@@ -15,11 +15,12 @@ import type { Persona } from '../persona';
 export function parseAloe(
   profiles: string,
   personalities: string,
-  { seed = 0 }: { readonly seed?: number } = {},
+  options: { readonly seed?: number } = {},
 ): { profiles: string[]; personalities: string[]; personas: Persona[] } {
+  checkKnown('parseAloe', options, { seed: true });
   const people = readStrings(profiles, 'profile');
   const characters = readStrings(personalities, 'personality');
-  const random = new Random(seed).split('aloe');
+  const random = new Random(options.seed ?? 0).split('aloe');
   const personas = people.map((text, index): Persona => {
     const gender = genderOf(text);
     const matching = characters.filter((character) => genderOf(character) === gender);

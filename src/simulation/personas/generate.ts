@@ -1,4 +1,4 @@
-import { invalidOption } from '../../errors';
+import { checkKnown, invalidOption } from '../../errors';
 import { type Profile, ProfileSchema } from '../../profile/index';
 import { Random } from '../../random';
 import type { Persona } from '../persona';
@@ -29,6 +29,8 @@ export interface PersonaOptions {
    */
   readonly unseenValues?: number | undefined;
 }
+
+const known = { count: true, seed: true, split: true, unseenValues: true } satisfies Record<keyof PersonaOptions, true>;
 
 /** The values that people of one split can have. */
 interface Pools {
@@ -66,7 +68,9 @@ const heldOutEvery = 4;
  * const training = generatePersonas({ count: 256, seed: 1, split: 'train' });
  * const heldOut = generatePersonas({ count: 64, seed: 1, split: 'held-out' });
  */
-export function generatePersonas({ count, seed, split, unseenValues = 0.2 }: PersonaOptions): Persona[] {
+export function generatePersonas(options: PersonaOptions): Persona[] {
+  checkKnown('generatePersonas', options, known);
+  const { count, seed, split, unseenValues = 0.2 } = options;
   if (!Number.isInteger(count) || count < 1) throw invalidOption('generatePersonas', 'count', 'a whole number of at least 1', count);
   if (split !== undefined && split !== 'train' && split !== 'held-out')
     throw invalidOption('generatePersonas', 'split', "'train' or 'held-out'", split);
@@ -91,11 +95,13 @@ export function generatePersonas({ count, seed, split, unseenValues = 0.2 }: Per
  *
  * @throws as {@link generatePersonas}, and `invalid-option` for a turn below 2.
  */
-export function conflictPersonas({ turn = 6, ...options }: PersonaOptions & { readonly turn?: number }): Persona[] {
+export function conflictPersonas(options: PersonaOptions & { readonly turn?: number }): Persona[] {
+  checkKnown('conflictPersonas', options, { ...known, turn: true });
+  const { turn = 6, ...people } = options;
   if (!Number.isInteger(turn) || turn < 2) throw invalidOption('conflictPersonas', 'turn', 'a whole number of at least 2', turn);
-  const pools = poolsOf(options.split === 'train' ? (options.unseenValues ?? 0.2) : 0);
-  const random = new Random(options.seed).split('conflicts');
-  return generatePersonas(options).map((persona) => ({
+  const pools = poolsOf(people.split === 'train' ? (people.unseenValues ?? 0.2) : 0);
+  const random = new Random(people.seed).split('conflicts');
+  return generatePersonas(people).map((persona) => ({
     ...persona,
     change: { turn, profile: changedProfile(persona.profile, pools, random.split(persona.id)) },
   }));

@@ -1,5 +1,5 @@
 import { CsvError, parse } from 'csv-parse/browser/esm/sync';
-import { RlpaError } from '../../errors';
+import { checkKnown, RlpaError } from '../../errors';
 import { ProfileSchema, slot } from '../../profile/index';
 import type { Persona } from '../persona';
 
@@ -85,8 +85,10 @@ export function parsePersonaChat(csv: string): { dialogues: RecordedDialogue[] }
  */
 export function recordedPersonas(
   dialogues: readonly RecordedDialogue[],
-  { schema = factsSchema as ProfileSchema, slot = 'facts' }: { readonly schema?: ProfileSchema; readonly slot?: string } = {},
+  options: { readonly schema?: ProfileSchema; readonly slot?: string } = {},
 ): Persona[] {
+  checkKnown('recordedPersonas', options, { schema: true, slot: true });
+  const { schema = factsSchema as ProfileSchema, slot = 'facts' } = options;
   return dialogues.flatMap(({ row, speakers }) =>
     speakers.map(({ facts, messages }, index): Persona => {
       const { profile, rejected } = schema.safeProfile({ [slot]: facts });
