@@ -10,11 +10,11 @@ export const setting = tinySetting('generated', 'tiny');
 export const schema = schemaOf(setting);
 
 const turns = 5;
-const iterations = 8;
+const iterations = 12;
 
 /**
  * The embedded policy, taken through both parts of its recipe at a small size: half the width, 2,400 exercises and 400 demonstrations, then
- * eight iterations of PPO over 48 dialogues each, with the recipe's own users, rewards and options. There are twelve users: they are all that
+ * twelve iterations of PPO over 48 dialogues each, with the recipe's own users, rewards and options. There are twelve users: they are all that
  * it knows.
  */
 export async function trainEmbeddedPolicy(seed: number) {
