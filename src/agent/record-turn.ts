@@ -18,7 +18,7 @@ import { confirmItems, type RecordedProfile, recordProfile } from './profile-his
 import { applyProposals } from './proposals';
 import { keptTurns } from './sessions';
 import { screenProposals } from './support';
-import { markRefused, profileOf, type StoredTurn, type UserRecord } from './user-record';
+import { bringUpToDate, profileOf, type StoredTurn, type UserRecord } from './user-record';
 
 export interface RecordedAnswer<S extends SlotMap> extends RecordedProfile<S> {
   readonly profile: Profile<S>;
@@ -33,7 +33,7 @@ export function recordAnswer<S extends SlotMap>(
   latest: UserRecord,
   at: string,
 ): RecordedAnswer<S> {
-  const { record, refused: outdated } = markRefused(schema, latest);
+  const { record, refused: outdated } = bringUpToDate(schema, latest);
   const before = profileOf(schema, record);
   const said = [...turn.earlier, turn].map(({ id, message }) => new SpokenMessage(schema, { id, content: message })).reverse();
   const isStated = ({ key }: SlotDefinition) =>
