@@ -1,6 +1,6 @@
 import {
   formatTurn,
-  normalizedText,
+  knownNormalizedText,
   normalizeText,
   type Profile,
   type ProfileItem,
@@ -16,6 +16,7 @@ import type { OpenTurn } from './open-turn';
 import { SpokenMessage } from './own-words';
 import { confirmItems, type RecordedProfile, recordProfile } from './profile-history';
 import { applyProposals } from './proposals';
+import { spokenText } from './said-words';
 import { keptTurns } from './sessions';
 import { screenProposals } from './support';
 import { bringUpToDate, profileOf, type StoredTurn, type UserRecord } from './user-record';
@@ -57,13 +58,16 @@ export function recordAnswer<S extends SlotMap>(
 /** What of the profile the message may speak of: a look that spares reading it for every item. */
 function itemsIn<S extends SlotMap>({ message, isAllowed }: OpenTurn<S>, profile: Profile): readonly ProfileItem[] {
   const said = normalizeText(message);
+  const isSaid = (normalized: string) => normalized.split(' ').every((word) => said.includes(word));
   return visiblePart(profile, isAllowed)
     .items()
-    .filter((item) =>
-      normalizedText(item)
-        .split(' ')
-        .every((word) => said.includes(word)),
-    );
+    .filter((item) => {
+      const normalized = knownNormalizedText(item);
+      if (normalized !== undefined) return isSaid(normalized);
+      // Word by word: the first one mostly shows that it is not said, and writing all of a text out anew takes long.
+      const words = spokenText(item.value).split(/\s+/);
+      return words.every((word) => isSaid(normalizeText(word)));
+    });
 }
 
 /** Adds the turn to the record. */
