@@ -1,15 +1,15 @@
 import type { ProfileItem, SlotDefinition } from '../profile/index';
 import type { SpokenMessage } from './own-words';
-import { findValue, findWords } from './said-words';
+import { findSaid, findWords } from './said-words';
 import type { Provenance } from './user-record';
 
-/** Confidence of a conclusion that rests on words of the user which the model quoted, and of one that rests on nothing we can see. */
-const quotedConfidence = 0.7;
+/** Confidence of a conclusion that rests on words of the user, and of one that rests on nothing we can see. */
+const supportedConfidence = 0.7;
 const unsupportedConfidence = 0.4;
 
 /**
- * What speaks for a value. It is `stated` if all its words stand close together in a message of the user (`findValue`); `inferred`
- * otherwise, with the model's quote as evidence where the user did write that.
+ * What speaks for a value. It is `stated` if the user says all of it (`findSaid`): all words of a text, close together in one message; each value
+ * in an object. Else it is `inferred`: with the model's quote as evidence where the user did write that, or with what of an object the user says.
  *
  * @param messages the user's messages, the latest first
  * @param quote the words that the model says it went by
@@ -20,10 +20,9 @@ export function findProvenance(
   messages: readonly SpokenMessage[],
   quote?: string,
 ): Provenance {
-  // "yes" in a message says nothing of which question it answers.
-  const stated = typeof item.value === 'boolean' ? undefined : findValue(item.text, slot, messages);
-  if (stated) return { source: 'stated', confidence: 1, evidence: stated };
-  const quoted = quote ? findWords(quote, messages) : undefined;
-  if (quoted) return { source: 'inferred', confidence: quotedConfidence, evidence: quoted };
+  const said = findSaid(item.value, slot, messages);
+  if (said?.isWhole) return { source: 'stated', confidence: 1, evidence: said.evidence };
+  const evidence = (quote ? findWords(quote, messages) : undefined) ?? said?.evidence;
+  if (evidence) return { source: 'inferred', confidence: supportedConfidence, evidence };
   return { source: 'inferred', confidence: unsupportedConfidence };
 }

@@ -32,14 +32,17 @@ export function migrateRecord<S extends SlotMap>(
 ): UserRecord {
   if (migrations.length === 0 || record.items.every(({ schemaVersion = 0 }) => schemaVersion >= migrations.length)) return record;
   const at = now();
-  return { ...record, items: record.items.flatMap((item) => migrateItem(schema, migrations, item, at)) };
+  const taken = new Set(record.items.map(({ id }) => id));
+  return { ...record, items: record.items.flatMap((item) => migrateItem(schema, migrations, item, at, taken)) };
 }
 
+/** @param taken the ids that are in use; those of new items are added */
 function migrateItem<S extends SlotMap>(
   schema: ProfileSchema<S>,
   migrations: readonly Migration[],
   item: StoredItem,
   at: string,
+  taken: Set<string>,
 ): StoredItem | StoredItem[] {
   const steps = migrations.slice(item.schemaVersion ?? 0);
   if (steps.length === 0) return item;
@@ -57,9 +60,16 @@ function migrateItem<S extends SlotMap>(
   if (!values.every((value) => typeof value?.slot === 'string' && value.value !== undefined)) return item;
   const { refused: _, ...migrated } = { ...item, schemaVersion: migrations.length };
   if (values.length === 0) return { ...migrated, validTo: item.validTo ?? at };
+  // Numbered, and not ids of the agent's making: a record that could not be written is migrated again, and the items are the same.
+  let number = 1;
   return values.map(({ slot, value }, index) => {
     const definition = definitionOf(schema, slot);
     const moved = definition ? slotItem(definition, value) : profileItem(slot, value);
-    return { ...migrated, ...moved, id: index === 0 ? item.id : `${item.id}.${index + 1}` };
+    if (index === 0) return { ...migrated, ...moved };
+    do number++;
+    while (taken.has(`${item.id}.${number}`));
+    const id = `${item.id}.${number}`;
+    taken.add(id);
+    return { ...migrated, ...moved, id };
   });
 }

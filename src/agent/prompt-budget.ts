@@ -1,6 +1,6 @@
 import { checkKnown, invalidOption } from '../errors';
 import { contentWords } from '../language/index';
-import type { Profile, ProfileItem, SlotMap } from '../profile/index';
+import { foldCharacters, knownNormalizedText, type Profile, type ProfileItem, type SlotMap } from '../profile/index';
 import type { StoredItem, StoredTurn } from './user-record';
 
 /**
@@ -99,12 +99,16 @@ export function turnsWithin(turns: readonly StoredTurn[], budget: number): reado
 function relevanceTo(subjects: readonly string[]): (item: ProfileItem) => number {
   if (subjects.length === 0) return () => 0;
   // Most items hold none, which one look tells. Subjects are letters and digits, so that they mean themselves.
-  const any = new RegExp(`[ :=](?:${subjects.join('|')})`);
-  return ({ key, slot }) => (any.test(key) ? subjects.filter((subject) => hasWord(key, subject, slot.length + 1)).length : 0);
+  const any = new RegExp(`(?:${subjects.join('|')})`);
+  return (item) => {
+    const text = knownNormalizedText(item) ?? foldCharacters(item.text);
+    return any.test(text) ? subjects.filter((subject) => hasWord(text, subject)).length : 0;
+  };
 }
 
-/** Whether a word of a text, from a place on, begins like this. */
-function hasWord(text: string, start: string, from: number): boolean {
-  for (let at = text.indexOf(start, from); at >= 0; at = text.indexOf(start, at + 1)) if (at === from || text[at - 1] === ' ') return true;
+/** Whether a word of a text begins like this. */
+function hasWord(text: string, start: string): boolean {
+  const isInWord = (at: number) => at > 0 && /[\p{L}\p{N}]/u.test(text[at - 1]!);
+  for (let at = text.indexOf(start); at >= 0; at = text.indexOf(start, at + 1)) if (!isInWord(at)) return true;
   return false;
 }

@@ -2,7 +2,7 @@ import { type ProfileChange, type SlotMap, valueText } from '../profile/index';
 import type { AgentSettings } from './agent-options';
 import { confirmItems, recordProfile } from './profile-history';
 import type { RecordedAnswer } from './record-turn';
-import { markRefused, profileOf, type StoredItem, type UserRecord } from './user-record';
+import { bringUpToDate, profileOf, type StoredItem, type UserRecord } from './user-record';
 
 /** What an edit by hand changes, on top of the latest record. @throws `invalid-profile` for what the schema refuses */
 export function recordEdit<S extends SlotMap>(
@@ -11,7 +11,7 @@ export function recordEdit<S extends SlotMap>(
   latest: UserRecord,
   at: string,
 ): RecordedAnswer<S> {
-  const { record, refused } = markRefused(schema, latest);
+  const { record, refused } = bringUpToDate(schema, latest);
   const before = profileOf(schema, record);
   const profile = before.with(changes);
   const provenance = () => ({ source: 'stated', confidence: 1 }) as const;

@@ -1,6 +1,6 @@
 import {
   formatTurn,
-  normalizedText,
+  knownNormalizedText,
   normalizeText,
   type Profile,
   type ProfileItem,
@@ -16,9 +16,10 @@ import type { OpenTurn } from './open-turn';
 import { SpokenMessage } from './own-words';
 import { confirmItems, type RecordedProfile, recordProfile } from './profile-history';
 import { applyProposals } from './proposals';
+import { spokenText } from './said-words';
 import { keptTurns } from './sessions';
 import { screenProposals } from './support';
-import { markRefused, profileOf, type StoredTurn, type UserRecord } from './user-record';
+import { bringUpToDate, profileOf, type StoredTurn, type UserRecord } from './user-record';
 
 export interface RecordedAnswer<S extends SlotMap> extends RecordedProfile<S> {
   readonly profile: Profile<S>;
@@ -33,7 +34,7 @@ export function recordAnswer<S extends SlotMap>(
   latest: UserRecord,
   at: string,
 ): RecordedAnswer<S> {
-  const { record, refused: outdated } = markRefused(schema, latest);
+  const { record, refused: outdated } = bringUpToDate(schema, latest);
   const before = profileOf(schema, record);
   const said = [...turn.earlier, turn].map(({ id, message }) => new SpokenMessage(schema, { id, content: message })).reverse();
   const isStated = ({ key }: SlotDefinition) =>
@@ -57,13 +58,16 @@ export function recordAnswer<S extends SlotMap>(
 /** What of the profile the message may speak of: a look that spares reading it for every item. */
 function itemsIn<S extends SlotMap>({ message, isAllowed }: OpenTurn<S>, profile: Profile): readonly ProfileItem[] {
   const said = normalizeText(message);
+  const isSaid = (normalized: string) => normalized.split(' ').every((word) => said.includes(word));
   return visiblePart(profile, isAllowed)
     .items()
-    .filter((item) =>
-      normalizedText(item)
-        .split(' ')
-        .every((word) => said.includes(word)),
-    );
+    .filter((item) => {
+      const normalized = knownNormalizedText(item);
+      if (normalized !== undefined) return isSaid(normalized);
+      // Word by word: the first one mostly shows that it is not said, and writing all of a text out anew takes long.
+      const words = spokenText(item.value).split(/\s+/);
+      return words.every((word) => isSaid(normalizeText(word)));
+    });
 }
 
 /** Adds the turn to the record. */

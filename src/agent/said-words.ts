@@ -1,4 +1,4 @@
-import { normalizeText, type SlotDefinition } from '../profile/index';
+import { hasTellingSigns, normalizeText, type SlotDefinition, spelledText, valueText } from '../profile/index';
 import { remember } from '../remember';
 import { arePronouns, hasInnerCapital, isEmpty } from './empty-values';
 import { foldText } from './folded-text';
@@ -11,13 +11,93 @@ interface Place {
   readonly end: number;
 }
 
+/** What of a value the user says. */
+export interface SaidValue {
+  /** Of an object, what of it is said in one message, with what stands between. */
+  readonly evidence: Evidence;
+  /** Whether it is all of the value; of an object it may be some. */
+  readonly isWhole: boolean;
+}
+
 /**
- * Where the user says this value of the slot in their own words. Words that nearly every message holds must be written as a name ("I work in
- * IT") or a title in quotation marks, as pronouns ("she/her"), as a feeling ("I feel down"), or after the slot's name ("Pets: no").
+ * What of a value the user says in their own words. Of an object these are the values of its properties, whatever the properties are called;
+ * each may be said in a message of its own. `true` and `false` are never said: "yes" does not tell which question it answers.
  *
  * @param messages the latest first
  */
-export function findValue(text: string, slot: SlotDefinition | undefined, messages: readonly SpokenMessage[]): Evidence | undefined {
+export function findSaid(value: unknown, slot: SlotDefinition | undefined, messages: readonly SpokenMessage[]): SaidValue | undefined {
+  if (typeof value === 'boolean') return undefined;
+  if (typeof value !== 'object') {
+    const text = valueText(value);
+    const spelt = typeof value === 'string' ? messages.filter(({ own }) => areSignsIn(own, text)) : messages;
+    const evidence = findText(text, slot, spelt);
+    return evidence && { evidence, isWhole: true };
+  }
+  const parts = partsOf(value);
+  const unsaid = new Set(parts);
+  let most: readonly Evidence[] = [];
+  let evidence: Evidence | undefined;
+  for (const message of messages) {
+    const said = parts.flatMap((part) => {
+      const place = findSaid(part, slot, [message])?.evidence;
+      if (place) unsaid.delete(part);
+      return place ?? [];
+    });
+    if (said.length <= most.length) continue;
+    most = said;
+    evidence = evidenceAt(message, { start: Math.min(...said.map(({ start }) => start)), end: Math.max(...said.map(({ end }) => end)) });
+  }
+  return evidence && { evidence, isWhole: unsaid.size === 0 };
+}
+
+/** Where the user says all of a value: see {@link findSaid}. */
+export function findValue(value: unknown, slot: SlotDefinition | undefined, messages: readonly SpokenMessage[]): Evidence | undefined {
+  const said = findSaid(value, slot, messages);
+  return said?.isWhole ? said.evidence : undefined;
+}
+
+/** What a value is made of that can be said: itself, or the values in an object, however deep. */
+export function partsOf(value: unknown): readonly unknown[] {
+  if (typeof value !== 'object') return [value];
+  return Object.values(value ?? {}).flatMap((part) => (part === null || part === undefined || part === '' ? [] : partsOf(part)));
+}
+
+/** What people say of a value: of an object not the names of its properties. */
+export function spokenText(value: unknown): string {
+  return partsOf(value).map(valueText).join(' ');
+}
+
+/** Signs for which people write others, or a space: they need not be in a message for a text to be said there. */
+const looseSigns = /[/_&*#%+-]/g;
+const joins = '[.@/_-]?';
+
+/** Whether what signs tell from other texts is written in a message as it is: 3.10 is not said by 3.1, nor a.smith@x.com by smith@x.com. */
+function areSignsIn(own: string, text: string): boolean {
+  if (!hasTellingSigns(text)) return true;
+  const words = withoutAccents(text)
+    .split(' ')
+    .filter((word) => hasTellingSigns(word.replace(looseSigns, ' ')));
+  return words.every((word) => {
+    const pattern = `(?<![a-z0-9]${joins})${escaped(word)}(?!${joins}[a-z0-9])`;
+    return new RegExp(pattern, 'u').test(withoutAccents(own));
+  });
+}
+
+const withoutAccents = remember((text) =>
+  spelledText(text)
+    .normalize('NFKD')
+    .replace(/[\u0300-\u036f]/g, ''),
+);
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+/**
+ * Where the user says this text of the slot in their own words. Words that nearly every message holds must be written as a name ("I work in
+ * IT") or a title in quotation marks, as pronouns ("she/her"), as a feeling ("I feel down"), or after the slot's name ("Pets: no").
+ */
+function findText(text: string, slot: SlotDefinition | undefined, messages: readonly SpokenMessage[]): Evidence | undefined {
   const isPronouns = arePronouns(text);
   if (!isPronouns && !isEmpty(text, slot)) return findWords(text, messages);
   for (const message of messages) {
@@ -151,9 +231,7 @@ function findAnswer(own: string, text: string, slot: SlotDefinition | undefined)
 }
 
 function writing(text: string): string {
-  return text
-    .trim()
-    .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  return escaped(text.trim())
     .replace(/\s*\/\s*/g, '/')
     .replace(/\s+/g, String.raw`\s+`)
     .replaceAll('/', String.raw`\s?/\s?`);

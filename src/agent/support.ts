@@ -3,16 +3,16 @@ import {
   normalizedText,
   normalizeText,
   type Profile,
-  profileItem,
   type RejectedValue,
   type SlotDefinition,
   type SlotMap,
+  slotItem,
   valueText,
 } from '../profile/index';
 import { remember } from '../remember';
 import { isEmpty, isListed, isUnreadable, saysNothing } from './empty-values';
 import type { SpokenMessage } from './own-words';
-import { findUnspaced, findValue, findWords } from './said-words';
+import { findUnspaced, findValue, findWords, partsOf, spokenText } from './said-words';
 import type { ProposedChange } from './structured-answer';
 
 export interface ScreenedProposals {
@@ -90,22 +90,24 @@ function readablePart(slot: SlotDefinition, proposal: ProposedChange, refuse: (v
 function isGuess(before: Profile, slot: SlotDefinition, { op, value, quote }: ProposedChange, messages: readonly SpokenMessage[]): boolean {
   const [latest] = messages;
   if (!latest || op === 'remove') return false;
-  const text = valueText(value);
-  if (before.itemsOf(slot.key).some((item) => normalizedText(item) === normalizeText(text))) return false;
-  if (findValue(text, slot, messages)) return false;
+  const reading = before.schema.read(slot.key, value);
+  if (!reading.ok) return false; // that is why it is refused
+  const { key } = slotItem(slot, reading.value);
+  if (before.itemsOf(slot.key).some((item) => item.key === key)) return false;
+  if (findValue(value, slot, messages)) return false;
   if (saysNothing(slot, value)) return true;
   const isQuoted = quote !== undefined && !isEmpty(quote) && findWords(quote, messages) !== undefined;
-  return !isQuoted && !latest.ownSpeaksOf(slot) && !shareContent(latest.own, text);
+  return !isQuoted && !latest.ownSpeaksOf(slot) && !shareContent(latest.own, spokenText(value));
 }
 
 function mayRemove(slot: SlotDefinition, { value, isOmission }: ProposedChange, messages: readonly SpokenMessage[]): boolean {
   const [latest] = messages;
   if (!latest) return false;
   if (isOmission) {
-    const isNamed = value !== undefined && findValue(valueText(value), slot, [latest]) !== undefined;
+    const isNamed = value !== undefined && findValue(value, slot, [latest]) !== undefined;
     return tellsOfAnEnd(latest.own) && (isNamed || (slot.cardinality === 'one' && latest.ownSpeaksOf(slot)));
   }
-  if (latest.ownSpeaksOf(slot) || (value !== undefined && shareContent(latest.own, valueText(value)))) return true;
+  if (latest.ownSpeaksOf(slot) || (value !== undefined && shareContent(latest.own, spokenText(value)))) return true;
   return !messages.some((message) => message.isMixed);
 }
 
@@ -122,16 +124,17 @@ function isSupported(
   quote: string | undefined,
   messages: readonly SpokenMessage[],
 ): boolean {
-  const { text } = profileItem(slot.key, value);
+  const text = spokenText(value);
   // Which question "yes" answers, and what "in" is about, a word does not say.
   const isChoice = typeof value === 'boolean' || (isEmpty(text, slot) && isListed(slot, value));
   const isSaid = (message: SpokenMessage) =>
-    typeof value === 'boolean' || (isChoice ? findWords(text, [message]) : findValue(text, slot, [message])) !== undefined;
+    typeof value === 'boolean' || (isChoice ? findWords(text, [message]) : findValue(value, slot, [message])) !== undefined;
+  const parts = partsOf(value).map(valueText);
   const isWanted = (message: SpokenMessage) =>
-    message.isMixed && (message.foreignSpeaksOf(slot) || message.foreignSpeaksOfAll || holds(message.foreign, text));
-  const normalized = normalizeText(text);
+    message.isMixed && (message.foreignSpeaksOf(slot) || message.foreignSpeaksOfAll || parts.some((part) => holds(message.foreign, part)));
+  const normalized = new Set(parts.map(normalizeText));
   const others = Object.values<SlotDefinition>(before.schema.slots).filter(({ key }) => key !== slot.key);
-  const isKnownElsewhere = others.some(({ key }) => before.itemsOf(key).some((item) => normalizedText(item) === normalized));
+  const isKnownElsewhere = others.some(({ key }) => before.itemsOf(key).some((item) => normalized.has(normalizedText(item))));
   if (messages.some(isWanted) || isKnownElsewhere || isChoice) {
     return messages.some((message) => isSaid(message) && message.ownSpeaksOf(slot));
   }

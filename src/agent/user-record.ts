@@ -88,6 +88,7 @@ interface ReadRecord {
   readonly schema: unknown;
   readonly profile: unknown;
   readonly refused: ReadonlyMap<StoredItem, string>;
+  readonly rekeyed: ReadonlyMap<StoredItem, string>;
   /** Whether an item is noted as refused. */
   readonly isMarked: boolean;
 }
@@ -114,7 +115,7 @@ function readRecord<S extends SlotMap>(schema: ProfileSchema<S>, record: UserRec
 /** Says what a record comes to that was made for this profile from another record, so that it need not be found out. */
 export function rememberProfile<S extends SlotMap>(record: UserRecord, from: UserRecord, profile: Profile<S>): void {
   const known = read.get(from);
-  if (known?.refused.size === 0 && !known.isMarked) read.set(record, { ...known, profile });
+  if (known?.refused.size === 0 && known.rekeyed.size === 0 && !known.isMarked) read.set(record, { ...known, profile });
 }
 
 /** The profile that is in force. Values that the schema no longer takes are left out; the record keeps them. */
@@ -122,17 +123,25 @@ export function profileOf<S extends SlotMap>(schema: ProfileSchema<S>, record: U
   return readRecord(schema, record).profile;
 }
 
-/** Notes at the items which of them the schema does not take any more. @returns the ones of which it was not known */
-export function markRefused<S extends SlotMap>(
+/**
+ * Notes at the items which of them the schema does not take any more, and gives those that it tells apart otherwise than before their present
+ * keys: an earlier version may have had another matching.
+ *
+ * @returns the ones of which it was not known that they are refused
+ */
+export function bringUpToDate<S extends SlotMap>(
   schema: ProfileSchema<S>,
   record: UserRecord,
 ): { record: UserRecord; refused: readonly RejectedValue[] } {
-  const { refused, isMarked } = readRecord(schema, record);
-  if (refused.size === 0 && !isMarked) return { record, refused: [] };
+  const { refused, rekeyed, isMarked } = readRecord(schema, record);
+  if (refused.size === 0 && rekeyed.size === 0 && !isMarked) return { record, refused: [] };
   const fresh: RejectedValue[] = [];
-  const items = record.items.map((item) => {
-    const reason = refused.get(item);
-    if (reason === item.refused || item.validTo !== undefined) return item;
+  const items = record.items.map((stored) => {
+    if (stored.validTo !== undefined) return stored;
+    const key = rekeyed.get(stored);
+    const item = key === undefined ? stored : { ...stored, key };
+    const reason = refused.get(stored);
+    if (reason === item.refused) return item;
     const { refused: _, ...unmarked } = item;
     if (reason === undefined) return unmarked;
     if (item.refused === undefined) fresh.push({ slot: item.slot, value: item.value, reason });

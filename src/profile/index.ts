@@ -11,7 +11,7 @@ export {
 export { type EmbeddingMatcherOptions, embeddingMatcher, type TextEmbedder } from './embedding-matcher';
 export { functionWords, isFunctionWord } from './function-words';
 export { describeSlots, formatInstructions } from './instructions';
-export { normalizedText, type ProfileItem, profileItem, slotItem, valueText } from './item';
+export { knownNormalizedText, normalizedText, type ProfileItem, profileItem, slotItem, valueText } from './item';
 export { type JudgedMatcherOptions, judgedMatcher } from './judged-matcher';
 export {
   closestItem,
@@ -26,7 +26,7 @@ export {
   type SynchronousItemMatcher,
   schemaMatcher,
 } from './matching';
-export { normalizeText } from './normalize';
+export { foldCharacters, normalizeText } from './normalize';
 export { Profile } from './profile';
 export { parseProfileBlock } from './profile-block';
 export { type ProfileF1Options, type ProfileScore, profileF1 } from './profile-f1';
@@ -39,6 +39,7 @@ export {
 } from './schema';
 export { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
 export type { RejectedValue, SlotReading } from './slot-items';
+export { hasTellingSigns, spelledText } from './telling-signs';
 export { TurnStream } from './turn-stream';
 export { valueSchemas } from './value-schema';
 export { text, type ValueType, wholeNumber } from './value-type';

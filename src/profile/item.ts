@@ -1,5 +1,6 @@
 import { normalizeText } from './normalize';
 import type { SlotDefinition } from './slot';
+import { hasTellingSigns, spelledText } from './telling-signs';
 
 /** One slot-value pair: the unit that precision and recall count. */
 export interface ProfileItem {
@@ -8,8 +9,11 @@ export interface ProfileItem {
   /** The value as a person writes it. */
   readonly text: string;
   /**
-   * The item's identity within a schema: the slot, a colon and the normalised text; in a slot with `matching: 'exact'`, the slot, `=` and
-   * the text itself.
+   * The item's identity within a schema: items with equal keys are the same value. The slot, a sign and
+   * - `=`: the text itself, where the slot's matching is `exact` and for what is no text, as numbers and objects;
+   * - `~`: the normalised text, as `normalizeText` writes it; where there are signs that it has not (3.10, C/C++, vitamin A), in a second
+   *   line also the text but for case and spacing;
+   * - `:`: the normalised text of an item of no schema.
    */
   readonly key: string;
   /** The slot is sensitive: the value goes to no third party that only judges. */
@@ -33,7 +37,7 @@ export function profileItem(slot: string, value: unknown): ProfileItem {
 /**
  * An item of a schema's slot.
  *
- * @param known the value's text and key as they were found out before; without them they are found out now
+ * @param known the value's text and key as they were found out before, perhaps for another matching; without them they are found out now
  */
 export function slotItem(
   { key: slot, matching, sensitive }: SlotDefinition,
@@ -41,11 +45,22 @@ export function slotItem(
   known?: { text: string; key: string },
 ): ProfileItem {
   const text = valueText(value);
-  const key = known?.text === text ? known.key : matching === 'exact' ? `${slot}=${text}` : `${slot}:${normalizeText(text)}`;
+  let key: string;
+  if (matching === 'exact' || typeof value !== 'string') key = `${slot}=${text}`;
+  else if (known?.text === text && known.key[slot.length] === '~') key = known.key;
+  else key = `${slot}~${normalizeText(text)}${hasTellingSigns(text) ? `\n${spelledText(text)}` : ''}`;
   return sensitive ? { slot, value, text, key, sensitive } : { slot, value, text, key };
 }
 
-/** The normalised text of an item, which its key holds already where that is not the text itself. */
+/** The normalised text of an item, where its key holds it. */
+export function knownNormalizedText({ slot, key }: ProfileItem): string | undefined {
+  const start = slot.length + 1;
+  if (key[slot.length] === '=') return undefined;
+  const end = key.indexOf('\n', start);
+  return end < 0 ? key.slice(start) : key.slice(start, end);
+}
+
+/** The normalised text of an item. */
 export function normalizedText(item: ProfileItem): string {
-  return item.key[item.slot.length] === ':' ? item.key.slice(item.slot.length + 1) : normalizeText(item.text);
+  return knownNormalizedText(item) ?? normalizeText(item.text);
 }

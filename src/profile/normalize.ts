@@ -40,7 +40,7 @@ export function normalizeText(text: string): string {
 }
 
 /** Lower case without compatibility variants and Latin accents; the marks of other scripts are letters there, and stay. */
-function foldCharacters(text: string): string {
+export function foldCharacters(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
   if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase();
   return text

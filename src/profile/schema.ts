@@ -1,5 +1,6 @@
 import { RlpaError } from '../errors';
 import type { ProfileChange } from './changes';
+import { hasFixedForm } from './fixed-form';
 import { type ProfileItem, slotItem } from './item';
 import { Profile } from './profile';
 import { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
@@ -112,10 +113,14 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
    * The profile that items written earlier come to, perhaps written for another version of this schema. Each value is validated again.
    * Of several values for a `one` slot the last is in force; of equal values in a list the first.
    *
-   * @returns the profile, and which of the items are not in force and why
+   * @returns the profile, which of the items are not in force and why, and which have another key by now
    */
-  restore<Item extends ProfileItem>(items: Iterable<Item>, version = 0): { profile: Profile<S>; refused: ReadonlyMap<Item, string> } {
+  restore<Item extends ProfileItem>(
+    items: Iterable<Item>,
+    version = 0,
+  ): { profile: Profile<S>; refused: ReadonlyMap<Item, string>; rekeyed: ReadonlyMap<Item, string> } {
     const refused = new Map<Item, string>();
+    const rekeyed = new Map<Item, string>();
     const bySlot = new Map<string, ProfileItem[]>();
     const keys = new Set<string>();
     const inForce = new Map<string, Item>(); // in slots that hold one value
@@ -127,6 +132,7 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
         continue;
       }
       const item = slotItem(definition, reading.value, from);
+      if (item.key !== from.key) rekeyed.set(from, item.key);
       if (definition.cardinality === 'one') {
         const earlier = inForce.get(item.slot);
         if (earlier) refused.set(earlier, 'the slot holds one value, and a later one is there');
@@ -143,7 +149,7 @@ export class ProfileSchema<S extends SlotMap = SlotMap> {
         else bySlot.set(item.slot, [item]);
       }
     }
-    return { profile: new Profile(this, bySlot, version), refused };
+    return { profile: new Profile(this, bySlot, version), refused, rekeyed };
   }
 
   /** Validates one value (one element, for a `many` slot). */
@@ -226,10 +232,11 @@ function defineSlot(key: string, value: Slot): SlotDefinition {
   }
   const unknown = Object.keys(value.options).find((option) => !slotOptions.has(option));
   if (unknown !== undefined) throw invalidSchema(key, `it has no option "${unknown}" (its options are ${[...slotOptions].join(', ')})`);
-  const { label = humanize(key), description, matching = 'normalized', maxLength = defaultMaxLength, sensitive = false } = value.options;
+  const { label = humanize(key), description, maxLength = defaultMaxLength, sensitive = false } = value.options;
   if (!/^[^\s:<>-][^\n\r:<>]*$/.test(label) || label !== label.trim()) {
     throw invalidSchema(key, `a label is one line of text without ":", "<" and ">", found "${label}"`);
   }
+  const matching = value.options.matching ?? (hasFixedForm(value.type) ? 'exact' : 'normalized');
   if (!matchings.has(matching)) throw invalidSchema(key, `matching is ${[...matchings].join(', ')}, found ${found(matching)}`);
   if (!(maxLength >= 1)) throw invalidSchema(key, `maxLength is at least 1, found ${maxLength}`);
   return Object.freeze({

@@ -80,7 +80,8 @@ export function changeItems(
   if (change.op === 'set') return readItems(definition, change.value, rejected);
   if (change.op === 'remove') {
     if (change.value === undefined) return [];
-    const gone = sameItem(definition, current, slotItem(definition, change.value));
+    const reading = readValue(definition, change.value); // what is held was read, too
+    const gone = sameItem(definition, current, slotItem(definition, reading.ok ? reading.value : change.value));
     return gone ? current.filter((item) => item !== gone) : current;
   }
   if (definition.cardinality === 'one') {

@@ -24,6 +24,8 @@ export function valueWords(schema: JsonSchema): string | undefined {
       return textWords(schema);
     case 'object':
       return objectWords(schema);
+    case 'array':
+      return listWords(schema);
     default:
       return undefined;
   }
@@ -53,10 +55,23 @@ function objectWords({ properties, required }: JsonSchema): string | undefined {
   if (typeof properties !== 'object' || properties === null || Object.keys(properties).length === 0) return undefined;
   const needed = new Set(Array.isArray(required) ? required : []);
   const parts = Object.entries(properties as Record<string, JsonSchema>).map(([name, value]) => {
-    const words = valueWords(value) ?? (isText(value) ? 'text' : 'a value');
-    return `"${name}" (${words}${needed.has(name) ? '' : ', may be left out'})`;
+    return `"${name}" (${partWords(value) ?? 'a value'}${needed.has(name) ? '' : ', may be left out'})`;
   });
   return `JSON, an object with ${listed(parts, ', ')}`;
+}
+
+function listWords({ items, prefixItems, minItems, maxItems }: JsonSchema): string {
+  if (Array.isArray(prefixItems)) return `JSON, a list of ${prefixItems.map((part) => partWords(part) ?? 'a value').join(', ')}`;
+  const [least, most] = [minItems, maxItems].map((bound) => (typeof bound === 'number' && bound > 0 ? bound : undefined));
+  const bounds = most === undefined ? `at least ${least}` : least === undefined ? `at most ${most}` : `${least} to ${most}`;
+  const count = least === most ? least : bounds;
+  const words = typeof items === 'object' && items !== null ? partWords(items as JsonSchema) : undefined;
+  return `JSON, a list${count ? ` of ${count}` : ''}${words ? `, each ${words}` : ''}`;
+}
+
+/** The same for a part of a value: text, too, is a word there. */
+function partWords(schema: JsonSchema): string | undefined {
+  return valueWords(schema) ?? (isText(schema) ? 'text' : undefined);
 }
 
 /** zod writes the bounds of safe integers where there are no others. */

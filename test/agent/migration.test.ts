@@ -152,6 +152,25 @@ describe('a record of an earlier version of the schema', () => {
     expect(await open()).toEqual([3, 4]);
   });
 
+  it('has an id of its own for each value, also where values were divided more than once', async () => {
+    const store = memoryStore();
+    const texts = ProfileSchema.define({ hobbies: slot.many(z.string()) });
+    const split =
+      (sign: string): Migration =>
+      ({ slot, value }) =>
+        String(value)
+          .split(sign)
+          .map((one) => ({ slot, value: one }));
+    await agentOf(texts, store).agent.edit('u1', [{ op: 'set', slot: 'hobbies', value: ['tea+rum, jazz+rock, go'] }]);
+    const once = agentOf(texts, store, [split(', ')]).agent;
+    await once.edit('u1', [{ op: 'remove', slot: 'hobbies', value: 'go' }]);
+    const twice = agentOf(texts, store, [split(', '), split('+')]).agent;
+    const history = await twice.history('u1');
+    expect(history.map(({ value }) => value)).toEqual(['tea', 'rum', 'jazz', 'rock', 'go']);
+    expect(new Set(history.map(({ id }) => id)).size).toBe(5);
+    expect(await twice.history('u1')).toEqual(history); // not written yet, and the same when it is read again
+  });
+
   it('may be written by both versions at once', async () => {
     const store = await stored();
     await agentOf(second, store, migrations).agent.edit('u1', [{ op: 'set', slot: 'married', value: true }]);

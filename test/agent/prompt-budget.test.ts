@@ -45,6 +45,31 @@ describe('the budget of a prompt', () => {
     expect(knownTo(model).interests).toEqual(interests);
   });
 
+  it('finds what the message speaks of in values of every kind: texts with signs, listed texts, objects', async () => {
+    const mixed = ProfileSchema.define({
+      facts: slot.many(z.string()),
+      homes: slot.many(z.object({ city: z.string() })),
+      plan: slot.one(z.enum(['Basic+', 'Full'])),
+      filler: slot.many(z.string()),
+    });
+    const model = scriptedChatModel(() => formatTurn(mixed.empty(), 'Hi'));
+    const agent = new PersonalizedAgent({ schema: mixed, model, promptBudget: { profile: 30 } });
+    await agent.edit('u', [
+      { op: 'set', slot: 'facts', value: ['runs a Café'] },
+      { op: 'set', slot: 'homes', value: [{ city: 'Oslo' }] },
+      { op: 'set', slot: 'plan', value: 'Basic+' },
+      { op: 'set', slot: 'filler', value: many },
+    ]);
+    for (const [message, found] of [
+      ['Is the cafe open?', { facts: ['runs a Café'] }],
+      ['How far is Oslo?', { homes: [{ city: 'Oslo' }] }],
+      ['What does basic mean?', { plan: 'Basic+' }],
+    ] as const) {
+      await agent.respond({ userId: 'u', message });
+      expect(knownTo(model)).toMatchObject(found);
+    }
+  });
+
   it('costs nothing that was not shown: what an answer leaves out stays', async () => {
     const answer = formatTurn(schema.profile({ occupation: 'nurse' }), 'Hi');
     const { agent, model } = await agentWith(['tea', ...many, 'jazz'], { promptBudget: { profile: 12 } }, [answer]);

@@ -276,6 +276,11 @@ describe('formatInstructions', () => {
       motto: slot.one(z.string().max(40)),
       pin: slot.one(z.string().regex(/^\d{4}$/)),
       home: slot.one(z.object({ city: z.string(), floor: z.int().optional() })),
+      pets: slot.one(z.object({ names: z.array(z.string()), ages: z.array(z.int().min(0)).min(1).max(3).optional() })),
+      route: slot.one(z.tuple([z.string(), z.int()])),
+      scores: slot.many(z.array(z.enum(['low', 'high'])).length(2)),
+      tags: slot.one(z.array(z.any()).max(9)),
+      towns: slot.one(z.array(z.object({ name: z.string() })).min(2)),
       anything: slot.one(z.any()),
       other: slot.open(),
     });
@@ -296,6 +301,11 @@ describe('formatInstructions', () => {
       '- Motto (one value: text of at most 40 characters)',
       '- Pin (one value: text that matches ^\\d{4}$)',
       '- Home (one value: JSON, an object with "city" (text), "floor" (a whole number, may be left out))',
+      '- Pets (one value: JSON, an object with "names" (JSON, a list, each text), "ages" (JSON, a list of 1 to 3, each a whole number, at least 0, may be left out))',
+      '- Route (one value: JSON, a list of text, a whole number)',
+      '- Scores (any number of values, each JSON, a list of 2, each one of low, high)',
+      '- Tags (one value: JSON, a list of at most 9)',
+      '- Towns (one value: JSON, a list of at least 2, each JSON, an object with "name" (text))',
       '- Anything (one value)',
       '- Other (any number of values, for what fits no other slot)',
     ]);

@@ -242,10 +242,10 @@ describe('Profile', () => {
   it('counts each element of a list as one item, and equal values once', () => {
     const profile = schema.profile({ interests: ['hiking', 'Hiking!', 'the jazz'], age: 29, smoker: true });
     expect(profile.items().map(({ slot, text, key }) => [slot, text, key])).toEqual([
-      ['interests', 'hiking', 'interests:hiking'],
-      ['interests', 'the jazz', 'interests:jazz'],
-      ['age', '29', 'age:29'],
-      ['smoker', 'yes', 'smoker:yes'],
+      ['interests', 'hiking', 'interests~hiking'],
+      ['interests', 'the jazz', 'interests~jazz'],
+      ['age', '29', 'age=29'],
+      ['smoker', 'yes', 'smoker=yes'],
     ]);
   });
 

@@ -1,5 +1,5 @@
 import { checkKnown, invalidOption } from '../../errors';
-import { type Profile, ProfileSchema } from '../../profile/index';
+import { normalizedText, type Profile, ProfileSchema } from '../../profile/index';
 import { Random } from '../../random';
 import type { Persona } from '../persona';
 import {
@@ -185,7 +185,7 @@ function poolsOf(unseen: number): Pools {
 function combinationOf(profile: Profile): string {
   return profile
     .items()
-    .map((item) => item.key)
+    .map((item) => `${item.slot}:${normalizedText(item)}`)
     .sort()
     .join('|');
 }
