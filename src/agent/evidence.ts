@@ -9,7 +9,7 @@ const unsupportedConfidence = 0.4;
 
 /**
  * What speaks for a value. It is `stated` if the user says all of it (`findSaid`): all words of a text, close together in one message; each value
- * in an object. Else it is `inferred`: with the model's quote as evidence where the user did write that, or with what of an object the user says.
+ * in an object, in one message too. Else it is `inferred`: with the model's quote as evidence where the user did write that, or with what of an object the user says.
  *
  * @param messages the user's messages, the latest first
  * @param quote the words that the model says it went by

@@ -1,4 +1,4 @@
-import { hasTellingSigns, normalizeText, type SlotDefinition, spelledText, valueText } from '../profile/index';
+import { normalizeText, type SlotDefinition, tellingSigns, valueText } from '../profile/index';
 import { remember } from '../remember';
 import { arePronouns, hasInnerCapital, isEmpty } from './empty-values';
 import { foldText } from './folded-text';
@@ -13,15 +13,16 @@ interface Place {
 
 /** What of a value the user says. */
 export interface SaidValue {
-  /** Of an object, what of it is said in one message, with what stands between. */
+  /** Of an object, what of it the message says that says most of it, with what stands between. */
   readonly evidence: Evidence;
   /** Whether it is all of the value; of an object it may be some. */
   readonly isWhole: boolean;
 }
 
 /**
- * What of a value the user says in their own words. Of an object these are the values of its properties, whatever the properties are called;
- * each may be said in a message of its own. `true` and `false` are never said: "yes" does not tell which question it answers.
+ * What of a value the user says in their own words. Of an object these are the values of its properties, whatever the properties are called. One
+ * message has to say all of them: of those that are said here and there, nobody said that they belong together. `true` and `false` are never said:
+ * "yes" does not tell which question it answers.
  *
  * @param messages the latest first
  */
@@ -34,20 +35,16 @@ export function findSaid(value: unknown, slot: SlotDefinition | undefined, messa
     return evidence && { evidence, isWhole: true };
   }
   const parts = partsOf(value);
-  const unsaid = new Set(parts);
-  let most: readonly Evidence[] = [];
-  let evidence: Evidence | undefined;
+  let best: SaidValue | undefined;
+  let most = 0;
   for (const message of messages) {
-    const said = parts.flatMap((part) => {
-      const place = findSaid(part, slot, [message])?.evidence;
-      if (place) unsaid.delete(part);
-      return place ?? [];
-    });
-    if (said.length <= most.length) continue;
-    most = said;
-    evidence = evidenceAt(message, { start: Math.min(...said.map(({ start }) => start)), end: Math.max(...said.map(({ end }) => end)) });
+    const said = parts.flatMap((part) => findSaid(part, slot, [message])?.evidence ?? []);
+    if (said.length <= most) continue;
+    most = said.length;
+    const place = { start: Math.min(...said.map(({ start }) => start)), end: Math.max(...said.map(({ end }) => end)) };
+    best = { evidence: evidenceAt(message, place), isWhole: said.length === parts.length };
   }
-  return evidence && { evidence, isWhole: unsaid.size === 0 };
+  return best;
 }
 
 /** Where the user says all of a value: see {@link findSaid}. */
@@ -67,27 +64,13 @@ export function spokenText(value: unknown): string {
   return partsOf(value).map(valueText).join(' ');
 }
 
-/** Signs for which people write others, or a space: they need not be in a message for a text to be said there. */
-const looseSigns = /[/_&*#%+-]/g;
-const joins = '[.@/_-]?';
-
-/** Whether what signs tell from other texts is written in a message as it is: 3.10 is not said by 3.1, nor a.smith@x.com by smith@x.com. */
+/** Whether what tells the text from others is written in a message: 3.10 is not said by 3.1, nor a.smith@x.com by smith@x.com. */
 function areSignsIn(own: string, text: string): boolean {
-  if (!hasTellingSigns(text)) return true;
-  const words = withoutAccents(text)
-    .split(' ')
-    .filter((word) => hasTellingSigns(word.replace(looseSigns, ' ')));
-  return words.every((word) => {
-    const pattern = `(?<![a-z0-9]${joins})${escaped(word)}(?!${joins}[a-z0-9])`;
-    return new RegExp(pattern, 'u').test(withoutAccents(own));
-  });
+  const signs = tellingSigns(text);
+  return signs.length === 0 || signs.every((sign) => signsOf(own).has(sign));
 }
 
-const withoutAccents = remember((text) =>
-  spelledText(text)
-    .normalize('NFKD')
-    .replace(/[\u0300-\u036f]/g, ''),
-);
+const signsOf = remember((text): ReadonlySet<string> => new Set(tellingSigns(text)));
 
 function escaped(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');

@@ -1,8 +1,8 @@
 import type { ValueType } from './value-type';
 
 /**
- * Whether the texts that a type takes are listed, or have a format or a pattern (`z.enum`, `z.email()`, `z.iso.date()`): then each sign of them
- * counts. Free text, and what a JSON Schema does not describe, has no such form.
+ * Whether the texts that a type takes are listed or have a format (`z.enum`, `z.email()`, `z.iso.date()`): then each sign of them counts. Free text
+ * has no such form, be it held to a pattern (that it is not blank, say); nor has what a JSON Schema does not describe.
  */
 export function hasFixedForm(type: ValueType): boolean {
   const { $defs = {}, ...schema }: TextSchema = type.toJSONSchema({ unrepresentable: 'any', io: 'input' });
@@ -22,8 +22,13 @@ function isFixed(schema: TextSchema, definitions: Map<string, TextSchema>): bool
     const texts = choices.filter(({ type = 'string' }) => type === 'string');
     return texts.length > 0 && texts.every((choice) => isFixed(choice, definitions));
   }
-  const { enum: listed, const: only, format, pattern, allOf = [] } = schema;
-  return [listed, only, format, pattern].some((said) => said !== undefined) || allOf.some((part) => isFixed(part, definitions));
+  const { enum: listed, const: only, format, allOf = [] } = schema;
+  return listed !== undefined || only !== undefined || isFormat(format) || allOf.some((part) => isFixed(part, definitions));
+}
+
+/** zod names formats where it only asks for some letters. */
+function isFormat(format: unknown): boolean {
+  return format !== undefined && !/^(?:regex|includes|starts_with|ends_with|lowercase|uppercase)$/.test(String(format));
 }
 
 /** The parts of a JSON Schema that say which texts there may be. */
@@ -32,7 +37,6 @@ interface TextSchema {
   readonly enum?: unknown;
   readonly const?: unknown;
   readonly format?: unknown;
-  readonly pattern?: unknown;
   readonly allOf?: readonly TextSchema[];
   readonly anyOf?: readonly TextSchema[];
   readonly oneOf?: readonly TextSchema[];

@@ -39,7 +39,7 @@ export {
 } from './schema';
 export { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
 export type { RejectedValue, SlotReading } from './slot-items';
-export { hasTellingSigns, spelledText } from './telling-signs';
+export { tellingSigns } from './telling-signs';
 export { TurnStream } from './turn-stream';
 export { valueSchemas } from './value-schema';
 export { text, type ValueType, wholeNumber } from './value-type';

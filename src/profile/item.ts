@@ -1,6 +1,6 @@
 import { normalizeText } from './normalize';
 import type { SlotDefinition } from './slot';
-import { hasTellingSigns, spelledText } from './telling-signs';
+import { tellingSigns } from './telling-signs';
 
 /** One slot-value pair: the unit that precision and recall count. */
 export interface ProfileItem {
@@ -11,8 +11,8 @@ export interface ProfileItem {
   /**
    * The item's identity within a schema: items with equal keys are the same value. The slot, a sign and
    * - `=`: the text itself, where the slot's matching is `exact` and for what is no text, as numbers and objects;
-   * - `~`: the normalised text, as `normalizeText` writes it; where there are signs that it has not (3.10, C/C++, vitamin A), in a second
-   *   line also the text but for case and spacing;
+   * - `~`: the normalised text, as `normalizeText` writes it, and a line for each sign that it has not but that tells values apart: 3.10, `<`,
+   *   an address;
    * - `:`: the normalised text of an item of no schema.
    */
   readonly key: string;
@@ -48,7 +48,7 @@ export function slotItem(
   let key: string;
   if (matching === 'exact' || typeof value !== 'string') key = `${slot}=${text}`;
   else if (known?.text === text && known.key[slot.length] === '~') key = known.key;
-  else key = `${slot}~${normalizeText(text)}${hasTellingSigns(text) ? `\n${spelledText(text)}` : ''}`;
+  else key = [`${slot}~${normalizeText(text)}`, ...tellingSigns(text)].join('\n');
   return sensitive ? { slot, value, text, key, sensitive } : { slot, value, text, key };
 }
 

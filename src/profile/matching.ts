@@ -67,6 +67,10 @@ export function schemaMatcher(schema: ProfileSchema): SynchronousItemMatcher {
   const matchers = { exact: exactMatcher(), normalized: normalizedMatcher(), fuzzy: fuzzyMatcher() };
   const kinds = new Set(Object.values(schema.slots).map((slot) => slot.matching));
   if (kinds.size === 1) return matchers[[...kinds][0]!];
+  if (!kinds.has('fuzzy')) {
+    // equal texts, or equal normalised ones: there is no need to compare each value with each
+    return identityMatcher('schema', (item) => (schema.slots[item.slot]?.matching === 'exact' ? item.text : normalizedText(item)));
+  }
   return {
     name: 'schema',
     threshold: Number.MIN_VALUE,

@@ -6,7 +6,7 @@ import { Profile } from './profile';
 import { type Cardinality, type Slot, type SlotDefinition, type SlotOptions, slot } from './slot';
 import { changeItems, found, type RejectedValue, readItems, readValue, type SlotReading } from './slot-items';
 import { valueSchemas } from './value-schema';
-import { text, wholeNumber } from './value-type';
+import { text, type ValueType, wholeNumber } from './value-type';
 
 export type SlotMap = Readonly<Record<string, Slot>>;
 
@@ -236,7 +236,7 @@ function defineSlot(key: string, value: Slot): SlotDefinition {
   if (!/^[^\s:<>-][^\n\r:<>]*$/.test(label) || label !== label.trim()) {
     throw invalidSchema(key, `a label is one line of text without ":", "<" and ">", found "${label}"`);
   }
-  const matching = value.options.matching ?? (hasFixedForm(value.type) ? 'exact' : 'normalized');
+  const matching = value.options.matching ?? usualMatching(key, value.type);
   if (!matchings.has(matching)) throw invalidSchema(key, `matching is ${[...matchings].join(', ')}, found ${found(matching)}`);
   if (!(maxLength >= 1)) throw invalidSchema(key, `maxLength is at least 1, found ${maxLength}`);
   return Object.freeze({
@@ -250,6 +250,14 @@ function defineSlot(key: string, value: Slot): SlotDefinition {
     maxLength,
     sensitive,
   });
+}
+
+function usualMatching(key: string, type: ValueType): SlotDefinition['matching'] {
+  try {
+    return hasFixedForm(type) ? 'exact' : 'normalized';
+  } catch (error) {
+    throw invalidSchema(key, `its type cannot tell its JSON Schema: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 const operations: ReadonlySet<string> = new Set<ProfileChange['op']>(['set', 'add', 'remove']);

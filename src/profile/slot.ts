@@ -8,8 +8,8 @@ export interface SlotOptions {
   /** What belongs in the slot: goes into prompts and JSON schemas. */
   readonly description?: string | undefined;
   /**
-   * How two values are compared when nothing else is asked for. By default `exact` where the type lists its texts or gives them a format or a
-   * pattern, as `z.enum` and `z.email()`, else `normalized`. What a profile holds is told apart by more than its normalised text, so that no
+   * How two values are compared when nothing else is asked for. By default `exact` where the type lists its texts or gives them a format, as
+   * `z.enum` and `z.email()`, else `normalized`. What a profile holds is told apart by more than its normalised text, so that no
    * value is taken for another: see `ProfileItem.key`.
    */
   readonly matching?: 'exact' | 'normalized' | 'fuzzy' | undefined;

@@ -87,7 +87,9 @@ describe('a value of which only signs are others', () => {
 describe('a text with signs that tell it from others', () => {
   it.each([
     ['skills', 'Python 3.10', 'I write Python 3.1.', 'I write Python 3.10.'],
-    ['skills', 'agent 007', 'I play agent 7.', 'I play Agent 007!'],
+    ['skills', '$100 a week', 'I earn 100 a week.', 'I earn $100 a week.'],
+    ['skills', 'Python 3.1', 'I write Python 3.10.', 'I write Python 3.1.'],
+    ['skills', '3.5 GPA', 'My GPA is 3.', 'My GPA is 3.5/4'],
     ['emails', 'smith@x.com', 'Write to a.smith@x.com', 'Write to <Smith@X.com>, please'],
     ['emails', 'a.smith@x.com', 'Write to smith@x.com', '(a.smith@x.com)'],
     ['site', 'https://x.com/', 'Look at https://x.com/a', 'Look at https://x.com/'],
@@ -107,8 +109,21 @@ describe('a text with signs that tell it from others', () => {
     expect((await told({ slot: 'skills', value, message })).history[0]).toMatchObject({ source: 'stated' });
   });
 
+  it('is removed by the name that the user gives it, in another spelling too', async () => {
+    for (const [value, other] of [
+      ['R&B', 'R & B'],
+      ['Zürich', 'Zurich'],
+      ["80's music", '80s music'],
+    ] as const) {
+      const agent = new PersonalizedAgent({ schema, model: scriptedChatModel([]) });
+      await agent.edit('u1', [{ op: 'add', slot: 'skills', value }]);
+      await agent.edit('u1', [{ op: 'remove', slot: 'skills', value: other }]);
+      expect((await agent.profile('u1')).values.skills).toEqual([]);
+    }
+  });
+
   it('becomes stated when the user says it', async () => {
-    for (const value of ['Python 3.10', 'Café-Besitzer']) {
+    for (const value of ['Python 3.10', 'Café-Besitzer', 'the works']) {
       const { agent, last } = await told(
         { message: 'Guess.', slot: 'skills', value },
         { message: `Yes: ${value}.`, slot: 'skills', value },
@@ -117,6 +132,19 @@ describe('a text with signs that tell it from others', () => {
       expect(await agent.history('u1')).toMatchObject([{ value, source: 'stated' }]);
     }
   });
+});
+
+it('a listed text with an article in it becomes stated when the user says it', async () => {
+  const bands = ProfileSchema.define({ band: slot.one(z.enum(['The Who', 'Abba'])), book: slot.one(z.object({ title: z.string() })) });
+  for (const change of [
+    { slot: 'band', value: 'The Who' },
+    { slot: 'book', value: { title: 'The Hobbit' } },
+  ]) {
+    const model = scriptedChatModel([turnJson([{ op: 'set', evidence: null, ...change } as never], 'Hi'), turnJson([], 'Hi')], json);
+    const agent = new PersonalizedAgent({ schema: bands, model, ...fixed().options });
+    for (const message of ['Guess.', 'I like the band The Who, and I read The Hobbit.']) await agent.respond({ userId: 'u1', message });
+    expect(await agent.history('u1')).toMatchObject([{ ...change, source: 'stated' }]);
+  }
 });
 
 describe('a record in which values were told apart otherwise', () => {

@@ -53,14 +53,14 @@ describe('an object', () => {
     expect(item).toMatchObject({ source: 'stated', evidence: { text: 'Rex is my old dog, friendly and brown' } });
   });
 
-  it('may be said in several messages: the evidence is in the one that says most, and of these in the latest', async () => {
+  it('is inferred where its values are said here and there, for nobody said that they belong together', async () => {
     const { history } = await talk(
-      { message: 'I live in Oslo.', slot: 'address', value: { city: 'Oslo' } },
-      { message: 'The zip code is 0150.', slot: 'address', value: oslo },
+      { message: 'My dog is called Rex.', slot: 'pets', value: { name: 'Rex', kind: 'dog' } },
+      { message: 'I have a cat, too.', slot: 'pets', value: { name: 'Rex', kind: 'cat' } },
     );
     expect(history).toMatchObject([
-      { source: 'stated', evidence: { text: 'Oslo' }, validTo: expect.any(String) },
-      { source: 'stated', evidence: { text: '0150' } },
+      { source: 'stated', evidence: { text: 'dog is called Rex' } },
+      { source: 'inferred', confidence: 0.7, evidence: { text: 'cat' } },
     ]);
   });
 

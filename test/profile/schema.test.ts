@@ -61,6 +61,10 @@ describe('ProfileSchema', () => {
   it('refuses no slots, empty and doubled labels, impossible keys, and types that are none', () => {
     expect(refusal(() => ProfileSchema.define({})).code).toBe('invalid-schema');
     expect(refusal(() => ProfileSchema.define({ job: slot.one(z.string(), { label: '' }) })).code).toBe('invalid-schema');
+    const silent = { safeParse: () => ({ success: true }), toJSONSchema: () => undefined } as never;
+    expect(refusal(() => ProfileSchema.define({ job: slot.one(silent) })).message).toMatch(
+      /^Slot "job": its type cannot tell its JSON Schema/,
+    );
     expect(refusal(() => ProfileSchema.define({ job: slot.one(z.string(), { label: 'a: b' }) })).code).toBe('invalid-schema');
     const twice = refusal(() => ProfileSchema.define({ job: slot.one(z.string()), work: slot.one(z.string(), { label: 'Job' }) }));
     expect(twice).toMatchObject({ code: 'invalid-schema', message: expect.stringContaining('"work"') });

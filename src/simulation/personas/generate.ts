@@ -182,6 +182,7 @@ function poolsOf(unseen: number): Pools {
   };
 }
 
+/** Of the normalised texts, not of the items' keys: who is held out must not depend on how profiles tell values apart. */
 function combinationOf(profile: Profile): string {
   return profile
     .items()
