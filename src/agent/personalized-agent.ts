@@ -172,7 +172,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
 
   /**
    * Forgets the user: profile, history, evidence, the turns of all sessions. Turns under way, of this agent and of others over the same store
-   * object, still give their reply and store nothing, and what runs after replies is ended.
+   * object, still give their reply and leave nothing stored, and what runs after replies is ended. An erasure that fails costs no turn.
    *
    * @returns whether there was anything
    */
