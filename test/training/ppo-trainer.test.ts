@@ -387,7 +387,9 @@ describe('users', () => {
     const { trainer, iterations, warnings } = setUp({
       toy: {
         reward: (reply) =>
-          reply.startsWith('h') ? { total: 0, status: 'unjudged', failure: 'model-failed: no verdict' } : { total: -0.2, status: 'malformed' },
+          reply.startsWith('h')
+            ? { total: 0, status: 'unjudged', failure: 'model-failed: no verdict' }
+            : { total: -0.2, status: 'malformed' },
       },
     });
     await trainer.train({ iterations: 2 });
