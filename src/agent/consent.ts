@@ -9,6 +9,7 @@ import {
   type SlotMap,
 } from '../profile/index';
 import { quoted } from '../quoted';
+import type { AgentProblem } from './answer';
 import type { AnswerForm } from './prompt';
 import type { StoredItem, StoredTurn } from './user-record';
 
@@ -34,11 +35,15 @@ export function allowedBy(consent: Consent): SlotFilter {
   return ({ key, sensitive }) => !sensitive || consent === true || (Array.isArray(consent) && consent.includes(key));
 }
 
+function allowsAll(schema: ProfileSchema, isAllowed: SlotFilter): boolean {
+  return Object.values<SlotDefinition>(schema.slots).every(isAllowed);
+}
+
 /** The profile without what may not be read. */
 export function visiblePart<S extends SlotMap>(profile: Profile<S>, isAllowed: SlotFilter): Profile<S> {
-  const slots = Object.values<SlotDefinition>(profile.schema.slots);
-  const allowed = slots.filter(isAllowed);
-  return allowed.length === slots.length ? profile : profile.pick(allowed.map(({ key }) => key));
+  if (allowsAll(profile.schema, isAllowed)) return profile;
+  const allowed = Object.values<SlotDefinition>(profile.schema.slots).filter(isAllowed);
+  return profile.pick(allowed.map(({ key }) => key));
 }
 
 /** A rejection for lack of consent. The value stays out of it, as of everything else that a turn without consent tells. */
@@ -47,7 +52,8 @@ export function withoutConsent(slot: string): RejectedValue {
 }
 
 /**
- * What was refused, without values that may not be read. Their reasons go with them: they may quote the value.
+ * What was refused, without values that may not be read. Their reasons go with them: they may quote the value. A value
+ * for a slot that nobody knows is left out as well: it may belong in one that may not be read.
  *
  * @param items what is kept of the user, which tells whether a slot that the schema has no more was sensitive
  */
@@ -57,12 +63,24 @@ export function visibleRejections(
   items: readonly StoredItem[],
   isAllowed: SlotFilter,
 ): readonly RejectedValue[] {
+  const isAllAllowed = allowsAll(schema, isAllowed);
   return rejected.map((one) => {
-    if (one.slot === '') return Object.values<SlotDefinition>(schema.slots).every(isAllowed) ? one : { ...one, value: undefined };
     const known = schema.slotByLabel(one.slot);
-    const slot = known ?? { key: one.slot, sensitive: items.some((item) => item.slot === one.slot && item.sensitive) };
+    const stored = items.filter(({ slot }) => slot === one.slot);
+    if (!known && stored.length === 0) return isAllAllowed ? one : { ...one, value: undefined };
+    const slot = known ?? { key: one.slot, sensitive: stored.some(({ sensitive }) => sensitive) };
     return isAllowed(slot) ? one : withoutConsent(slot.key);
   });
+}
+
+/**
+ * What was wrong with an answer, without what its message quotes where that may belong in a slot that may not be read. Other problems are not
+ * of the answer's words.
+ */
+export function visibleProblem(schema: ProfileSchema, problem: AgentProblem, isAllowed: SlotFilter): AgentProblem {
+  const { code } = problem;
+  if (code === 'not-stored' || code === 'not-inferred' || allowsAll(schema, isAllowed)) return problem;
+  return { code, message: `The answer is malformed (${code}). It is not quoted, as there is no consent to all sensitive slots.` };
 }
 
 export type WrittenAnswer = Pick<StoredTurn, 'text' | 'reply' | 'malformed'>;
@@ -73,7 +91,7 @@ export type WrittenAnswer = Pick<StoredTurn, 'text' | 'reply' | 'malformed'>;
  */
 export function visibleAnswer(form: AnswerForm, answer: WrittenAnswer, known: Profile, isAllowed: SlotFilter): string {
   const { text, reply } = answer;
-  if (Object.values<SlotDefinition>(known.schema.slots).every(isAllowed)) return text;
+  if (allowsAll(known.schema, isAllowed)) return text;
   if (form === 'json') return JSON.stringify({ changes: [], reply });
   if (isVisible(answer, known.schema, isAllowed)) return text;
   const block = parseProfileBlock(known.schema, text, { tolerateValues: true });

@@ -6,7 +6,7 @@ import type { Profile, ProfileChange, SlotMap } from '../profile/index';
 import { type AfterReply, afterReplyOf } from './after-reply';
 import { type AgentSettings, type PersonalizedAgentOptions, settle } from './agent-options';
 import { AnswerReader } from './answer';
-import { allowedBy, type Consent, checkConsent, visiblePart, visibleRejections } from './consent';
+import { allowedBy, type Consent, checkConsent, visiblePart, visibleProblem, visibleRejections } from './consent';
 import { migrateRecord } from './migration';
 import {
   type CallLimits,
@@ -172,7 +172,7 @@ export class PersonalizedAgent<S extends SlotMap = SlotMap> extends EventEmitter
 
   /**
    * Forgets the user: profile, history, evidence, the turns of all sessions. Turns under way, of this agent and of others over the same store
-   * object, still give their reply and store nothing, and what runs after replies is ended.
+   * object, still give their reply and leave nothing stored, and what runs after replies is ended. An erasure that fails costs no turn.
    *
    * @returns whether there was anything
    */
@@ -326,12 +326,13 @@ function outcomeOf<S extends SlotMap>(
   kept?: RecordedAnswer<S>,
 ): ProfileOutcome<S> {
   const { items = [] } = kept?.record ?? turn.basis.record ?? {};
+  const { schema } = turn.profile;
   return {
     messageId: turn.id,
     profile: kept ? visiblePart(kept.profile, turn.isAllowed) : turn.profile,
     changes: kept?.changes ?? [],
-    rejected: visibleRejections(turn.profile.schema, [...rejected, ...(kept?.rejected ?? [])], items, turn.isAllowed),
-    ...(problem && { problem }),
-    ...(repaired && { repaired }),
+    rejected: visibleRejections(schema, [...rejected, ...(kept?.rejected ?? [])], items, turn.isAllowed),
+    ...(problem && { problem: visibleProblem(schema, problem, turn.isAllowed) }),
+    ...(repaired && { repaired: visibleProblem(schema, repaired, turn.isAllowed) }),
   };
 }

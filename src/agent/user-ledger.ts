@@ -43,8 +43,8 @@ const workOver = perStore((): StoreWork => ({ queues: new Map(), tenures: new Ma
 
 /**
  * Reads and writes users' records. Writes of one user to one store object queue up; a write that another process got ahead of is based on
- * the new record and tried again. Of two writers one always gets through, so trying again ends; it is bounded all the same. What was begun
- * over this store object before a user's erasure has ended is never written afterwards.
+ * the new record and tried again. Of two writers one always gets through, so trying again ends; it is bounded all the same. Of turns that were
+ * begun over this store object before a user's erasure has ended nothing is written afterwards; an edit that waited for it is.
  */
 export class UserLedger {
   readonly #store: ProfileStore;
@@ -115,14 +115,15 @@ export class UserLedger {
     });
   }
 
-  /** Takes as long as the signal lets it. @throws `store-failed`, `timeout`, `aborted`. */
+  /** Takes as long as the signal lets it. @throws `store-failed`, `timeout`, `aborted`; turns under way are then stored. */
   erase(userId: string, signal?: AbortSignal): Promise<boolean> {
-    this.#endTenures(userId);
-    return this.#queued(userId, async () => {
-      const erased = await this.#access('erased', signal, (deadline) => this.#store.erase(userId, deadline));
-      this.#endTenures(userId); // also of what began meanwhile: it may have read what is gone now
+    // Turns end only when the store has erased the user, also where nobody waits for it any more: what they write queues up behind.
+    const erase = async (deadline: AbortSignal) => {
+      const erased = await this.#store.erase(userId, deadline);
+      this.#endTenures(userId);
       return erased;
-    });
+    };
+    return this.#queued(userId, () => this.#access('erased', signal, erase));
   }
 
   #endTenures(userId: string): void {

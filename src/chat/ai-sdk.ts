@@ -151,7 +151,7 @@ class ModelCalls implements Pick<ChatModel, 'generate' | 'stream'> {
  * strict form. All others keep to the schema as it is.
  */
 function formatOf({ provider }: AiSdkLanguageModel, { name, schema }: NonNullable<ChatRequest['jsonSchema']>): Partial<AiSdkCallOptions> {
-  if (!/^(?:openai|azure)\b/.test(provider)) return { responseFormat: { type: 'json', name, schema } };
+  if (!/^(?:openai|azure(?:-openai)?)\./.test(provider)) return { responseFormat: { type: 'json', name, schema } };
   const strict = strictSchema(schema);
   if (strict) return { responseFormat: { type: 'json', name, schema: strict } };
   const options = { strictJsonSchema: false };

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { RecordedChange } from '../agent/index';
+import { anySignal } from '../deadline';
 import { RlpaError, throwIfAborted } from '../errors';
 import { changeText } from '../profile/index';
 import { messageWithAdvice } from './advice';
@@ -116,8 +117,9 @@ export class Conversation {
     if (!this.#isInteractive) this.#write(`${prompt}${message}\n`);
     this.#write('agent › ');
     this.#answering = new AbortController();
+    const stop = anySignal(signal, this.#answering.signal);
     try {
-      const { turn, changes } = await this.#answer(message, AbortSignal.any([signal, this.#answering.signal]));
+      const { turn, changes } = await this.#answer(message, stop.signal);
       this.#turns.push(turn);
       this.#write('\n');
       for (const change of changes)
@@ -131,6 +133,7 @@ export class Conversation {
         this.#write(`${indent}${this.#paint('red', messageWithAdvice(error))}\n`);
       }
     } finally {
+      stop.release();
       this.#answering = undefined;
     }
   }

@@ -37,6 +37,7 @@ export interface WarmStartOptions {
 export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy> {
   const { setting, environment, plan, seed, maxNewTokens, signal, onProgress } = options;
   const device = await options.device();
+  let taught: LocalPolicy | undefined;
   try {
     await checkThatItComputes(device);
     const { schema } = environment;
@@ -48,7 +49,7 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
     const named = { name: `tiny (${setting.profile})`, seed, maxNewTokens, microBatchTokens };
     const weights = open && canStartCopying(config) ? copyingWeights(config, new Random(seed)) : undefined;
     const policy = new LocalPolicy(device, { config, tokenizer, ...(weights && { weights }) }, named);
-    const total = courses.reduce((sum, { examples }) => sum + examples.length, 0);
+    const total = courses.reduce((count, { examples }) => count + examples.length, 0);
     let finished = 0;
     for (const { examples, learningRate } of courses) {
       await teach({ policy, examples, learningRate, seed, signal }, (done, loss) =>
@@ -56,11 +57,12 @@ export async function warmStart(options: WarmStartOptions): Promise<LocalPolicy>
       );
       finished += examples.length;
     }
-    const taught = plan.sharpness === undefined ? policy : await sharpened(policy, plan.sharpness, options.device, named);
+    taught = plan.sharpness === undefined ? policy : await sharpened(policy, plan.sharpness, options.device, named);
     await taught.setReference();
     return taught;
   } catch (error) {
-    await device.dispose();
+    // of a sharpened policy the device is another, and its own
+    await (taught ?? device).dispose();
     throw error;
   }
 }

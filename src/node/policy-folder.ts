@@ -31,7 +31,9 @@ export async function readPolicyFolder(folder: string, { adapter }: { readonly a
   const found = places.adapter === undefined ? undefined : await readAdapterFolder(places.adapter, config);
   const head = await valueHeadOf([places.adapter, places.model], config.hiddenSize);
   const tensors = joined([model.tensors, ...(found ? [found.tensors] : []), ...(head ? [head] : [])]);
-  return { config, tokenizer, template, eosTokenIds, generationConfig, tensors, lora: found?.lora, baseModel: places.model };
+  // said absolutely: the working directory may be another when an adapter is to name its base
+  const baseModel = resolve(places.model);
+  return { config, tokenizer, template, eosTokenIds, generationConfig, tensors, lora: found?.lora, baseModel };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { ChatModel } from '../chat/index';
+import { checkTimeout } from '../deadline';
 import { checkKnown, RlpaError } from '../errors';
 import { normalizedText } from './item';
 import type { ItemMatcher, ItemPair } from './matching';
@@ -19,6 +20,7 @@ export interface JudgedMatcherOptions {
  * are not sent: they are the same if their normalised texts are.
  *
  * @throws from `similarity`: `model-failed` for an answer that is not of the form asked for, and what the model throws.
+ *   `invalid-option` for a deadline that is none.
  * @example
  * import { judgedMatcher, openAIChat, ProfileSchema, profileF1 } from 'rlpa';
  * const { standard } = ProfileSchema;
@@ -28,6 +30,7 @@ export interface JudgedMatcherOptions {
 export function judgedMatcher(options: JudgedMatcherOptions): ItemMatcher {
   checkKnown('judgedMatcher', options, { model: true, timeoutMs: true });
   const { model, timeoutMs = 60_000 } = options;
+  checkTimeout('judgedMatcher', timeoutMs);
   return {
     name: 'judged',
     threshold: 1,

@@ -1,4 +1,5 @@
 import type { ChatMessage, ChatModel, ChatRequest } from '../chat/index';
+import { checkTimeout } from '../deadline';
 import { checkKnown, RlpaError } from '../errors';
 import type { Profile } from '../profile/index';
 import { readVerdict } from './rubric-answer';
@@ -51,7 +52,7 @@ const verdictSchema = {
  * more; a verdict is never made up. What is in sensitive slots is not sent.
  *
  * @throws from `judge`: `model-failed` when the second answer is malformed as well, and whatever the model throws.
- * `invalid-option` when the inferred profile is asked for and the context has none.
+ * `invalid-option` when the inferred profile is asked for and the context has none, and from `rubricJudge` for a deadline that is none.
  * @example
  * import { openAIChat, rubricJudge } from 'rlpa';
  * const judge = rubricJudge({ model: openAIChat({ model: 'gpt-4o-mini' }) });
@@ -59,6 +60,7 @@ const verdictSchema = {
 export function rubricJudge(options: RubricJudgeOptions): ResponseJudge {
   checkKnown('rubricJudge', options, { model: true, timeoutMs: true, profile: true });
   const { model, timeoutMs, profile = 'golden' } = options;
+  if (timeoutMs !== undefined) checkTimeout('rubricJudge', timeoutMs);
   return {
     name: `rubric (${model.name})`,
     async judge(context) {

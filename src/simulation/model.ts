@@ -1,4 +1,5 @@
 import type { ChatMessage, ChatModel } from '../chat/index';
+import { checkTimeout } from '../deadline';
 import { checkKnown, RlpaError } from '../errors';
 import type { ProfileItem, ProfileSchema } from '../profile/index';
 import type { UserBehaviour, UserContext } from './user-behaviour';
@@ -18,7 +19,7 @@ export interface ModelBehaviourOptions {
  * short colloquial messages, no new topics, open dislike of what clashes with its profile, of repetition and of flattery.
  * For that model the simulated user is the `assistant` and the policy is the `user`.
  *
- * @throws (from `reply`) the model's errors, and `model-failed` for an empty message.
+ * @throws (from `reply`) the model's errors, and `model-failed` for an empty message; `invalid-option` for a deadline that is none.
  * @example
  * import { modelBehaviour, openAIChat, SimulatedUser } from 'rlpa';
  * const user = new SimulatedUser({ behaviour: modelBehaviour({ model: openAIChat({ model: 'gpt-4o-mini' }) }) });
@@ -26,6 +27,7 @@ export interface ModelBehaviourOptions {
 export function modelBehaviour(options: ModelBehaviourOptions): UserBehaviour {
   checkKnown('modelBehaviour', options, { model: true, temperature: true, maxTokens: true, timeoutMs: true });
   const { model, temperature = 0.8, maxTokens = 120, timeoutMs } = options;
+  if (timeoutMs !== undefined) checkTimeout('modelBehaviour', timeoutMs);
   return {
     name: `model (${model.name})`,
     async reply(context) {

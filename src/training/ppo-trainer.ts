@@ -256,34 +256,24 @@ function tornError(hasStore: boolean): RlpaError {
 }
 
 /**
- * Users or judges that all fail are no batch to skip, but the end of the run: otherwise it would idle through its iterations, or learn
- * from malformed outputs alone, which earn what they earn without a judge.
+ * Users or judges that all fail are no batch to skip, but the end of the run: otherwise it would idle through its iterations. Where malformed
+ * outputs are all there is to learn from, a judge that is gone has ended the rollout.
  */
 function assertSomethingToLearn(episodes: readonly Episode[], { trainableTokens, report }: Experience): void {
-  if (trainableTokens > 0) {
-    const asked = outputsOf(episodes).filter(({ reward }) => reward.status !== 'malformed');
-    if (asked.length === 0 || asked.some(({ reward }) => reward.status === 'scored')) return;
-    throw nothingToLearn(
-      `None of the ${asked.length} well-formed replies has a verdict`,
-      asked.map(({ reward }) => reward.failure),
-    );
-  }
-  if (report.droppedStaleTurns > 0) return;
-  const reasons = episodes.flatMap((episode) => [
-    episode.failure,
-    episode.tooLong && 'it grew longer than the policy can read',
-    ...outputsOf([episode]).map(({ reward }) => reward.failure),
-  ]);
-  throw nothingToLearn(`None of the ${episodes.length} dialogues has a turn to train on`, [
-    ...reasons,
-    report.unknownNextStates > 0 ? 'the state after the turn limit could not be had or read' : undefined,
-  ]);
-}
-
-function nothingToLearn(problem: string, reasons: readonly (string | undefined)[]): RlpaError {
-  const failures = reasons.filter((reason) => reason !== undefined);
-  const first = failures.length > 0 ? `; the first failure: ${failures[0]}` : '';
-  return new RlpaError('training-failed', `${problem}${first}.`, { failures: failures.slice(0, 10) });
+  if (trainableTokens > 0 || report.droppedStaleTurns > 0) return;
+  const reasons = episodes
+    .flatMap((episode) => [
+      episode.failure,
+      episode.tooLong && 'it grew longer than the policy can read',
+      ...outputsOf([episode]).map(({ reward }) => reward.failure),
+    ])
+    .concat(report.unknownNextStates > 0 ? 'the state after the turn limit could not be had or read' : undefined)
+    .filter((reason) => reason !== undefined);
+  throw new RlpaError(
+    'training-failed',
+    `None of the ${episodes.length} dialogues has a turn to train on${reasons.length > 0 ? `; the first failure: ${reasons[0]}` : ''}.`,
+    { failures: reasons.slice(0, 10) },
+  );
 }
 
 function generatedTokens(episodes: readonly Episode[]): number {

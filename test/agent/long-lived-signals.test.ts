@@ -1,16 +1,9 @@
-import { getEventListeners } from 'node:events';
 import { expect, it } from 'vitest';
 import { PersonalizedAgent, type TurnRequest } from '../../src/agent/index';
 import { RlpaError } from '../../src/errors';
 import { scriptedChatModel } from '../../src/testing/index';
+import { heldBy } from '../held-signal';
 import { collect, json, schema, turnJson } from './fixtures';
-
-/** How much hangs on a signal: listeners, and the signals that Node made of it by `AbortSignal.any`. */
-function heldBy(signal: AbortSignal): number {
-  const made = Object.getOwnPropertySymbols(signal).find(({ description }) => description === 'kDependantSignals');
-  const dependants = made && (signal as unknown as Record<symbol, Set<unknown> | undefined>)[made];
-  return getEventListeners(signal, 'abort').length + (dependants?.size ?? 0);
-}
 
 type Turn = (agent: PersonalizedAgent, request: TurnRequest) => Promise<unknown>;
 

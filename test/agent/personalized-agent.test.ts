@@ -348,7 +348,8 @@ describe('what the schema does not take of an answer', () => {
     const told: unknown[] = [];
     agent.on('rejected', ({ rejected }) => told.push(...rejected));
     await agent.edit('u1', [{ op: 'set', slot: 'age', value: 30 }]);
-    const turn = await agent.respond({ userId: 'u1', message: 'I am a teacher now and not happy about my age, I stopped counting.' });
+    const message = 'I am a teacher now and not happy about my age, I stopped counting.';
+    const turn = await agent.respond({ userId: 'u1', message, consent: true });
     expect(turn).toMatchObject({
       reply: 'Hi there',
       rejected: [
@@ -380,7 +381,7 @@ describe('what the schema does not take of an answer', () => {
     ]);
     const turn = await agent.respond({ userId: 'u1', message: 'I stopped being a nurse and became a teacher, and I gave up jazz.' });
     expect(turn.profile.toJSON()).toEqual({ occupation: 'nurse', interests: ['jazz'] });
-    expect(turn.rejected).toMatchObject([{ slot: 'Job', value: 'teacher' }]);
+    expect(turn.rejected).toMatchObject([{ slot: 'Job' }]);
   });
 
   it('is rejected alone also where the profile is asked for after the reply, or once more', async () => {
@@ -459,12 +460,13 @@ describe('sensitive slots without consent', () => {
   });
 
   /** A user with asthma, the answer that a model gives them, and everything that a turn without consent tells of it. */
-  async function toldOf(options: { form?: 'text' | 'json'; mode?: 'after-reply'; texts: string[]; store?: ProfileStore }) {
+  async function toldOf(options: { form?: 'text' | 'json'; mode?: 'after-reply'; repair?: true; texts: string[]; store?: ProfileStore }) {
     const { texts, store = memoryStore(), ...rest } = options;
     const agent = new PersonalizedAgent({ schema, store, model: scriptedChatModel(texts), repair: false, ...rest });
     await agent.edit('u1', [{ op: 'add', slot: 'health', value: 'asthma' }], { consent: true });
     const told: unknown[] = [];
-    for (const name of ['change', 'contradiction', 'rejected', 'inferred'] as const) agent.on(name, (event: unknown) => told.push(event));
+    for (const name of ['change', 'contradiction', 'rejected', 'problem', 'inferred'] as const)
+      agent.on(name, (event: unknown) => told.push(event));
     const parts = await collect(agent.stream({ userId: 'u1', message: 'I am a nurse, and my asthma is back.' }));
     await agent.settled();
     const plain = [...parts, ...told].map((each) => ({
@@ -490,6 +492,22 @@ describe('sensitive slots without consent', () => {
     { of: 'fills them all the same', texts: [turnText({ occupation: 'nurse', health: ['gout of asthma'] }, 'Hi')] },
     { of: 'fills them all the same, in JSON', form: 'json', texts: [answer([nurse, add], 'Hi')] },
     { of: 'fills them with what they do not take', texts: [turnText({}, 'Hi').replace('\n', `\n- Health: asthma${'a'.repeat(1000)}\n`)] },
+    { of: 'names them otherwise', texts: [turnText({}, 'Hi').replace('\n', '\n- My health: asthma\n')] },
+    {
+      of: 'names them otherwise, in JSON',
+      form: 'json',
+      texts: [answer([{ ...add, slot: 'my health' }], 'Hi')],
+    },
+    { of: 'is malformed where it fills them', texts: [turnText({}, 'Hi').replace('\n', '\n* Health: asthma\n')] },
+    { of: 'is malformed where it fills them, in JSON', form: 'json', texts: ['{"health": "asthma"}'] },
+    { of: 'is repaired', repair: true, texts: [turnText({}, 'Hi').replace('\n', '\n* Health: asthma\n'), '<profile>\n</profile>'] },
+    { of: 'is repaired, in JSON', form: 'json', repair: true, texts: ['{"health": "asthma"}', answer([], 'Hi')] },
+    {
+      of: 'has a malformed profile inferred later',
+      mode: 'after-reply',
+      repair: true,
+      texts: ['Hi', '<profile>\n* Health: asthma\n</profile>', '<profile>\n</profile>'],
+    },
     { of: 'fills them with what cannot be read', form: 'json', texts: [answer([{ ...add, op: 'note' }, { health: 'asthma' }], 'Hi')] },
   ] as const)('are in nothing that a turn tells which $of, neither its result nor its events', async ({ of: _, texts, ...options }) => {
     const { agent, told } = await toldOf({ ...options, texts: [...texts] });
@@ -506,6 +524,20 @@ describe('sensitive slots without consent', () => {
       ['health', undefined],
       ['', undefined],
     ]);
+    const misnamed = await toldOf({ form: 'json', texts: [answer([{ ...add, slot: 'my health' }], 'Hi')] });
+    expect(misnamed.turn.rejected).toEqual([{ slot: 'my health', value: undefined, reason: 'the schema has no such slot' }]);
+  });
+
+  it('are why a malformed answer is told by its code alone, and quoted only with consent to all of them or where there are none', async () => {
+    const malformed = '{"health": "asthma"}';
+    const respond = async (of: ProfileSchema, consent?: string[]) => {
+      const agent = new PersonalizedAgent({ schema: of, form: 'json', repair: false, model: scriptedChatModel([malformed], json) });
+      return (await agent.respond({ userId: 'u1', message: 'Hello', consent })).problem;
+    };
+    const told = { code: 'invalid-json', message: expect.stringContaining('asthma') };
+    expect(await respond(schema)).toEqual({ ...told, message: expect.stringContaining('not quoted') });
+    expect(await respond(schema, ['health'])).toEqual(told);
+    expect(await respond(ProfileSchema.define({ occupation: slot.one(z.string()) }))).toEqual(told);
   });
 
   it('are told by slot where the schema does not take any more what is stored in them, or has them no more', async () => {

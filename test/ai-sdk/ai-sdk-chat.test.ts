@@ -247,12 +247,15 @@ describe('aiSdkChat', () => {
     const schema = { type: 'object', properties: { age: { type: 'integer', minimum: 0 } }, required: ['age'] };
     const optional = { ...schema, required: [] };
 
-    it.each(['openai.responses', 'openai.chat', 'azure.chat', 'azure-openai.responses'])('sends %s its strict form', async (provider) => {
-      const call = await callOf(provider, schema);
-      const strict = { ...schema, properties: { age: { type: 'integer' } }, additionalProperties: false };
-      expect(call.responseFormat).toEqual({ type: 'json', name: 'facts', schema: strict });
-      expect(call.providerOptions).toBeUndefined();
-    });
+    it.each(['openai.responses', 'openai.chat', 'azure.chat', 'azure.responses', 'azure-openai.chat'])(
+      'sends %s its strict form',
+      async (provider) => {
+        const call = await callOf(provider, schema);
+        const strict = { ...schema, properties: { age: { type: 'integer' } }, additionalProperties: false };
+        expect(call.responseFormat).toEqual({ type: 'json', name: 'facts', schema: strict });
+        expect(call.providerOptions).toBeUndefined();
+      },
+    );
 
     it.each([
       ['openai.responses', 'openai'],
@@ -263,13 +266,16 @@ describe('aiSdkChat', () => {
       expect(call.providerOptions?.[name]).toEqual({ strictJsonSchema: false });
     });
 
-    it.each(['anthropic.messages', 'loopback.chat', 'openaiish.chat'])('sends %s what it is given', async (provider) => {
-      for (const given of [schema, optional]) {
-        const call = await callOf(provider, given);
-        expect(call.responseFormat).toEqual({ type: 'json', name: 'facts', schema: given });
-        expect(call.providerOptions).toBeUndefined();
-      }
-    });
+    it.each(['anthropic.messages', 'loopback.chat', 'openaiish.chat', 'openai-proxy.chat', 'azure-ai.chat'])(
+      'sends %s what it is given',
+      async (provider) => {
+        for (const given of [schema, optional]) {
+          const call = await callOf(provider, given);
+          expect(call.responseFormat).toEqual({ type: 'json', name: 'facts', schema: given });
+          expect(call.providerOptions).toBeUndefined();
+        }
+      },
+    );
   });
 
   it.each([

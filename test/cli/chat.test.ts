@@ -6,6 +6,7 @@ import type { CommandContext } from '../../src/cli/context';
 import { ProfileSchema } from '../../src/profile/index';
 import { serveAgent } from '../../src/server/index';
 import { scriptedChatModel } from '../../src/testing/index';
+import { heldBy } from '../held-signal';
 import { commandLine } from './command-line';
 
 const answers = [
@@ -44,6 +45,22 @@ describe('rlpa chat', () => {
       '',
     ]);
     expect(opened.disposed).toBe(true);
+  });
+
+  it('leaves nothing of a message on the signal of the program', async () => {
+    const { signal } = new AbortController();
+    const held: number[] = [];
+    const openPolicy: CommandContext['openPolicy'] = async () => ({
+      model: scriptedChatModel(() => {
+        held.push(heldBy(signal));
+        return answers[0]!;
+      }),
+      schema: ProfileSchema.standard,
+      dispose: async () => {},
+    });
+    await commandLine(['chat', '--policy', '.'], { stdin: 'One.\nTwo.\nThree.\n', openPolicy, signal });
+    expect(held).toHaveLength(3);
+    expect(new Set(held).size).toBe(1);
   });
 
   it('with --json prints all turns and the final profile as one object', async () => {

@@ -1,10 +1,14 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { cpuDevice } from '../../src/device/cpu/index';
+import type { Device } from '../../src/device/index';
 import { demonstrate } from '../../src/experiments/demonstrations';
 import { demonstrationEnvironment } from '../../src/experiments/environments';
 import { exercises } from '../../src/experiments/exercises';
 import { findPeople } from '../../src/experiments/people';
+import { warmStartFor } from '../../src/experiments/recipes';
 import { schemaOf, tinySetting } from '../../src/experiments/setting';
 import { tinyTokenizer } from '../../src/experiments/tiny-tokenizer';
+import { warmStart } from '../../src/experiments/warm-start';
 import { parseTurn } from '../../src/profile/index';
 import type { Persona } from '../../src/simulation/index';
 import { describeWithShared, sharedPath } from '../shared';
@@ -55,6 +59,35 @@ describe('the material of the warm start', () => {
     const line = tokenizer.encode('<profile>\n- Occupation: nurse');
     expect(line[1]).toBe(tokenizer.tokenId('\n- Occupation:'));
     expect(tokenizer.decode(line)).toBe('<profile>\n- Occupation: nurse');
+  });
+});
+
+describe('a warm start that fails', () => {
+  it('leaves no device behind, nor the second one of a policy that was sharpened', async () => {
+    const small = tinySetting('generated', 'micro');
+    const plan = warmStartFor(small);
+    const disposals: (() => unknown)[] = [];
+    const device = async (): Promise<Device> => {
+      const opened = cpuDevice();
+      disposals.push(vi.spyOn(opened, 'dispose'));
+      if (disposals.length === 2)
+        vi.spyOn(opened, 'copy').mockImplementation(() => {
+          throw new Error('out of memory');
+        });
+      return opened;
+    };
+    const started = warmStart({
+      setting: small,
+      environment: demonstrationEnvironment(small, { people: 'generated' }, 2),
+      personas: people.training.slice(0, 4),
+      plan: { ...plan, exercises: { ...plan.exercises, count: 16 }, demonstrations: { ...plan.demonstrations, count: 4 }, sharpness: 2 },
+      seed: 1,
+      maxNewTokens: 8,
+      device,
+    });
+    await expect(started).rejects.toThrow('out of memory');
+    expect(disposals).toHaveLength(2);
+    for (const dispose of disposals) expect(dispose).toHaveBeenCalled();
   });
 });
 

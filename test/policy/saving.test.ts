@@ -247,6 +247,23 @@ describe('a policy', () => {
     }
   });
 
+  it('with an adapter finds its base also where the working directory changed between loading and saving', async () => {
+    const here = join(root, 'changed');
+    const base = await LocalPolicy.create({ config, tokenizer: letters, seed: 7 });
+    await base.save(join(here, 'base'));
+    await base.dispose();
+    const policy = await LocalPolicy.load(relative('.', join(here, 'base')), { lora: { rank: 2 } });
+    const workingDirectory = process.cwd();
+    try {
+      process.chdir(here);
+      await policy.save('adapter');
+    } finally {
+      process.chdir(workingDirectory);
+    }
+    await policy.dispose();
+    expect((await readPolicyFolder(join(here, 'adapter'))).baseModel).toBe(join(here, 'base'));
+  });
+
   it("with an adapter names its base as it was told where that is no folder here: by a hub's name", async () => {
     const folder = join(root, 'on-a-hub');
     const policy = await LocalPolicy.create({ config, tokenizer: letters, lora: { rank: 2 }, baseModel: 'Qwen/Qwen2.5-0.5B' });

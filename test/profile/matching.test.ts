@@ -315,6 +315,14 @@ describe('judgedMatcher', () => {
     expect(strictSchema(schema)).toEqual(schema);
   });
 
+  it.each([0, -1, Number.NaN, '5'])('refuses %j as a deadline, before anybody is asked', (timeoutMs) => {
+    const refused = {
+      code: 'invalid-option',
+      message: expect.stringContaining("judgedMatcher, option 'timeoutMs': expected a number above 0"),
+    };
+    expect(() => judgedMatcher({ model: answering('').model, timeoutMs: timeoutMs as number })).toThrow(expect.objectContaining(refused));
+  });
+
   it.each(['I think so.', '{"same": "all"}', '{"same": [7]}', '{"same": [-1]}', ''])('takes no verdict from %j', async (text) => {
     const { model } = answering(text);
     await expect(async () => judgedMatcher({ model }).similarity(pairs)).rejects.toMatchObject({ code: 'model-failed' });

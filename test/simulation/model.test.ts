@@ -72,6 +72,16 @@ describe('a user played by a model', () => {
     expect((await begin(scriptedChatModel([answer])).next([])).text).toBe(text);
   });
 
+  it.each([0, -1, Number.NaN, '5'])('refuses %j as a deadline, before anybody is asked', (timeoutMs) => {
+    const refused = {
+      code: 'invalid-option',
+      message: expect.stringContaining("modelBehaviour, option 'timeoutMs': expected a number above 0"),
+    };
+    expect(() => modelBehaviour({ model: scriptedChatModel([]), timeoutMs: timeoutMs as number })).toThrow(
+      expect.objectContaining(refused),
+    );
+  });
+
   it('fails when the model says nothing', async () => {
     await expect(begin(scriptedChatModel(['User: ""'])).next([])).rejects.toMatchObject({ code: 'model-failed' });
   });

@@ -3,6 +3,7 @@ import type { DialogueEnvironment } from '../../src/environment/index';
 import { RlpaError } from '../../src/errors';
 import type { PPOSequence } from '../../src/policy/trainable-policy';
 import { Random } from '../../src/random';
+import { DualReward, responseReward } from '../../src/reward/index';
 import {
   gatherExperience,
   type PPOMetrics,
@@ -14,6 +15,7 @@ import {
   type TrainingWarning,
   updateWithPPO,
 } from '../../src/training/index';
+import { environmentOf, persona, turn } from '../environment/policies';
 import { damagedAfter, MemoryCheckpoints, MemoryLog, withoutTimings } from './memory-record';
 import { TabularPolicy, type TabularPolicyOptions } from './tabular-policy';
 import { echo, late, scored, ToyEnvironment, type ToyOptions, toyPersonas } from './toy-environment';
@@ -381,23 +383,37 @@ describe('users', () => {
     });
   });
 
-  it('whom no judge can judge stop the run also where malformed outputs, which need none, earn something', async () => {
-    const malformed: ReturnType<ToyOptions['reward']> = { total: -0.2, status: 'malformed' };
-    const run = async (rest: ReturnType<ToyOptions['reward']>) => {
-      const { trainer, policy } = setUp({ toy: { reward: (reply) => (reply.startsWith('h') ? malformed : rest) } });
-      const before = policy.logits.slice();
-      await trainer.train({ iterations: 2 }).catch((error) => {
-        expect(policy.logits).toEqual(before);
-        throw error;
-      });
-    };
-    await expect(run({ total: 0, status: 'unjudged', failure: 'timeout: no verdict' })).rejects.toMatchObject({
-      code: 'training-failed',
-      message: expect.stringMatching(/^None of the \d+ well-formed replies has a verdict; the first failure: timeout: no verdict\.$/),
+  it('whom a judge failed to judge do not stop a run in which all other outputs are malformed', async () => {
+    const { trainer, iterations, warnings } = setUp({
+      toy: {
+        reward: (reply) =>
+          reply.startsWith('h')
+            ? { total: 0, status: 'unjudged', failure: 'model-failed: no verdict' }
+            : { total: -0.2, status: 'malformed' },
+      },
     });
-    // where all are malformed no judge was asked
-    await run(malformed);
+    await trainer.train({ iterations: 2 });
+    expect(iterations).toHaveLength(2);
+    expect(iterations[0]!.unjudgedTurns).toBeGreaterThan(0);
+    expect(warnings.map(({ code }) => code)).toContain('unjudged-turns');
   });
+
+  it.each(['model-unreachable', 'budget-exceeded'] as const)(
+    'whose judge is gone (%s) stop the run before it learns, also where most outputs are malformed',
+    async (code) => {
+      const policy = new TabularPolicy();
+      const act = policy.act.bind(policy);
+      let acted = 0;
+      policy.act = async (states, options) =>
+        (await act(states, options)).map((action) => ({ ...action, text: acted++ % 4 === 0 ? turn({}, 'Hm.').text : 'Hm.' }));
+      const judge = { name: 'gone', judge: () => Promise.reject(new RlpaError(code, 'no verdict')) };
+      const environment = environmentOf({ reward: new DualReward({ response: responseReward({ judge }) }), maxTurns: 2 });
+      const before = policy.logits.slice();
+      const trainer = new PPOTrainer({ policy, environment, personas: [persona], ...quick });
+      await expect(trainer.train({ iterations: 2 })).rejects.toMatchObject({ code });
+      expect([trainer.iteration, policy.logits]).toEqual([0, before]);
+    },
+  );
 });
 
 describe('a run that is stopped', () => {
