@@ -31,8 +31,6 @@ export default defineConfig({
     expect: { poll: { timeout: 20_000 } },
     // The engine uses every core by itself.
     maxWorkers: 2,
-    // a process and a library of its own for each file would take a minute; files leave nothing behind in modules
-    isolate: false,
     sequence: { sequencer: LongestFirst },
     // all else is checked by `npm run typecheck`
     typecheck: { enabled: true, include: ['test/**/*.test-d.ts'], tsconfig: 'test/types.tsconfig.json' },

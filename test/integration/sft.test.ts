@@ -31,14 +31,18 @@ const examples: SFTExample[] = people.map(({ persona, answers }) => ({
 const opened: LocalPolicy[] = [];
 afterEach(() => Promise.all(opened.splice(0).map((policy) => policy.dispose())));
 
-async function overfitted(targets: 'all' | 'last', set: readonly SFTExample[]): Promise<{ policy: LocalPolicy; loss: number }> {
+async function overfitted(
+  targets: 'all' | 'last',
+  set: readonly SFTExample[],
+  epochs = 120,
+): Promise<{ policy: LocalPolicy; loss: number }> {
   const policy = microPolicy({ seed: 2 });
   opened.push(policy);
   let loss = Number.POSITIVE_INFINITY;
   const trainer = new SFTTrainer({
     policy,
     examples: set.map((example) => ({ ...example, targets })),
-    epochs: 120,
+    epochs,
     batchSize: 8,
     learningRate: 1e-2,
   });
@@ -108,7 +112,7 @@ describe('SFT on eight dialogues', () => {
 
 describe('PPO after SFT', () => {
   it('is the same whether the policy comes straight from it or was saved and opened in between: nothing of its optimiser is left', async () => {
-    const { policy: straight } = await overfitted('all', examples.slice(0, 2));
+    const { policy: straight } = await overfitted('all', examples.slice(0, 2), 3);
     const reopened = microPolicy({ weights: await straight.readWeights() });
     opened.push(reopened);
     const [first, second] = await Promise.all(
