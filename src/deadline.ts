@@ -47,14 +47,12 @@ export async function waitFor<T>(
   const timer = alarm(timeoutMs, late);
   // Timers of browsers are numbers.
   if (!keepsProcess) (timer as { unref?(): void } | undefined)?.unref?.();
-  const onAbort = () => stop(abortedError(signal!));
-  if (signal?.aborted) onAbort();
-  else signal?.addEventListener('abort', onAbort, { once: true });
+  const release = whenAborted(signal, () => stop(abortedError(signal!)));
   try {
     return await Promise.race([work, stopped]);
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
+    release();
   }
 }
 
@@ -77,12 +75,10 @@ export function alarm(timeoutMs: number, ring: () => void): ReturnType<typeof se
  */
 export function forkSignal(signal: AbortSignal | undefined, count: number): { signals: AbortSignal[]; release: () => void } {
   const controllers = Array.from({ length: count }, () => new AbortController());
-  const onAbort = () => {
-    for (const controller of controllers) controller.abort(signal?.reason);
-  };
-  if (signal?.aborted) onAbort();
-  else signal?.addEventListener('abort', onAbort, { once: true });
-  return { signals: controllers.map((controller) => controller.signal), release: () => signal?.removeEventListener('abort', onAbort) };
+  const release = whenAborted(signal, (reason) => {
+    for (const controller of controllers) controller.abort(reason);
+  });
+  return { signals: controllers.map((controller) => controller.signal), release };
 }
 
 /**
@@ -91,18 +87,21 @@ export function forkSignal(signal: AbortSignal | undefined, count: number): { si
  */
 export function anySignal(...given: readonly (AbortSignal | undefined)[]): { readonly signal: AbortSignal; readonly release: () => void } {
   const controller = new AbortController();
-  const releases = given.map((signal) => {
-    const onAbort = () => controller.abort(signal?.reason);
-    if (signal?.aborted) onAbort();
-    else signal?.addEventListener('abort', onAbort, { once: true });
-    return () => signal?.removeEventListener('abort', onAbort);
-  });
+  const releases = given.map((signal) => whenAborted(signal, (reason) => controller.abort(reason)));
   return {
     signal: controller.signal,
     release() {
       for (const release of releases) release();
     },
   };
+}
+
+/** Tells of a signal that fires, at once where it has fired. → what ends that */
+function whenAborted(signal: AbortSignal | undefined, tell: (reason: unknown) => void): () => void {
+  const onAbort = () => tell(signal?.reason);
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener('abort', onAbort, { once: true });
+  return () => signal?.removeEventListener('abort', onAbort);
 }
 
 /** Waits `ms` milliseconds. @throws `aborted` as soon as the signal fires. */

@@ -99,7 +99,7 @@ export function turnsWithin(turns: readonly StoredTurn[], budget: number): reado
 function relevanceTo(subjects: readonly string[]): (item: ProfileItem) => number {
   if (subjects.length === 0) return () => 0;
   // Most items hold none, which one look tells. Subjects are letters and digits, so that they mean themselves.
-  const any = new RegExp(`(?:${subjects.join('|')})`);
+  const any = new RegExp(subjects.join('|'));
   return (item) => {
     const text = knownNormalizedText(item) ?? foldCharacters(item.text);
     return any.test(text) ? subjects.filter((subject) => hasWord(text, subject)).length : 0;

@@ -1,5 +1,6 @@
 import {
   formatTurn,
+  isArticle,
   knownNormalizedText,
   normalizeText,
   type Profile,
@@ -66,7 +67,7 @@ function itemsIn<S extends SlotMap>({ message, isAllowed }: OpenTurn<S>, profile
       if (normalized !== undefined) return isSaid(normalized);
       // Word by word: the first one mostly shows that it is not said, and writing all of a text out anew takes long.
       const words = spokenText(item.value).split(/\s+/);
-      return words.every((word) => /^(?:an?|the)$/i.test(word) || isSaid(normalizeText(word))); // a normalised message has no articles
+      return words.every((word) => isArticle(word) || isSaid(normalizeText(word)));
     });
 }
 

@@ -26,7 +26,7 @@ export {
   type SynchronousItemMatcher,
   schemaMatcher,
 } from './matching';
-export { foldCharacters, normalizeText } from './normalize';
+export { foldCharacters, isArticle, normalizeText } from './normalize';
 export { Profile } from './profile';
 export { parseProfileBlock } from './profile-block';
 export { type ProfileF1Options, type ProfileScore, profileF1 } from './profile-f1';

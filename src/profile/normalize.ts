@@ -7,6 +7,9 @@ const numbers = new Map<string, number>([
 ]);
 const articles = new Set(['a', 'an', 'the']);
 
+/** Whether a word is one that a normalised text leaves out. */
+export const isArticle = (word: string) => articles.has(word.toLowerCase());
+
 const plainWords = /^[a-z0-9]+(?: [a-z0-9]+)*$/;
 const rewritten = new RegExp(String.raw`\b(?:0\d+|${[...articles, ...numbers.keys()].join('|')})\b`);
 
